@@ -1,0 +1,99 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Pacer is optimised in every configuration: `swift run bench-suite` builds for debugging and still records the truth.
+// Without whole-module optimisation a generic in another file of the module is not specialised.
+let wholeModule = ["-whole-module-optimization", "-num-threads", "1", "-disable-batch-mode"]
+// Register tiles are loops over constant bounds: they must be unrolled whole, or their sums live in memory.
+let unrolled = ["-Xllvm", "-unroll-threshold=5000"]
+let optimised: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-O"] + wholeModule)]
+
+/// A kernel target: the shared kernels for one instruction set. Only here does `-Ounchecked` belong.
+func kernels(_ name: String, _ clangFlags: [String]) -> Target {
+  .target(
+    name: name, dependencies: ["CIntrinsics"],
+    swiftSettings: [
+      .swiftLanguageMode(.v6),
+      .unsafeFlags(["-Ounchecked"] + wholeModule + unrolled + clangFlags.flatMap { ["-Xcc", $0] }),
+    ])
+}
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: optimised)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name + "Tests", dependencies: dependencies, path: "Tests/\(name)Tests")
+}
+
+// `#if arch` would ask about the machine that builds; a cross build says what it builds for.
+#if arch(x86_64)
+  let hostArchitecture = "x86_64"
+#else
+  let hostArchitecture = "other"
+#endif
+let architecture = ProcessInfo.processInfo.environment["PACER_TARGET_ARCH"] ?? hostArchitecture
+
+let wideKernels =
+  architecture == "x86_64"
+  ? [
+    kernels("x86AVX2Kernels", ["-mavx2", "-mfma"]),
+    kernels(
+      "x86AVX512Kernels",
+      ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma", "-mprefer-vector-width=512"]),
+  ] : []
+
+let targets: [Target] = [
+  module("TensorCore"),
+  module("GraphCore", ["TensorCore"]),
+  module("GraphPasses", ["GraphCore", "TensorCore"]),
+  module("RuntimeCore", ["GraphCore", "TensorCore"]),
+  module("ModelZoo", ["GraphCore", "TensorCore", "CSpng", "CTurboJPEG", "CLabels"]),
+  .target(name: "CLabels", exclude: ["imagenet_classes.txt"], cSettings: [.unsafeFlags(["-std=gnu23"])]),
+  .systemLibrary(name: "CSpng", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
+  .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+
+  .target(name: "CIntrinsics"),
+  kernels("BaselineKernels", []),
+  module(
+    "BackendCPU",
+    ["RuntimeCore", "GraphCore", "TensorCore", "CIntrinsics", "BaselineKernels"]
+      + wideKernels.map { .target(name: $0.name) }),
+  module("BackendVulkan", ["RuntimeCore"]),
+  module("BackendMetal", ["RuntimeCore"]),
+  module("BackendNNAPI", ["RuntimeCore"]),
+
+  module(
+    "BenchKit",
+    [
+      "RuntimeCore", "GraphCore", "TensorCore", "ModelZoo", .product(name: "Yams", package: "Yams"),
+      .product(name: "Subprocess", package: "swift-subprocess"),
+    ]),
+  module(
+    "Pacer",
+    [
+      "BenchKit", "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelZoo",
+      "RuntimeCore", "GraphCore", "TensorCore",
+    ]),
+  .target(name: "CAllocationCounter"),
+  .executableTarget(
+    name: "bench-suite",
+    dependencies: [
+      "Pacer", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ], swiftSettings: optimised),
+]
+
+let package = Package(
+  name: "Pacer",
+  products: [
+    .library(name: "Pacer", targets: ["Pacer"]),
+    .executable(name: "bench-suite", targets: ["bench-suite"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+  ],
+  targets: targets + wideKernels
+)

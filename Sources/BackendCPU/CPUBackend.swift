@@ -1,0 +1,86 @@
+import CIntrinsics
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// The processor, with kernels per instruction set.
+public struct CPUBackend: Backend {
+  public let name = "cpu"
+
+  public init() {}
+
+  public func availability() -> Availability {
+    .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
+  }
+
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits {
+    options.kernels == .fast ? CPUTarget(table: try Self.instructionSet(options).kernels) : PlainTarget()
+  }
+
+  public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    if options.kernels == .reference { return .kernel("reference") }
+    if isView(node.op) { return .kernel("view") }
+    do {
+      guard let kernel = try Self.kernel(for: node, in: graph, options) else {
+        return .unsupported(reason: "no CPU kernel for \(type(of: node.op).name)")
+      }
+      return .kernel(kernel.name)
+    } catch {
+      return .unsupported(reason: "\(error)")
+    }
+  }
+
+  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+    guard (1...256).contains(options.threads) else {
+      throw GraphError("\(options.threads) threads: 1 to 256 are possible")
+    }
+    if options.kernels == .reference { return try ReferenceExecutable(graph) }
+    return try CPUExecutable(graph, options)
+  }
+
+  /// The instruction set that options ask for.
+  /// - Throws: ``GraphError`` where there is no such set or this machine lacks it.
+  package static func instructionSet(_ options: PrepareOptions) throws -> InstructionSet {
+    guard let name = options.instructionSet else { return .best }
+    guard let wanted = InstructionSet(rawValue: name) else {
+      throw GraphError(
+        "unknown instruction set \(name); known: \(InstructionSet.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    guard InstructionSet.available.contains(wanted) else {
+      throw GraphError("this machine has no \(name) (it has \(InstructionSet.best.rawValue))")
+    }
+    return wanted
+  }
+
+  static func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) throws -> (any CPUKernel)? {
+    let request = KernelRequest(
+      node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
+      table: try instructionSet(options).kernels, useIm2col: options.kernels == .im2col,
+      pieceCount: options.threads == 1 ? 1 : options.threads * 4)
+    for make in kernelMakers {
+      if let kernel = make(request) { return kernel }
+    }
+    return nil
+  }
+}
+
+/// Ops whose output is their input's memory.
+func isView(_ op: any Op) -> Bool { op is Flatten || op is Dropout }
+
+/// The weight formats of the fast kernels.
+struct CPUTarget: TargetTraits {
+  let table: PacerKernelTable
+
+  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
+    if node.op is Linear { return LinearKernel.weightFormat(table) }
+    guard let conv = node.op as? Conv2D else { return nil }
+    let input = graph[node.inputs[0]].type
+    let isDepthwise = conv.isDepthwise(input.shape, graph[node.inputs[1]].type.shape)
+    switch (input.format, isDepthwise) {
+    case (.nhwc, true): return DepthwiseNHWCKernel.weightFormat(channels: input.shape[1], table)
+    case (.nhwc, false): return IndirectConvolutionKernel.weightFormat(conv, table)
+    case (_, true): return nil
+    case (_, false): return PlaneConvolutionKernel.weightFormat(conv, table)
+    }
+  }
+}

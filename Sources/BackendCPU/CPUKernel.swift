@@ -1,0 +1,85 @@
+import CIntrinsics
+import GraphCore
+import TensorCore
+
+/// One node bound to a kernel: shapes and options are settled, pointers come with each call.
+protocol CPUKernel: Sendable {
+  var name: String { get }
+  /// Bytes of working memory for one call.
+  var scratchByteCount: Int { get }
+  func run(_ call: borrowing KernelCall)
+}
+
+extension CPUKernel {
+  var scratchByteCount: Int { 0 }
+}
+
+/// The pointers of one call.
+struct KernelCall {
+  let inputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>>
+  let output: UnsafeMutablePointer<Float>
+  let scratch: UnsafeMutablePointer<Float>?
+  let pool: ThreadPool
+
+  func input(_ index: Int) -> UnsafePointer<Float>? { index < inputs.count ? UnsafePointer(inputs[index]) : nil }
+}
+
+/// What a kernel is chosen by.
+struct KernelRequest {
+  let node: Node
+  let inputs: [TensorType]
+  let output: TensorType
+  let table: PacerKernelTable
+  let useIm2col: Bool
+  let pieceCount: Int
+}
+
+/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes alone, never on
+/// timing, so that the same cell runs the same kernels on every run.
+let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
+  DepthwiseNHWCKernel.make,
+  IndirectConvolutionKernel.make,
+  Im2colConvolutionKernel.make,
+  DepthwisePlanesKernel.make,
+  PlaneConvolutionKernel.make,
+  LinearKernel.make,
+  BatchNormKernel.make,
+  ElementwiseKernel.make,
+  MaxPoolKernel.make,
+  GlobalPoolKernel.make,
+  FormatKernel.make,
+]
+
+/// A weight that is either in the kernel's format already or is rearranged at each call.
+struct KernelWeight: Sendable {
+  let type: TensorType
+  let wanted: MemoryFormat
+
+  var isReady: Bool { type.format == wanted }
+  /// Floats of scratch for the rearranged copy, a multiple of 16.
+  var scratchCount: Int { isReady ? 0 : (TensorType(type.shape, type.dtype, wanted).byteCount / 4 + 15) / 16 * 16 }
+
+  func pointer(_ given: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>?) -> UnsafePointer<Float> {
+    guard !isReady, let scratch else { return given }
+    FormatConversion.convert(from: type, given, to: wanted, scratch)
+    return UnsafePointer(scratch)
+  }
+}
+
+/// Zeros that kernels read where a tap lies outside the image.
+///
+/// `@unchecked Sendable`: never written after `init`.
+final class Zeros: @unchecked Sendable {
+  let pointer: UnsafeMutablePointer<Float>
+  init(count: Int) {
+    pointer = .allocate(capacity: count)
+    pointer.initialize(repeating: 0, count: count)
+  }
+  deinit { pointer.deallocate() }
+}
+
+extension Conv2D {
+  func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
+    groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1
+  }
+}

@@ -1,0 +1,121 @@
+import CIntrinsics
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// One caller's memory and thread pool for a ``CPUExecutable``.
+final class CPUSession: Session {
+  let inputs: [Tensor]
+  let outputs: [Tensor]
+  let arena: (byteCount: Int, lowerBound: Int)?
+  var allocationStatistics: AllocationStatistics? { allocator.statistics }
+
+  private let executable: CPUExecutable
+  private let pool: ThreadPool
+  private let allocator: any Allocator
+  /// Address of each slot; nil while it has no memory.
+  private let pointers: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>?>
+  /// Room for one call's input addresses.
+  private let arguments: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>
+  private let block: Storage?
+  /// With an arena: scratch address of each step.
+  private let plannedScratch: [UnsafeMutablePointer<Float>?]
+  /// Parameters each step has to look up before it runs.
+  private let parameters: [[(slot: Int, name: String)]]
+
+  init(_ executable: CPUExecutable) throws {
+    self.executable = executable
+    pool = ThreadPool(threadCount: executable.options.threads)
+    let graph = executable.graph
+    inputs = try graph.inputs.map { try Tensor(zeros: graph[$0].type) }
+    outputs = try graph.outputs.map { try Tensor(zeros: graph[$0].type) }
+    pointers = .allocate(capacity: executable.slots.count)
+    pointers.initialize(repeating: nil)
+    arguments = .allocate(capacity: executable.steps.map(\.inputs.count).max() ?? 1)
+
+    parameters = executable.steps.map { step in
+      step.inputs.compactMap { slot in
+        if case .parameter(let name) = executable.slots[slot] { (slot, name) } else { nil }
+      }
+    }
+    for (index, slot) in executable.slots.enumerated() {
+      switch slot {
+      case .input(let i): pointers[index] = inputs[i].floats.baseAddress
+      case .output(let i): pointers[index] = outputs[i].floats.baseAddress
+      case .constant(let tensor): pointers[index] = tensor.floats.baseAddress
+      case .parameter, .computed: break
+      }
+    }
+
+    switch executable.options.allocator {
+    case .system: allocator = SystemAllocator()
+    case .caching: allocator = CachingAllocator()
+    case .arena: allocator = SystemAllocator()
+    }
+    guard executable.options.allocator == .arena else {
+      (block, arena, plannedScratch) = (nil, nil, [])
+      return
+    }
+    let (intervals, planned) = executable.lifetimes()
+    let plan = MemoryPlan(intervals)
+    let block = try Storage(byteCount: max(plan.byteCount, 64), allocator: allocator)
+    for (slot, offset) in zip(planned, plan.offsets) {
+      pointers[slot] = (block.pointer + offset).assumingMemoryBound(to: Float.self)
+    }
+    plannedScratch = plan.offsets.dropFirst(planned.count).map { offset in
+      (block.pointer + offset).assumingMemoryBound(to: Float.self)
+    }
+    self.block = block
+    arena = (plan.byteCount, MemoryPlan.lowerBound(intervals))
+  }
+
+  deinit {
+    pointers.deallocate()
+    arguments.deallocate()
+  }
+
+  func run() throws {
+    try pool.whileAwake {
+      for index in executable.steps.indices { try run(step: index) }
+    }
+    for (source, output) in executable.copiedOutputs {
+      if case .parameter(let name) = executable.slots[source] { try look(up: name, into: source) }
+      outputs[output].floats.baseAddress!.update(from: pointers[source]!, count: outputs[output].floats.count)
+    }
+  }
+
+  private func run(step index: Int) throws {
+    let step = executable.steps[index]
+    for (slot, name) in parameters[index] { try look(up: name, into: slot) }
+    let isPlanned = block != nil
+    if !isPlanned, case .computed(let byteCount) = executable.slots[step.output] {
+      pointers[step.output] = try allocator.allocate(byteCount: byteCount).assumingMemoryBound(to: Float.self)
+    }
+    let scratchByteCount = step.kernel.scratchByteCount
+    let scratch: UnsafeMutablePointer<Float>?
+    if isPlanned {
+      scratch = plannedScratch[index]
+    } else if scratchByteCount > 0 {
+      scratch = try allocator.allocate(byteCount: scratchByteCount).assumingMemoryBound(to: Float.self)
+    } else {
+      scratch = nil
+    }
+    for (position, slot) in step.inputs.enumerated() { arguments[position] = pointers[slot]! }
+    step.kernel.run(
+      KernelCall(
+        inputs: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(arguments)[..<step.inputs.count]),
+        output: pointers[step.output]!, scratch: scratch, pool: pool))
+    guard !isPlanned else { return }
+    if let scratch { allocator.deallocate(scratch, byteCount: scratchByteCount) }
+    for slot in step.released {
+      guard case .computed(let byteCount) = executable.slots[slot], let pointer = pointers[slot] else { continue }
+      allocator.deallocate(pointer, byteCount: byteCount)
+      pointers[slot] = nil
+    }
+  }
+
+  private func look(up name: String, into slot: Int) throws {
+    guard let tensor = executable.graph.weights[name] else { throw GraphError("weight \(name) is missing") }
+    pointers[slot] = tensor.floats.baseAddress
+  }
+}

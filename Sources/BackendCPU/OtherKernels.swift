@@ -1,0 +1,201 @@
+import CIntrinsics
+import GraphCore
+import TensorCore
+
+/// Linear layer: a product with one row per image.
+struct LinearKernel: CPUKernel {
+  let name: String
+  let weight: KernelWeight
+  let rows: Int
+  let table: PacerKernelTable
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard request.node.op is Linear else { return nil }
+    return LinearKernel(
+      name: "linear-" + String(cString: request.table.name),
+      weight: KernelWeight(type: request.inputs[1], wanted: weightFormat(request.table)),
+      rows: request.output.shape[0], table: request.table)
+  }
+
+  static func weightFormat(_ table: PacerKernelTable) -> MemoryFormat {
+    .panels(PanelLayout(width: table.gemmWidth, depth: .channelsThenTaps))
+  }
+
+  var scratchByteCount: Int { weight.scratchCount * 4 }
+
+  func run(_ call: borrowing KernelCall) {
+    let (outputs, depth) = (weight.type.shape[0], weight.type.shape[1])
+    var p = PacerIndirectGEMM()
+    p.input = call.input(0)
+    p.weights = weight.pointer(call.input(1)!, scratch: call.scratch)
+    p.bias = call.input(2)
+    p.output = call.output
+    (p.pixels, p.taps, p.channels, p.inputStride) = (rows, 1, depth, depth)
+    (p.outputs, p.outputStride, p.panelMajor) = (outputs, outputs, 1)
+    (p.minimum, p.maximum) = Clamp.none.limits
+    let tiles = (rows + table.gemmRows - 1) / table.gemmRows
+    let panels = (outputs + table.gemmWidth - 1) / table.gemmWidth
+    call.pool.run(table.indirectGEMM, p, count: tiles * panels)
+  }
+}
+
+/// Batch norm as `x · scale + shift`, both computed from the statistics at each call.
+struct BatchNormKernel: CPUKernel {
+  let name: String
+  let op: BatchNorm
+  let input: TensorType
+  let table: PacerKernelTable
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard let op = request.node.op as? BatchNorm else { return nil }
+    return BatchNormKernel(
+      name: "batch-norm-\(request.inputs[0].format)-" + String(cString: request.table.name), op: op,
+      input: request.inputs[0], table: request.table)
+  }
+
+  private var padded: Int { (input.shape[1] + 15) / 16 * 16 }
+  var scratchByteCount: Int { padded * 8 }
+
+  func run(_ call: borrowing KernelCall) {
+    let (batch, channels, height, width) = input.shape.nchw
+    let (scale, shift) = (call.scratch!, call.scratch! + padded)
+    let (weight, bias, mean, variance) = (call.input(1)!, call.input(2)!, call.input(3)!, call.input(4)!)
+    for c in 0..<channels {
+      scale[c] = weight[c] / (variance[c] + op.epsilon).squareRoot()
+      shift[c] = bias[c] - mean[c] * scale[c]
+    }
+    var p = PacerElementwise()
+    p.a = call.input(0)
+    p.output = call.output
+    (p.scale, p.shift) = (UnsafePointer(scale), UnsafePointer(shift))
+    (p.channels, p.pixels) = (channels, height * width)
+    if input.format == .nhwc {
+      call.pool.run(table.affineNHWC, p, count: batch * height * width)
+    } else {
+      call.pool.run(table.affineNCHW, p, count: batch * channels)
+    }
+  }
+}
+
+/// Addition and activation: the same in every format.
+struct ElementwiseKernel: CPUKernel {
+  let name: String
+  let count: Int
+  let clamp: Clamp
+  let kernel: PacerKernel
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    let isa = String(cString: request.table.name)
+    let count = request.output.shape.count
+    if let add = request.node.op as? Add {
+      return ElementwiseKernel(
+        name: "add-\(isa)", count: count, clamp: add.activation ?? .none, kernel: request.table.add)
+    }
+    if let activation = request.node.op as? Activation {
+      return ElementwiseKernel(name: "clamp-\(isa)", count: count, clamp: activation.clamp, kernel: request.table.clamp)
+    }
+    return nil
+  }
+
+  func run(_ call: borrowing KernelCall) {
+    var p = PacerElementwise()
+    p.a = call.input(0)
+    p.b = call.input(1)
+    p.output = call.output
+    p.count = count
+    (p.minimum, p.maximum) = clamp.limits
+    call.pool.run(kernel, p, count: (count + 1023) / 1024)
+  }
+}
+
+/// Maximum pooling in either format.
+struct MaxPoolKernel: CPUKernel {
+  let name: String
+  let format: MemoryFormat
+  let planes: PlaneWindowCall
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard let op = request.node.op as? MaxPool2D else { return nil }
+    return MaxPoolKernel(
+      name: "max-pool-\(request.inputs[0].format)-" + String(cString: request.table.name),
+      format: request.inputs[0].format, planes: PlaneWindowCall(request, op.window))
+  }
+
+  var scratchByteCount: Int { format == .nhwc ? 0 : planes.scratchByteCount }
+
+  func run(_ call: borrowing KernelCall) {
+    guard format == .nhwc else { return planes.run(call, weights: nil, bias: nil, .none) }
+    let (batch, channels, height, width) = planes.input.nchw
+    var p = PacerMaxPoolNHWC()
+    (p.channels, p.height, p.width) = (channels, height, width)
+    (p.outputHeight, p.outputWidth) = (planes.output[2], planes.output[3])
+    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = planes.window.kernelAndStride
+    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = planes.window.paddingAndDilation
+    for n in 0..<batch {
+      p.input = call.input(0)! + n * height * width * channels
+      p.output = call.output + n * p.outputHeight * p.outputWidth * channels
+      call.pool.run(planes.table.maxPoolNHWC, p, count: p.outputHeight)
+    }
+  }
+}
+
+/// Global average pooling in either format.
+struct GlobalPoolKernel: CPUKernel {
+  let name: String
+  let input: TensorType
+  let table: PacerKernelTable
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard request.node.op is GlobalAveragePool else { return nil }
+    return GlobalPoolKernel(
+      name: "global-avg-pool-\(request.inputs[0].format)-" + String(cString: request.table.name),
+      input: request.inputs[0], table: request.table)
+  }
+
+  func run(_ call: borrowing KernelCall) {
+    let (batch, channels, height, width) = input.shape.nchw
+    var p = PacerGlobalPool()
+    (p.channels, p.pixels) = (channels, height * width)
+    if input.format == .nchw {
+      (p.input, p.output) = (call.input(0), call.output)
+      return call.pool.run(table.globalPoolNCHW, p, count: batch * channels)
+    }
+    for n in 0..<batch {
+      p.input = call.input(0)! + n * channels * height * width
+      p.output = call.output + n * channels
+      call.pool.run(table.globalPoolNHWC, p, count: (channels + table.lanes - 1) / table.lanes)
+    }
+  }
+}
+
+/// Conversion between NCHW and NHWC.
+struct FormatKernel: CPUKernel {
+  let name: String
+  let input: TensorType
+  let target: MemoryFormat
+  let table: PacerKernelTable
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard let op = request.node.op as? ConvertFormat, op.format == .nchw || op.format == .nhwc else { return nil }
+    return FormatKernel(name: "to-\(op.format)", input: request.inputs[0], target: op.format, table: request.table)
+  }
+
+  func run(_ call: borrowing KernelCall) {
+    let (batch, channels, height, width) = input.shape.nchw
+    if input.format == target {
+      call.output.update(from: call.input(0)!, count: input.shape.count)
+      return
+    }
+    var p = PacerTranspose()
+    (p.channels, p.pixels) = (channels, height * width)
+    for n in 0..<batch {
+      p.input = call.input(0)! + n * channels * height * width
+      p.output = call.output + n * channels * height * width
+      if target == .nhwc {
+        call.pool.run(table.toNHWC, p, count: height * width)
+      } else {
+        call.pool.run(table.toNCHW, p, count: channels)
+      }
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import CIntrinsics
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Threads that share the items of one kernel call after the other. They spin while a run is going on and sleep
+/// between runs.
+///
+/// A call is cut into pieces that are claimed one at a time, so that a thread that wakes late costs nothing. The claim
+/// is a compare-and-swap on a ticket that carries the call's number: who holds a piece knows that the call's
+/// parameters stay as they are until the piece is done.
+///
+/// `@unchecked Sendable`: `call` is written by the running thread alone, while no piece is unclaimed or in work.
+final class ThreadPool: @unchecked Sendable {
+  let threadCount: Int
+  /// Into how many pieces a call is cut at most.
+  let pieceCount: Int
+
+  private struct Call {
+    var kernel: PacerKernel
+    var parameters: UnsafeRawPointer
+    var count: Int
+    var itemsPerPiece: Int
+  }
+  private var call: Call?
+  /// Call number (32 bits), pieces (16 bits), next piece (16 bits).
+  private let ticket = Atomic<UInt64>(0)
+  private let finishedPieces = Atomic<Int>(0)
+  private let isRunning = Atomic<Bool>(false)
+  private let isClosed = Atomic<Bool>(false)
+  private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var threads: [pthread_t] = []
+
+  init(threadCount: Int) {
+    self.threadCount = threadCount
+    self.pieceCount = threadCount == 1 ? 1 : threadCount * 4
+    pthread_mutex_init(lock, nil)
+    pthread_cond_init(wake, nil)
+    for _ in 1..<max(threadCount, 1) {
+      var thread = pthread_t()
+      let started = pthread_create(
+        &thread, nil,
+        { context in
+          Unmanaged<ThreadPool>.fromOpaque(context!).takeUnretainedValue().serve()
+          return nil
+        }, Unmanaged.passUnretained(self).toOpaque())
+      if started == 0 { threads.append(thread) }
+    }
+  }
+
+  deinit {
+    isClosed.store(true, ordering: .releasing)
+    pthread_mutex_lock(lock)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(lock)
+    for thread in threads { pthread_join(thread, nil) }
+    pthread_cond_destroy(wake)
+    pthread_mutex_destroy(lock)
+    wake.deallocate()
+    lock.deallocate()
+  }
+
+  /// Wakes the threads, runs `body`, and lets them sleep again.
+  func whileAwake(_ body: () throws -> Void) rethrows {
+    guard !threads.isEmpty else { return try body() }
+    pthread_mutex_lock(lock)
+    isRunning.store(true, ordering: .releasing)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(lock)
+    defer { isRunning.store(false, ordering: .releasing) }
+    try body()
+  }
+
+  func itemsPerPiece(_ count: Int) -> Int { max(1, (count + pieceCount - 1) / pieceCount) }
+
+  /// Does items `0..<count` of a kernel and returns when all are done.
+  func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int) {
+    guard let kernel, count > 0 else { return }
+    withUnsafePointer(to: parameters) { pointer in
+      if threads.isEmpty || count == 1 { return kernel(pointer, 0, count) }
+      let itemsPerPiece = itemsPerPiece(count)
+      let pieces = (count + itemsPerPiece - 1) / itemsPerPiece
+      call = Call(kernel: kernel, parameters: UnsafeRawPointer(pointer), count: count, itemsPerPiece: itemsPerPiece)
+      finishedPieces.store(0, ordering: .relaxed)
+      let number = (ticket.load(ordering: .relaxed) >> 32) &+ 1
+      ticket.store(number << 32 | UInt64(pieces) << 16, ordering: .releasing)
+      while claimAndRun() {}
+      while finishedPieces.load(ordering: .acquiring) < pieces { pause() }
+    }
+  }
+
+  private func claimAndRun() -> Bool {
+    let seen = ticket.load(ordering: .acquiring)
+    let piece = Int(seen & 0xffff)
+    guard piece < Int(seen >> 16 & 0xffff) else { return false }
+    guard ticket.compareExchange(expected: seen, desired: seen + 1, ordering: .acquiringAndReleasing).exchanged else {
+      return true
+    }
+    let call = call!
+    let begin = piece * call.itemsPerPiece
+    call.kernel(call.parameters, begin, min(begin + call.itemsPerPiece, call.count))
+    finishedPieces.add(1, ordering: .releasing)
+    return true
+  }
+
+  private func serve() {
+    while !isClosed.load(ordering: .acquiring) {
+      pthread_mutex_lock(lock)
+      while !isRunning.load(ordering: .acquiring) && !isClosed.load(ordering: .acquiring) {
+        pthread_cond_wait(wake, lock)
+      }
+      pthread_mutex_unlock(lock)
+      var idle = 0
+      while isRunning.load(ordering: .acquiring) {
+        if claimAndRun() {
+          idle = 0
+        } else {
+          idle += 1
+          // Where there are more threads than processors, somebody else must get a turn.
+          if idle % 4096 == 0 { sched_yield() } else { pause() }
+        }
+      }
+    }
+  }
+
+  @inline(__always) private func pause() { pacer_pause() }
+}

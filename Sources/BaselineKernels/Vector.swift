@@ -1,0 +1,22 @@
+import CIntrinsics
+
+typealias Vector = SIMD4<Float>
+typealias DoubleVector = SIMD8<Float>
+
+/// 10 sums leave room for the product that SSE needs a register for.
+typealias GEMMTile = Tile<5, 2>
+typealias GEMMTileNarrow = Tile<5, 1>
+typealias GEMMHalfTile = Tile<2, 2>
+typealias GEMMHalfTileNarrow = Tile<2, 1>
+/// Outputs × vectors of pixels.
+typealias PlaneTile = Tile<4, 2>
+typealias PlaneTileNarrow = Tile<4, 1>
+
+#if arch(x86_64)
+  /// SSE has no fused multiply-add; `addingProduct` would be a library call for each lane.
+  @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum + a * b }
+#else
+  @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+#endif
+
+package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("baseline") }

@@ -1,0 +1,73 @@
+/// A figure of a cell: what it is called, how it is printed, and which way is better.
+public struct Metric: Sendable {
+  public enum Kind: String, Sendable { case exact, noisy }
+  public enum Unit: String, Sendable { case nanoseconds, bytes, count, ratio }
+
+  public var name: String
+  public var summary: String
+  public var unit: Unit
+  public var kind: Kind
+  public var lowerIsBetter: Bool
+  /// The value in a measured cell; nil where it was not measured.
+  public var value: @Sendable (CellResult) -> Double?
+
+  public init(
+    _ name: String, _ summary: String, _ unit: Unit, _ kind: Kind, lowerIsBetter: Bool = true,
+    value: @escaping @Sendable (CellResult) -> Double?
+  ) {
+    self.name = name
+    self.summary = summary
+    self.unit = unit
+    self.kind = kind
+    self.lowerIsBetter = lowerIsBetter
+    self.value = value
+  }
+}
+
+public let standardMetrics: [Metric] = [
+  Metric("latency", "median over fresh processes of one inference's wall time", .nanoseconds, .noisy) {
+    $0.latency?.value
+  },
+  Metric("load", "building the graph and making or reading its weights", .nanoseconds, .noisy) {
+    $0.medianOfVisits { Double($0.prepared.loadTime) }
+  },
+  Metric("optimise", "running the passes", .nanoseconds, .noisy) {
+    $0.medianOfVisits { Double($0.prepared.optimiseTime) }
+  },
+  Metric("prepare", "choosing kernels and allocating a session", .nanoseconds, .noisy) {
+    $0.medianOfVisits { Double($0.prepared.prepareTime) }
+  },
+  Metric("first-inference", "the first inference of a process", .nanoseconds, .noisy) {
+    $0.medianOfVisits { Double($0.sample.firstInference) }
+  },
+  Metric("cpu-time", "user and system time per inference, all threads", .nanoseconds, .noisy) {
+    $0.medianOfVisits { $0.figures["cpu-time"] }
+  },
+  Metric("minor-faults", "minor page faults per inference", .count, .noisy) {
+    $0.medianOfVisits { $0.figures["minor-faults"] }
+  },
+  Metric("peak-resident", "peak resident set above that of an empty worker", .bytes, .noisy) {
+    $0.medianOfVisits { $0.figures["peak-resident-above-idle"] }
+  },
+  Metric("heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .exact) {
+    $0.figures["heap-allocations"]
+  },
+  Metric("heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .exact) {
+    $0.figures["heap-bytes"]
+  },
+  Metric("tensor-allocations", "allocator calls in one steady inference", .count, .exact) {
+    $0.figures["tensor-allocations"]
+  },
+  Metric("tensor-bytes", "bytes asked of the allocator in one steady inference", .bytes, .exact) {
+    $0.figures["tensor-bytes"]
+  },
+  Metric("arena-bytes", "the planned block", .bytes, .exact) { $0.figures["arena-bytes"] },
+  Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .exact) {
+    $0.prepared?.weightBytes.map(Double.init)
+  },
+  Metric("nodes", "nodes of the optimised graph", .count, .exact) { $0.prepared?.nodes.map(Double.init) },
+  Metric("macs", "multiply-accumulates of one inference", .count, .exact) { $0.prepared?.macs.map(Double.init) },
+  Metric("error", "largest difference from the reference output, over its largest value", .ratio, .exact) {
+    $0.accuracy?.relative
+  },
+]

@@ -1,0 +1,56 @@
+import Foundation
+
+/// Figures in the words of reports. No digit is printed that says nothing.
+public enum Format {
+  /// Three significant digits in the unit that fits.
+  public static func time(_ nanoseconds: Double) -> String {
+    switch abs(nanoseconds) {
+    case ..<1e3: significant(nanoseconds) + " ns"
+    case ..<1e6: significant(nanoseconds / 1e3) + " µs"
+    case ..<1e9: significant(nanoseconds / 1e6) + " ms"
+    default: significant(nanoseconds / 1e9) + " s"
+    }
+  }
+
+  public static func bytes(_ count: Double) -> String {
+    switch abs(count) {
+    case ..<1024: "\(Int(count)) B"
+    case ..<(1024 * 1024): significant(count / 1024) + " KiB"
+    default: significant(count / 1024 / 1024) + " MiB"
+    }
+  }
+
+  public static func significant(_ value: Double) -> String {
+    switch abs(value) {
+    case ..<9.995: String(format: "%.2f", value)
+    case ..<99.95: String(format: "%.1f", value)
+    default: String(format: "%.0f", value)
+    }
+  }
+
+  /// `±1.3%`, or `?` from a single process.
+  public static func spread(_ estimate: Estimate) -> String {
+    guard estimate.relativeHalfWidth.isFinite else { return "?" }
+    let percent = estimate.relativeHalfWidth * 100
+    return percent < 9.95 ? String(format: "±%.1f%%", percent) : String(format: "±%.0f%%", percent)
+  }
+
+  public static func count(_ value: Double) -> String {
+    let digits = String(Int(value.rounded()))
+    var result = ""
+    for (offset, digit) in digits.enumerated() {
+      if offset > 0 && (digits.count - offset) % 3 == 0 && digit != "-" { result += "," }
+      result.append(digit)
+    }
+    return result
+  }
+
+  public static func value(_ value: Double, _ unit: Metric.Unit) -> String {
+    switch unit {
+    case .nanoseconds: time(value)
+    case .bytes: bytes(value)
+    case .count: value == value.rounded() ? count(value) : significant(value)
+    case .ratio: String(format: "%.1e", value)
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import Foundation
+
+/// The table of a result: the same cells in the terminal and in Markdown.
+public struct ResultTable: Sendable {
+  public static let headings = ["cell", "latency", "±", "vs all off", "±", "n", "mallocs", "tensors", "peak", "error"]
+
+  /// One row of a cell, or its reason for having none.
+  public static func row(_ result: CellResult) -> (fields: [String], note: String?) {
+    switch result.status {
+    case .pending: return ([result.label], "not measured")
+    case .unavailable: return ([result.label], "unavailable: \(result.reason ?? "")")
+    case .failed: return ([result.label], "FAILED: \(result.reason ?? "")")
+    case .invalid: return ([result.label], "INVALID: \(result.reason ?? "")")
+    case .same: return ([result.label], "same graph as \(result.sameAs ?? "")")
+    case .measured: break
+    }
+    func metric(_ name: String, _ format: (Double) -> String) -> String {
+      let value = standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }
+      return value.map(format) ?? "–"
+    }
+    let fields = [
+      result.label,
+      result.latency.map { Format.time($0.value) } ?? "–",
+      result.latency.map(Format.spread) ?? "–",
+      result.baseline == nil ? "1" : result.ratio.map { String(format: "%.3f", $0.value) } ?? "–",
+      result.baseline == nil ? "" : result.ratio.map(Format.spread) ?? "–",
+      "\(result.visits.count)",
+      metric("heap-allocations", Format.count),
+      metric("tensor-allocations", Format.count),
+      metric("peak-resident", Format.bytes),
+      metric("error") { String(format: "%.0e", $0) },
+    ]
+    return (fields, nil)
+  }
+
+  /// A sentence a person can repeat.
+  public static func verdict(_ file: ResultFile) -> String {
+    var sentences: [String] = []
+    for model in file.cells.map(\.cell.model).uniqued() {
+      let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.cell.backend == "cpu" }
+      let own = measured.filter { $0.cell.engine == "pacer" && $0.cell.threads == 1 && $0.latency != nil }
+      guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), own.count > 1 else { continue }
+      var sentence = "\(model) takes \(Format.time(best.latency!.value)) on one thread with \(best.label)"
+      if let ratio = best.ratio, ratio.value > 0 {
+        sentence += String(format: ", %.1f× as fast as with everything off", 1 / ratio.value)
+        if ratio.high.isFinite, ratio.low > 0 {
+          sentence += String(format: " (95%% interval %.1f–%.1f×)", 1 / ratio.high, 1 / ratio.low)
+        }
+      }
+      sentences.append(sentence + ".")
+    }
+    return sentences.joined(separator: " ")
+  }
+}
+
+extension Sequence where Element: Hashable {
+  func uniqued() -> [Element] {
+    var seen = Set<Element>()
+    return filter { seen.insert($0).inserted }
+  }
+}

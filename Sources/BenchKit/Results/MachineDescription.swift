@@ -1,0 +1,104 @@
+import Foundation
+
+/// What was measured on, as far as the machine tells.
+public struct MachineDescription: Codable, Sendable {
+  public var processor: String
+  public var isa: String
+  public var processors: Int
+  /// Processors this process may use.
+  public var cpuset: String
+  public var smt: String
+  public var governor: String
+  /// CPU quota of the control group, in processors; "none" without one.
+  public var quota: String
+  /// Times the control group was throttled while the run went on.
+  public var throttled: Int?
+  public var memoryBytes: Int
+  public var loadAverage: Double
+  /// Share of processor time the hypervisor kept for others while the run went on.
+  public var steal: Double?
+  public var system: String
+  public var libc: String
+  public var compiler: String
+  public var git: String
+
+  public static func current(processor: String, isa: String, git: String) -> MachineDescription {
+    MachineDescription(
+      processor: processor, isa: isa, processors: ProcessInfo.processInfo.activeProcessorCount,
+      cpuset: field("/proc/self/status", "Cpus_allowed_list") ?? "unavailable",
+      smt: read("/sys/devices/system/cpu/smt/active").map { $0 == "1" ? "on" : "off" } ?? "unavailable",
+      governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") ?? "unavailable",
+      quota: quota(), throttled: nil, memoryBytes: Int(ProcessInfo.processInfo.physicalMemory),
+      loadAverage: read("/proc/loadavg").flatMap { Double($0.split(separator: " ")[0]) } ?? -1, steal: nil,
+      system: read("/proc/sys/kernel/osrelease").map { "Linux \($0)" } ?? "unknown", libc: libcVersion(),
+      compiler: compilerVersion, git: git)
+  }
+
+  /// Warnings about what makes figures of this machine hard to trust.
+  public var warnings: [String] {
+    var list: [String] = []
+    if loadAverage > 0.5 * Double(processors) {
+      list.append("load average \(loadAverage) at the start: other work was running")
+    }
+    if let steal, steal > 0.01 {
+      list.append(String(format: "the hypervisor took %.1f %% of the processor time", steal * 100))
+    }
+    if let throttled, throttled > 0 { list.append("the control group was throttled \(throttled) times") }
+    if governor != "unavailable" && governor != "performance" { list.append("frequency governor is \(governor)") }
+    return list
+  }
+
+  private static func quota() -> String {
+    guard let text = read("/sys/fs/cgroup/cpu.max") else { return "unavailable" }
+    let parts = text.split(separator: " ")
+    guard parts.count == 2, let quota = Double(parts[0]), let period = Double(parts[1]) else { return "none" }
+    return String(format: "%.2f", quota / period)
+  }
+
+  private static func libcVersion() -> String {
+    #if canImport(Glibc)
+      var buffer = [CChar](repeating: 0, count: 64)
+      let length = confstr(Int32(_CS_GNU_LIBC_VERSION), &buffer, buffer.count)
+      return length > 0
+        ? String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) : "unknown"
+    #else
+      return "unknown"
+    #endif
+  }
+
+  private static var compilerVersion: String {
+    #if compiler(>=6.4)
+      "Swift 6.4 or later"
+    #elseif compiler(>=6.3)
+      "Swift 6.3"
+    #else
+      "Swift 6.2"
+    #endif
+  }
+
+  private static func field(_ path: String, _ name: String) -> String? {
+    read(path)?.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+      .map { $0.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces) }
+  }
+}
+
+/// The text of a small system file; nil if it cannot be read.
+func read(_ path: String) -> String? {
+  (try? String(contentsOfFile: path, encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines)
+}
+
+/// Counters of the whole machine, read before and after a run.
+struct MachineCounters {
+  var steal: Double
+  var total: Double
+  var throttled: Int?
+
+  static func now() -> MachineCounters? {
+    guard let line = read("/proc/stat")?.split(separator: "\n").first else { return nil }
+    let ticks = line.split(separator: " ").dropFirst().compactMap { Double($0) }
+    guard ticks.count >= 8 else { return nil }
+    let throttled = read("/sys/fs/cgroup/cpu.stat")?.split(separator: "\n")
+      .first { $0.hasPrefix("nr_throttled") }.flatMap { Int($0.split(separator: " ")[1]) }
+    return MachineCounters(steal: ticks[7], total: ticks.prefix(8).reduce(0, +), throttled: throttled)
+  }
+}

@@ -1,0 +1,42 @@
+import Foundation
+import Subprocess
+
+/// Release, commit and digest of uncommitted changes: what a result belongs to.
+public struct Version: Sendable {
+  public var release: String
+  /// Twelve digits; nil outside a git checkout.
+  public var commit: String?
+  /// Digest of what differs from the commit; nil where nothing does.
+  public var changes: String?
+
+  public var description: String {
+    [release, commit.map { "g" + $0 }, changes.map { "dirty" + $0 }].compactMap { $0 }.joined(separator: "-")
+  }
+
+  public static func current(release: String) async -> Version {
+    guard let commit = await git("rev-parse", "--short=12", "HEAD") else { return Version(release: release) }
+    guard let status = await git("status", "--porcelain"), !status.isEmpty else {
+      return Version(release: release, commit: commit)
+    }
+    var digest = DigestOfText()
+    digest.combine(status)
+    digest.combine(await git("diff", "HEAD") ?? "")
+    return Version(release: release, commit: commit, changes: digest.hex)
+  }
+
+  private static func git(_ arguments: String...) async -> String? {
+    let result = try? await run(
+      .name("git"), arguments: Arguments(arguments), output: .string(limit: 64 << 20), error: .discarded)
+    guard let result, case .exited(0) = result.terminationStatus else { return nil }
+    return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}
+
+/// Eight hexadecimal digits of FNV-1a.
+struct DigestOfText {
+  private var value: UInt64 = 0xcbf2_9ce4_8422_2325
+  mutating func combine(_ text: String) {
+    for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+  }
+  var hex: String { String(BenchKit.hex(value).prefix(8)) }
+}

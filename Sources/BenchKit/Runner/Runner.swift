@@ -1,0 +1,318 @@
+import Foundation
+import ModelZoo
+import RuntimeCore
+
+/// Schedules visits, pairs them and decides when a cell is known well enough. It computes no model: workers do.
+public actor Runner {
+  public struct Settings: Sendable {
+    public var worker: WorkerCommand
+    public var workerPrefix: [String] = []
+    /// Commands of the peers, by engine name.
+    public var peers: [String: WorkerCommand] = [:]
+    public var timeout: Double = 300
+    public var resultURL: URL
+    /// Where reference outputs are kept between runs.
+    public var cacheFolder: URL
+    /// Writes what a peer needs of a cell and returns file paths by kind.
+    public var exportFiles: (@Sendable (Cell) throws -> [String: String])?
+
+    public init(worker: WorkerCommand, resultURL: URL, cacheFolder: URL) {
+      self.worker = worker
+      self.resultURL = resultURL
+      self.cacheFolder = cacheFolder
+    }
+  }
+
+  public enum Event: Sendable {
+    case measuring(label: String, model: String, done: Int, of: Int, round: Int)
+    /// A cell has its first figures, or will not have any.
+    case row(CellResult)
+    case round(Int, unresolved: Int, worst: Double)
+  }
+
+  private let catalog: Catalog
+  private let suite: Suite
+  private let settings: Settings
+  private let report: @Sendable (Event) -> Void
+  private var file: ResultFile
+  private var isInterrupted = false
+  private var current: Task<JobOutcome, Never>?
+  private let start = Date()
+  private let elapsedBefore: Double
+  private let counters = MachineCounters.now()
+  private var generator = SystemRandomNumberGenerator()
+
+  public init(
+    catalog: Catalog, suite: Suite, file: ResultFile, settings: Settings, report: @escaping @Sendable (Event) -> Void
+  ) {
+    self.catalog = catalog
+    self.suite = suite
+    self.file = file
+    self.settings = settings
+    self.report = report
+    self.elapsedBefore = file.elapsed
+  }
+
+  /// Ends the running worker and makes `run` return with what there is.
+  public func interrupt() {
+    isInterrupted = true
+    current?.cancel()
+  }
+
+  private var elapsed: Double { -start.timeIntervalSinceNow }
+
+  /// Measures until every cell is known to the suite's precision or the time is spent.
+  public func run() async throws -> ResultFile {
+    if file.idleResident == nil, let worker = command("pacer") {
+      let idle = await perform(worker, Job(.idle))
+      file.idleResident = idle.figures.first { $0.name == "peak-resident" }?.value
+    }
+    try await countAll()
+    try save()
+    var round = (file.cells.flatMap(\.visits).map(\.round).max() ?? -1) + 1
+    while !isInterrupted {
+      let open = file.cells.indices.filter { needsVisit($0) }
+      guard !open.isEmpty, round < suite.rounds, hasTime(for: open) else { break }
+      let baselines = Set(open.compactMap { index in file.cells[index].baseline.flatMap { find($0, like: index) } })
+      let order = Array(Set(open).union(baselines)).shuffled(using: &generator)
+      for (position, index) in order.enumerated() where !isInterrupted && hasTime(for: [index]) {
+        report(
+          .measuring(
+            label: file.cells[index].label, model: file.cells[index].cell.model, done: position, of: order.count,
+            round: round))
+        await visit(index, round)
+        try save()
+      }
+      summarise()
+      try save()
+      let widths = file.cells.filter { $0.status == .measured }.map {
+        ($0.ratio ?? $0.latency)?.relativeHalfWidth ?? .infinity
+      }
+      report(.round(round, unresolved: widths.count { $0 > suite.precision }, worst: widths.max() ?? 0))
+      round += 1
+    }
+    summarise()
+    file.isComplete = !isInterrupted
+    try save()
+    return file
+  }
+
+  // MARK: Counting
+
+  /// One visit of every cell for exact figures and outputs; finds out what cannot run and what is the same.
+  private func countAll() async throws {
+    var seen: [String: Int] = [:]
+    for index in file.cells.indices where !isInterrupted {
+      let result = file.cells[index]
+      if result.status == .pending {
+        report(
+          .measuring(
+            label: result.label, model: result.cell.model, done: index, of: file.cells.count, round: -1))
+        await count(index)
+        try save()
+      }
+      if file.cells[index].status == .measured, let graph = file.cells[index].prepared?.graph {
+        var axes = file.cells[index].cell
+        axes.passes = []
+        let key = graph + axes.id
+        if let other = seen[key] {
+          file.cells[index].status = .same
+          file.cells[index].sameAs = file.cells[other].label
+        } else {
+          seen[key] = index
+        }
+      }
+      if file.cells[index].status != .measured { report(.row(file.cells[index])) }
+    }
+  }
+
+  private func count(_ index: Int) async {
+    let cell = file.cells[index].cell
+    let outcome = await perform(cell, Job(.counts, cell))
+    guard !isInterrupted else { return }
+    var result = file.cells[index]
+    result.hello = outcome.hello
+    result.prepared = outcome.prepared
+    for figure in outcome.figures {
+      if let value = figure.value { result.figures[figure.name] = value }
+      if let reason = figure.unavailable { result.unavailableFigures[figure.name] = reason }
+    }
+    if let reason = outcome.failure {
+      (result.status, result.reason) = (.failed, reason)
+    } else if let reason = outcome.skipped {
+      (result.status, result.reason) = (.unavailable, reason)
+    } else {
+      result.status = .measured
+      if (try? catalog.backend(cell.backend).computesOutputs) != false {
+        await check(outcome.output?.values, &result)
+      }
+    }
+    file.cells[index] = result
+  }
+
+  private func check(_ values: [Float]?, _ result: inout CellResult) async {
+    guard let values else {
+      (result.status, result.reason) = (.invalid, "the worker gave no output to check")
+      return
+    }
+    var digest = DigestOfText()
+    values.withUnsafeBytes { for byte in $0 { digest.combine(byte) } }
+    result.outputDigest = digest.hex
+    do {
+      let reference = try await referenceOutput(for: result.cell)
+      guard let accuracy = Accuracy(values, reference: reference) else {
+        (result.status, result.reason) = (.invalid, "the output has NaN or the wrong size")
+        return
+      }
+      result.accuracy = accuracy
+      let tolerance = result.cell.engine == "pacer" ? Accuracy.tolerance : 1e-3
+      if !(accuracy.relative <= tolerance) {
+        (result.status, result.reason) = (
+          .invalid,
+          String(
+            format: "the output is off by %.2e of its largest value; allowed is %.0e", accuracy.relative, tolerance)
+        )
+      }
+    } catch {
+      (result.status, result.reason) = (.invalid, "no reference output: \(error)")
+    }
+  }
+
+  /// The output of the unoptimised graph with the reference ops, from the cache or from a worker.
+  private func referenceOutput(for cell: Cell) async throws -> [Float] {
+    var reference = Cell(model: cell.model)
+    (reference.weights, reference.input, reference.shape) = (cell.weights, cell.input, cell.shape)
+    reference.kernels = .reference
+    var digest = DigestOfText()
+    digest.combine(file.version + reference.id)
+    for path in [cell.weights, cell.input].compactMap({ $0 }) {
+      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+      digest.combine("\(attributes?[.size] ?? 0) \(attributes?[.modificationDate] ?? 0)")
+    }
+    let url = settings.cacheFolder.appendingPathComponent("reference-\(digest.hex).json")
+    if let data = try? Data(contentsOf: url),
+      let output = try? JSONDecoder().decode(WorkerLine.Output.self, from: data),
+      let values = output.values
+    {
+      return values
+    }
+    // The oracle needs no prefix: under emulation it would take minutes.
+    let outcome = await perform(settings.worker, Job(.counts, reference))
+    if let failure = outcome.failure { throw UserError(failure) }
+    guard let output = outcome.output, let values = output.values else { throw UserError("the oracle gave no output") }
+    try? writeAtomically(JSONEncoder().encode(output), to: url)
+    return values
+  }
+
+  // MARK: Timing
+
+  private func visit(_ index: Int, _ round: Int) async {
+    let cell = file.cells[index].cell
+    var job = suite.job
+    job.cell = cell
+    let at = elapsedBefore + elapsed
+    let outcome = await perform(cell, job)
+    guard !isInterrupted else { return }
+    guard outcome.failure == nil, let prepared = outcome.prepared, let sample = outcome.sample,
+      !sample.latencies.isEmpty
+    else {
+      file.cells[index].status = .failed
+      file.cells[index].reason = outcome.failure ?? outcome.skipped ?? "the worker gave no samples"
+      report(.row(file.cells[index]))
+      return
+    }
+    var figures: [String: Double] = [:]
+    for figure in outcome.figures { figures[figure.name] = figure.value }
+    if let peak = figures["peak-resident"], let idle = file.idleResident {
+      figures["peak-resident-above-idle"] = peak - idle
+    }
+    file.cells[index].visits.append(
+      Visit(round: round, at: at, prepared: prepared, sample: sample, figures: figures))
+    summarise(index)
+    if file.cells[index].visits.count == 1 { report(.row(file.cells[index])) }
+  }
+
+  private func needsVisit(_ index: Int) -> Bool {
+    let result = file.cells[index]
+    guard result.status == .measured else { return false }
+    guard result.visits.count >= 3 else { return true }
+    let spent = result.visits.reduce(0) { $0 + seconds($1) }
+    guard spent < suite.cellBudget else { return false }
+    return ((result.ratio ?? result.latency)?.relativeHalfWidth ?? .infinity) > suite.precision
+  }
+
+  /// What a visit cost, as far as it told.
+  private func seconds(_ visit: Visit) -> Double {
+    let inside =
+      visit.prepared.loadTime + visit.prepared.optimiseTime + visit.prepared.prepareTime + visit.sample.firstInference
+      + visit.sample.warmupTime + visit.sample.latencies.reduce(0, +)
+    return Double(inside) * 1e-9 + 0.05
+  }
+
+  private func hasTime(for indices: [Int]) -> Bool {
+    let shortest = indices.map { file.cells[$0].visits.last.map(seconds) ?? 0.5 }.min() ?? 0
+    return elapsedBefore + elapsed + shortest < suite.budget
+  }
+
+  private func find(_ label: String, like index: Int) -> Int? {
+    file.cells.firstIndex {
+      $0.label == label && $0.cell.model == file.cells[index].cell.model && $0.status == .measured
+    }
+  }
+
+  private func summarise() { for index in file.cells.indices { summarise(index) } }
+
+  private func summarise(_ index: Int) {
+    let result = file.cells[index]
+    guard !result.visits.isEmpty else { return }
+    file.cells[index].latency = Estimate(geometric: result.visits.map(\.median))
+    guard let label = result.baseline, let other = find(label, like: index) else { return }
+    let rounds = Dictionary(file.cells[other].visits.map { ($0.round, $0.median) }, uniquingKeysWith: { $1 })
+    let ratios = result.visits.compactMap { visit in rounds[visit.round].map { visit.median / $0 } }
+    file.cells[index].ratio = ratios.isEmpty ? nil : Estimate(geometric: ratios)
+  }
+
+  // MARK: Workers
+
+  private func command(_ engine: String) -> WorkerCommand? {
+    engine == "pacer" ? settings.worker.prefixed(settings.workerPrefix) : settings.peers[engine]
+  }
+
+  private func perform(_ cell: Cell, _ job: Job) async -> JobOutcome {
+    guard let command = command(cell.engine) else {
+      var outcome = JobOutcome()
+      outcome.failure =
+        "\(UnknownName(kind: "engine", name: cell.engine, known: ["pacer"] + settings.peers.keys.sorted()))"
+      return outcome
+    }
+    var job = job
+    if cell.engine != "pacer" {
+      do { job.files = try settings.exportFiles?(cell) ?? [:] } catch {
+        var outcome = JobOutcome()
+        outcome.failure = "the model could not be exported: \(error)"
+        return outcome
+      }
+    }
+    return await perform(command, job)
+  }
+
+  private func perform(_ command: WorkerCommand, _ job: Job) async -> JobOutcome {
+    let task = Task { [timeout = settings.timeout] in await command.run(job, timeout: timeout) }
+    current = task
+    defer { current = nil }
+    return await task.value
+  }
+
+  private func save() throws {
+    file.elapsed = elapsedBefore + elapsed
+    if let before = counters, let now = MachineCounters.now() {
+      file.environment.steal = now.total > before.total ? (now.steal - before.steal) / (now.total - before.total) : nil
+      if let a = before.throttled, let b = now.throttled { file.environment.throttled = b - a }
+    }
+    try file.write(to: settings.resultURL)
+  }
+}
+
+extension DigestOfText {
+  fileprivate mutating func combine(_ byte: UInt8) { combine(String(UnicodeScalar(byte))) }
+}

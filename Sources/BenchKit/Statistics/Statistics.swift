@@ -1,0 +1,104 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The middle value; the mean of the two middle ones for an even count. NaN of nothing.
+public func median(_ values: [Double]) -> Double {
+  guard !values.isEmpty else { return .nan }
+  let sorted = values.sorted()
+  let middle = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/// The value that a share of `p` lies at or below, interpolated between neighbours.
+public func quantile(_ values: [Double], _ p: Double) -> Double {
+  guard !values.isEmpty else { return .nan }
+  let sorted = values.sorted()
+  let position = p * Double(sorted.count - 1)
+  let lower = Int(position)
+  let upper = min(lower + 1, sorted.count - 1)
+  return sorted[lower] + (sorted[upper] - sorted[lower]) * (position - Double(lower))
+}
+
+/// A figure with a 95 % confidence interval.
+public struct Estimate: Codable, Sendable, Equatable {
+  public var value: Double
+  public var low: Double
+  public var high: Double
+  /// Independent observations behind it.
+  public var count: Int
+
+  /// Half the interval's width over the value; infinite for a single observation.
+  public var relativeHalfWidth: Double { (high - low) / 2 / value }
+
+  /// Geometric mean of positive values, by Student's t on their logarithms. Values must be independent: medians of
+  /// fresh processes, not iterations within one.
+  public init(geometric values: [Double]) {
+    let logs = values.map { log($0) }
+    count = logs.count
+    let mean = logs.reduce(0, +) / Double(max(logs.count, 1))
+    value = exp(mean)
+    guard logs.count > 1 else {
+      (low, high) = (0, .infinity)
+      return
+    }
+    let variance = logs.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(logs.count - 1)
+    let half = studentT975(logs.count - 1) * (variance / Double(logs.count)).squareRoot()
+    (low, high) = (exp(mean - half), exp(mean + half))
+  }
+
+  // JSON has no infinity: an open interval is written without its ends.
+  private enum CodingKeys: String, CodingKey { case value, low, high, count }
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    value = try container.decode(Double.self, forKey: .value)
+    low = try container.decodeIfPresent(Double.self, forKey: .low) ?? 0
+    high = try container.decodeIfPresent(Double.self, forKey: .high) ?? .infinity
+    count = try container.decode(Int.self, forKey: .count)
+  }
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(value, forKey: .value)
+    if high.isFinite {
+      try container.encode(low, forKey: .low)
+      try container.encode(high, forKey: .high)
+    }
+    try container.encode(count, forKey: .count)
+  }
+}
+
+/// 97.5 % quantile of Student's t, by bisection of its distribution function.
+func studentT975(_ degrees: Int) -> Double {
+  var (low, high) = (1.9, 13.0)
+  for _ in 0..<60 {
+    let middle = (low + high) / 2
+    if studentTCumulative(middle, degrees) < 0.975 { low = middle } else { high = middle }
+  }
+  return (low + high) / 2
+}
+
+/// P(T ≤ t) for t ≥ 0, by the finite series for whole degrees of freedom
+/// (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+func studentTCumulative(_ t: Double, _ degrees: Int) -> Double {
+  let n = Double(degrees)
+  let angle = atan(t / n.squareRoot())
+  let (sine, cosine) = (sin(angle), cos(angle))
+  let area: Double
+  if degrees == 1 {
+    area = 2 * angle / .pi
+  } else {
+    let isOdd = degrees % 2 == 1
+    var term = isOdd ? cosine : 1.0
+    var sum = term
+    var k = isOdd ? 3 : 2
+    while k < degrees {
+      term *= Double(k - 1) / Double(k) * cosine * cosine
+      sum += term
+      k += 2
+    }
+    area = isOdd ? 2 / .pi * (angle + sine * sum) : sine * sum
+  }
+  return 0.5 + area / 2
+}

@@ -1,0 +1,65 @@
+import Foundation
+import RuntimeCore
+import TensorCore
+
+/// One thing to measure: a model with one choice on every axis.
+public struct Cell: Codable, Hashable, Sendable {
+  /// `pacer`, or the name of a peer under `Suites/peers`.
+  public var engine = "pacer"
+  public var model: String
+  /// Path of a safetensors file; nil for seeded weights.
+  public var weights: String?
+  /// Path of a picture; nil for the seeded input.
+  public var input: String?
+  /// Shape of the input; nil for the model's own.
+  public var shape: Shape?
+  public var backend = "cpu"
+  public var device: String?
+  public var kernels = KernelFamily.fast
+  public var passes: [String] = []
+  public var precision = "fp32"
+  public var allocator = AllocatorKind.system
+  public var threads = 1
+  /// Instruction set; nil for the best there is.
+  public var isa: String?
+
+  public init(model: String) { self.model = model }
+
+  /// Memory format of the images: what the pass `channels-last` sets.
+  public var format: String { passes.contains("channels-last") ? "nhwc" : "nchw" }
+
+  /// The same text for the same cell, in every run.
+  public var id: String {
+    var parts = [engine, model, backend, kernels.rawValue, "passes=" + passes.joined(separator: "+")]
+    parts += [precision, allocator.rawValue, "\(threads)t", isa ?? "best"]
+    if let shape { parts.append("\(shape)") }
+    if let weights { parts.append("weights=\(weights)") }
+    if let input { parts.append("input=\(input)") }
+    if let device { parts.append("device=\(device)") }
+    return parts.joined(separator: "/")
+  }
+
+  /// How long names become short: the passes as all, none, + and −.
+  public func label(allPasses: [String]) -> String {
+    var parts: [String] = []
+    if engine != "pacer" { return engine + (threads > 1 ? ", \(threads) threads" : "") }
+    if backend != "cpu" { parts.append(backend) }
+    if kernels != .fast { parts.append(kernels.rawValue) }
+    let off = allPasses.filter { !passes.contains($0) }
+    if passes.isEmpty {
+      parts.append("all off")
+    } else if off.isEmpty {
+      parts.append("all on")
+    } else if off.count == 1 {
+      parts.append("all − \(off[0])")
+    } else if passes.count > 1, passes == Array(allPasses.prefix(passes.count)) {
+      parts.append("… + \(passes.last!)")
+    } else {
+      parts.append(passes.joined(separator: "+"))
+    }
+    if allocator != .system { parts.append(allocator.rawValue) }
+    if threads > 1 { parts.append("\(threads) threads") }
+    if let isa { parts.append(isa) }
+    return parts.joined(separator: ", ")
+  }
+}

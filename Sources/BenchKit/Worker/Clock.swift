@@ -1,0 +1,31 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Nanoseconds of a clock that never goes back.
+@inline(__always) func monotonicNanoseconds() -> Int {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+/// What the system counted for this process so far.
+struct ProcessUsage {
+  var cpuNanoseconds: Int
+  var minorFaults: Int
+
+  static func now() -> ProcessUsage {
+    var usage = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+    #endif
+    let microseconds =
+      (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + Int(usage.ru_utime.tv_usec)
+      + Int(usage.ru_stime.tv_usec)
+    return ProcessUsage(cpuNanoseconds: microseconds * 1000, minorFaults: usage.ru_minflt)
+  }
+}

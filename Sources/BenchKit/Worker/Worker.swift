@@ -1,0 +1,164 @@
+import Foundation
+import GraphCore
+import ModelZoo
+import RuntimeCore
+import TensorCore
+
+/// Pacer's own worker: reads a job, does it, writes lines, ends.
+public struct Worker {
+  let catalog: Catalog
+  let emit: (WorkerLine) throws -> Void
+
+  public init(catalog: Catalog, emit: @escaping (WorkerLine) throws -> Void) {
+    self.catalog = catalog
+    self.emit = emit
+  }
+
+  /// The worker process. The protocol moves to a duplicate of standard output, and standard output to standard error,
+  /// so that no library's chatter can get into the protocol.
+  public static func serve(_ catalog: Catalog) -> Int32 {
+    signal(SIGPIPE, SIG_IGN)
+    let descriptor = dup(1)
+    dup2(2, 1)
+    let output = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    let encoder = JSONEncoder()
+    let worker = Worker(catalog: catalog) { line in
+      try output.write(contentsOf: encoder.encode(line) + Data("\n".utf8))
+    }
+    do {
+      let data = try FileHandle.standardInput.readToEnd() ?? Data()
+      guard !data.isEmpty else { return 0 }
+      try worker.run(JSONDecoder().decode(Job.self, from: data))
+      return 0
+    } catch {
+      try? worker.emit(.failed(reason: describe(error)))
+      return 1
+    }
+  }
+
+  public func run(_ job: Job) throws {
+    let isa = job.cell?.isa ?? catalog.availableInstructionSets.last
+    try emit(
+      .hello(
+        .init(
+          engine: "pacer", version: catalog.version, protocol: protocolVersion, isa: isa,
+          processor: catalog.processorName)))
+    guard job.protocol == protocolVersion else {
+      return try emit(.failed(reason: "the job speaks protocol \(job.protocol), this worker \(protocolVersion)"))
+    }
+    if job.action == .idle { return try emitPeakMemory() }
+    guard let cell = job.cell else { throw UserError("the job has no cell") }
+    let model = try catalog.model(cell.model)
+    let backend = try catalog.backend(cell.backend)
+    let passes = try catalog.passes(cell.passes)
+    if case .unavailable(let reason) = backend.availability() { return try emit(.skipped(reason: reason)) }
+    if let isa = cell.isa {
+      guard catalog.instructionSets.contains(isa) else {
+        throw UnknownName(kind: "instruction set", name: isa, known: catalog.instructionSets)
+      }
+      guard catalog.availableInstructionSets.contains(isa) else {
+        return try emit(.skipped(reason: "this machine has no \(isa)"))
+      }
+    }
+    guard cell.precision == "fp32" else { return try emit(.skipped(reason: "no \(cell.precision) kernels yet")) }
+    if let device = cell.device, device != backend.name {
+      return try emit(.skipped(reason: "backend \(backend.name) has no device \(device)"))
+    }
+
+    let options = PrepareOptions(
+      kernels: cell.kernels, allocator: cell.allocator, threads: cell.threads, instructionSet: cell.isa)
+    let start = monotonicNanoseconds()
+    let (graph, input) = try ModelInput(cell, model).load()
+    let loaded = monotonicNanoseconds()
+    // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
+    let (optimised, reports) = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options))
+    let optimisedAt = monotonicNanoseconds()
+    let executable = try backend.prepare(optimised, options)
+    let session = try executable.makeSession()
+    let prepared = monotonicNanoseconds()
+    session.inputs[0].write(Array(input.floats))
+    try emit(
+      .prepared(
+        .init(
+          loadTime: loaded - start, optimiseTime: optimisedAt - loaded, prepareTime: prepared - optimisedAt,
+          passes: reports.map { .init(name: $0.name, rewrites: $0.rewrites) },
+          graph: hex(optimised.structureDigest),
+          weights: job.action == .counts ? hex(graph.weightDigest) : nil, nodes: optimised.nodes.count,
+          macs: optimised.macs, weightBytes: optimised.weightBytes, originalWeightBytes: graph.weightBytes,
+          kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
+
+    switch job.action {
+    case .idle: break
+    case .latency: try measureLatency(job, session)
+    case .counts: try count(session, checksOutputs: backend.computesOutputs)
+    }
+  }
+
+  private func measureLatency(_ job: Job, _ session: any Session) throws {
+    let sampler = Sampler(iterations: job.iterations, minTime: job.minTime, warmup: job.warmup)
+    let result = try sampler.run(session)
+    try emit(.sample(result.sample))
+    try emit(.figure(.init("cpu-time", Double(result.usage.cpuNanoseconds))))
+    try emit(
+      .figure(.init("minor-faults", Double(result.usage.minorFaults) / Double(result.sample.latencies.count))))
+    try emitPeakMemory()
+  }
+
+  /// One inference to reach the steady state and one that is counted.
+  private func count(_ session: any Session, checksOutputs: Bool) throws {
+    try session.run()
+    let before = session.allocationStatistics
+    if let counter = catalog.heapCounter, counter.unavailable() == nil {
+      counter.start()
+      try session.run()
+      let counted = counter.stop()
+      try emit(.figure(.init("heap-allocations", Double(counted.allocations))))
+      try emit(.figure(.init("heap-bytes", Double(counted.bytes))))
+    } else {
+      try session.run()
+      let reason = catalog.heapCounter?.unavailable() ?? "this worker has no heap counter"
+      try emit(.figure(.init("heap-allocations", unavailable: reason)))
+      try emit(.figure(.init("heap-bytes", unavailable: reason)))
+    }
+    if let before, let after = session.allocationStatistics {
+      try emit(.figure(.init("tensor-allocations", Double(after.allocations - before.allocations))))
+      try emit(.figure(.init("tensor-bytes", Double(after.bytes - before.bytes))))
+      try emit(.figure(.init("tensor-peak-bytes", Double(after.peakLiveBytes))))
+      try emit(.figure(.init("cache-misses", Double(after.cacheMisses - before.cacheMisses))))
+    } else {
+      try emit(.figure(.init("tensor-allocations", unavailable: "this backend has no tensor allocator")))
+    }
+    if let arena = session.arena {
+      try emit(.figure(.init("arena-bytes", Double(arena.byteCount))))
+      try emit(.figure(.init("arena-lower-bound", Double(arena.lowerBound))))
+    }
+    if checksOutputs {
+      for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
+    }
+  }
+
+  /// The high-water mark of this process's own memory map. `ru_maxrss` would not do: it is inherited from the parent.
+  private func emitPeakMemory() throws {
+    let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+    let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    if let kibibytes = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Double($0) }
+    ) {
+      try emit(.figure(.init("peak-resident", kibibytes * 1024)))
+    } else {
+      try emit(.figure(.init("peak-resident", unavailable: "/proc/self/status has no VmHWM")))
+    }
+  }
+}
+
+func hex(_ digest: UInt64) -> String {
+  let digits = String(digest, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}
+
+/// An error in words a person can use.
+func describe(_ error: any Error) -> String {
+  switch error {
+  case let error as DecodingError: "malformed JSON: \(error)"
+  default: "\(error)"
+  }
+}

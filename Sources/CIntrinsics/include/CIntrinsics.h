@@ -1,0 +1,116 @@
+// What the kernels of every instruction set share with the code that calls them: parameter blocks and one table of
+// function pointers. No code: a definition here would be compiled into modules of different instruction sets, and
+// the linker would keep any one of the copies.
+#pragma once
+#include <stdint.h>
+
+// All tensors are float32. Strides and offsets count elements. A kernel does the work items begin..<end; any split
+// of the items gives the same bits.
+typedef void (*PacerKernel)(const void *parameters, long begin, long end);
+
+// output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c]), channels last.
+// Items: pixel tiles × output panels.
+typedef struct {
+  const float *input;
+  const float *weights;    // panels, depth = taps × channels
+  const float *bias;       // null: zeros
+  const float *zeros;      // at least `channels` zeros, read where a tap is outside the image
+  float *output;
+  const int32_t *offsets;  // [pixels][taps], -1 outside; null: pixel × inputStride, one tap
+  long pixels, taps, channels, inputStride;
+  long outputs, outputStride;
+  long panelMajor;         // whether all tiles of a panel come before the next panel
+  float minimum, maximum;
+} PacerIndirectGEMM;
+
+// Implicit im2col: packed[panel][step][lane] = input tap of pixel panel × width + lane, for steps
+// firstStep..<firstStep + steps of the depth axis (channel, ky, kx). Items: panels of the block.
+typedef struct {
+  const float *input;      // first channel of the group, NCHW
+  float *packed;
+  long height, width, outputWidth, outputPixels;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long firstStep, steps, firstPixel, pixels;
+} PacerPackPixels;
+
+// output[o, pixel] = Σ weight[o, step] · packed[step, pixel], planes of pixels.
+// Items: blocks of outputs × panels of pixels, blocks outermost.
+typedef struct {
+  const float *packed;
+  const float *weights;    // panels, depth = depth of the whole convolution
+  const float *bias;       // null: zeros
+  float *output;           // first output of the group, first pixel of the block
+  long depth, firstStep, steps, pixels, outputs, planeStride;
+  long first, last;        // whether this is the first / last part of the depth axis
+  float minimum, maximum;
+} PacerPanelGEMM;
+
+// Depthwise convolution, channels last. Items: output rows.
+typedef struct {
+  const float *input;
+  const float *weights;    // [tap][channelStride]
+  const float *bias;
+  const float *zeros;      // at least `channels` zeros
+  float *output;
+  long channels, channelStride, height, width, outputHeight, outputWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  float minimum, maximum;
+} PacerDepthwiseNHWC;
+
+// A window over single planes (NCHW): depthwise convolution or maximum. Items: planes.
+typedef struct {
+  const float *input;
+  const float *weights;    // [channel][tap]; null: maximum
+  const float *bias;
+  float *output;
+  float *scratch;          // scratchStride floats for each of the pieces that may run at once, by first item
+  long scratchStride, itemsPerPiece;
+  long channels, height, width, outputHeight, outputWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  float minimum, maximum;
+} PacerPlaneWindow;
+
+// Largest value under a window, channels last. Items: output rows.
+typedef struct {
+  const float *input;
+  float *output;
+  long channels, height, width, outputHeight, outputWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+} PacerMaxPoolNHWC;
+
+// output = clamp(a · scale + shift) per channel, or clamp(a + b), or clamp(a).
+// Items: rows of `channels` (channels last), planes (NCHW), or blocks of 1024 elements.
+typedef struct {
+  const float *a;
+  const float *b;
+  const float *scale;
+  const float *shift;
+  float *output;
+  long channels, pixels, count;
+  float minimum, maximum;
+} PacerElementwise;
+
+// Mean over the pixels. Items: channels.
+typedef struct {
+  const float *input;
+  float *output;
+  long channels, pixels;
+} PacerGlobalPool;
+
+// From NCHW to NHWC or back. Items: pixels (to NHWC) or channels (to NCHW).
+typedef struct {
+  const float *input;
+  float *output;
+  long channels, pixels;
+} PacerTranspose;
+
+typedef struct __attribute__((swift_attr("@Sendable"))) {
+  const char *name;
+  long lanes;              // floats per vector
+  long gemmWidth;          // outputs per weight panel of indirectGEMM
+  long gemmRows;           // pixels per tile of indirectGEMM
+  long pixelPanel;         // pixels per panel of packPixels and panelGEMM
+  long outputBlock;        // outputs per weight panel of panelGEMM
+  PacerKernel indirectGEMM, packPixels, panelGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
+  PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+} PacerKernelTable;

@@ -1,0 +1,191 @@
+import TensorCore
+
+/// A name for a value inside one graph.
+public struct ValueID: Hashable, Sendable, Comparable {
+  public let index: Int
+  public static func < (a: ValueID, b: ValueID) -> Bool { a.index < b.index }
+}
+
+/// Where a value comes from.
+public enum ValueSource: Sendable {
+  /// Given by the caller at each run.
+  case input
+  /// Looked up in the graph's weight map, by name, at each run.
+  case parameter
+  /// Part of the graph.
+  case constant(Tensor)
+  /// Computed by a node.
+  case node
+}
+
+public struct Value: Sendable {
+  public let id: ValueID
+  public var name: String
+  public var type: TensorType
+  public var source: ValueSource
+}
+
+public struct Node: Sendable {
+  /// Module path in the original model, as PyTorch names it: `features.0.0`.
+  public var name: String
+  public var op: any Op
+  public var inputs: [ValueID]
+  public var outputs: [ValueID]
+}
+
+/// A model as a value: nodes in execution order, the values between them, and the weights.
+///
+/// Copying a graph copies no weights; changing a copy leaves the original as it was.
+public struct Graph: Sendable {
+  public var name: String
+  public private(set) var inputs: [ValueID] = []
+  public package(set) var outputs: [ValueID] = []
+  public package(set) var nodes: [Node] = []
+  private var table: [Value?] = []
+
+  /// The state dict: everything a weight file of this model holds, by name. Empty once frozen.
+  public var weights: [String: Tensor] = [:]
+  /// Names and types the weight map has to have, in the model's order; also those that no node reads.
+  public package(set) var parameters: [(name: String, type: TensorType)] = []
+
+  public init(name: String) { self.name = name }
+
+  // MARK: Reading
+
+  public subscript(id: ValueID) -> Value {
+    get { table[id.index]! }
+    set { table[id.index] = newValue }
+  }
+
+  public var values: [Value] { table.compactMap { $0 } }
+  func contains(_ id: ValueID) -> Bool { table.indices.contains(id.index) && table[id.index] != nil }
+
+  /// Index of the node that computes a value.
+  public func producer(of id: ValueID) -> Int? { nodes.firstIndex { $0.outputs.contains(id) } }
+
+  /// Indices of the nodes that read a value.
+  public func users(of id: ValueID) -> [Int] { nodes.indices.filter { nodes[$0].inputs.contains(id) } }
+
+  public func inputTypes(of node: Node) -> [TensorType] { node.inputs.map { self[$0].type } }
+
+  /// The data behind a parameter or constant; nil for inputs, computed values and missing weights.
+  public func data(of id: ValueID) -> Tensor? {
+    switch self[id].source {
+    case .constant(let tensor): tensor
+    case .parameter: weights[self[id].name]
+    case .input, .node: nil
+    }
+  }
+
+  public var macs: Int { nodes.reduce(0) { $0 + $1.op.cost(for: inputTypes(of: $1)).macs } }
+
+  /// Learned parameters: weights and biases, without batch-norm statistics and counters.
+  public var parameterCount: Int {
+    parameters.filter { !$0.name.contains(".running_") && !$0.name.hasSuffix("num_batches_tracked") }
+      .reduce(0) { $0 + $1.type.shape.count }
+  }
+
+  /// Bytes of all weights the graph carries, as they lie in memory now.
+  public var weightBytes: Int {
+    weights.values.reduce(0) { $0 + $1.type.byteCount }
+      + values.reduce(0) { if case .constant(let tensor) = $1.source { $0 + tensor.type.byteCount } else { $0 } }
+  }
+
+  // MARK: Building and rewriting
+
+  public mutating func addInput(_ name: String, _ type: TensorType) -> ValueID {
+    let id = add(name, type, .input)
+    inputs.append(id)
+    return id
+  }
+
+  /// Declares an entry of the weight map. With `isRead` false it is only part of the state dict.
+  @discardableResult
+  public mutating func addParameter(_ name: String, _ type: TensorType, isRead: Bool = true) -> ValueID? {
+    parameters.append((name, type))
+    return isRead ? add(name, type, .parameter) : nil
+  }
+
+  public mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
+    add(name, tensor.type, .constant(tensor))
+  }
+
+  /// Appends a node, or inserts it before the node at `position`, and infers its output types.
+  public mutating func addNode(
+    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil
+  ) throws -> ValueID {
+    let types = try op.outputTypes(for: inputs.map { self[$0].type })
+    let outputs = types.enumerated().map { add(types.count == 1 ? name : "\(name).\($0.offset)", $0.element, .node) }
+    nodes.insert(Node(name: name, op: op, inputs: inputs, outputs: outputs), at: position ?? nodes.count)
+    return outputs[0]
+  }
+
+  public mutating func setOutputs(_ ids: [ValueID]) { outputs = ids }
+
+  /// Makes every reader of `old`, the graph's outputs included, read `new`.
+  public mutating func replaceUses(of old: ValueID, with new: ValueID) {
+    for index in nodes.indices { nodes[index].inputs = nodes[index].inputs.map { $0 == old ? new : $0 } }
+    outputs = outputs.map { $0 == old ? new : $0 }
+  }
+
+  public mutating func setOp(_ op: any Op, ofNode index: Int) { nodes[index].op = op }
+  public mutating func setInputs(_ inputs: [ValueID], ofNode index: Int) { nodes[index].inputs = inputs }
+
+  /// Removes a node whose outputs nobody reads.
+  public mutating func removeNode(at index: Int) {
+    for id in nodes[index].outputs { table[id.index] = nil }
+    nodes.remove(at: index)
+  }
+
+  /// Drops nodes, constants and parameter values that lead to no output. Inputs stay.
+  /// - Returns: how many nodes and values went.
+  @discardableResult
+  public mutating func removeUnused() -> Int {
+    var live = Set(outputs)
+    var keptNodes: [Node] = []
+    for node in nodes.reversed() where node.outputs.contains(where: live.contains) {
+      live.formUnion(node.inputs)
+      live.formUnion(node.outputs)
+      keptNodes.append(node)
+    }
+    live.formUnion(inputs)
+    var removed = nodes.count - keptNodes.count
+    nodes = keptNodes.reversed()
+    for index in table.indices {
+      guard let value = table[index], !live.contains(value.id) else { continue }
+      table[index] = nil
+      if case .node = value.source {} else { removed += 1 }
+    }
+    return removed
+  }
+
+  /// Forgets the state dict: what the nodes need has become constants.
+  public mutating func dropWeightMap() {
+    weights = [:]
+    parameters = []
+  }
+
+  /// Infers the type of every computed value anew, in order.
+  public mutating func inferTypes() throws {
+    for node in nodes {
+      let types = try node.op.outputTypes(for: inputTypes(of: node))
+      for (id, type) in zip(node.outputs, types) { self[id].type = type }
+    }
+  }
+
+  /// The same graph for inputs of other shapes.
+  /// - Throws: ``GraphError`` where an op cannot work at the new size.
+  public func reshaped(inputs shapes: [Shape]) throws -> Graph {
+    try expect(shapes.count == inputs.count, "\(inputs.count) input shapes needed, not \(shapes.count)")
+    var copy = self
+    for (id, shape) in zip(inputs, shapes) { copy[id].type.shape = shape }
+    try copy.inferTypes()
+    return copy
+  }
+
+  private mutating func add(_ name: String, _ type: TensorType, _ source: ValueSource) -> ValueID {
+    let id = ValueID(index: table.count)
+    table.append(Value(id: id, name: name, type: type, source: source))
+    return id
+  }
+}

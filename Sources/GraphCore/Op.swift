@@ -1,0 +1,71 @@
+import TensorCore
+
+/// One kind of operation with its attributes. Ops are values: two equal ops compute the same function.
+public protocol Op: Hashable, Sendable {
+  /// Name of the kind, as graph text prints it: `conv2d`.
+  static var name: String { get }
+  /// Attributes that differ from their defaults, in a fixed order, as graph text prints them.
+  var attributes: [(String, String)] { get }
+  /// Shape and type rules. Weights are inputs too.
+  /// - Throws: ``GraphError`` when the inputs do not fit.
+  func outputTypes(for inputs: [TensorType]) throws -> [TensorType]
+  /// The plain, readable computation that every kernel is tested against. Inputs and outputs are NCHW.
+  func evaluate(_ inputs: [Tensor]) throws -> [Tensor]
+  func cost(for inputs: [TensorType]) -> Cost
+  /// Which inputs are parameters (weights, statistics) rather than activations.
+  var parameterInputs: Range<Int> { get }
+  /// What a pass that sets a memory format may do with the op.
+  var formatRule: FormatRule { get }
+}
+
+public enum FormatRule: Sendable {
+  /// Computes in whatever format its first input has, and answers in the same.
+  case follows
+  /// Needs NCHW inputs and answers in NCHW.
+  case needsNCHW
+}
+
+extension Op {
+  public var attributes: [(String, String)] { [] }
+  public var parameterInputs: Range<Int> { 0..<0 }
+  public var formatRule: FormatRule { .needsNCHW }
+  public func cost(for inputs: [TensorType]) -> Cost { Cost() }
+}
+
+/// What an op has to do at least, whatever the kernel.
+public struct Cost: Sendable, Equatable {
+  /// Multiply-accumulates of convolution and linear layers.
+  public var macs = 0
+  public init(macs: Int = 0) { self.macs = macs }
+}
+
+/// Limits applied to an output: `relu` is 0…∞, `relu6` 0…6. Also what fusion leaves in the op before it.
+public struct Clamp: Hashable, Sendable, CustomStringConvertible {
+  public var min: Float
+  public var max: Float
+
+  public init(min: Float, max: Float) {
+    self.min = min
+    self.max = max
+  }
+
+  public static let relu = Clamp(min: 0, max: .infinity)
+  public static let relu6 = Clamp(min: 0, max: 6)
+  public static let none = Clamp(min: -.infinity, max: .infinity)
+
+  @inline(__always) public func callAsFunction(_ value: Float) -> Float { Swift.min(Swift.max(value, min), max) }
+
+  public var description: String {
+    switch self {
+    case .relu: "relu"
+    case .relu6: "relu6"
+    case .none: "none"
+    default: "clamp(\(min),\(max))"
+    }
+  }
+}
+
+public struct GraphError: Error, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,106 @@
+import TensorCore
+
+/// Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
+///
+/// Inputs: `x [N, C, H, W]`, `weight [O, C/groups, kh, kw]`, optionally `bias [O]`. Padding is zeros.
+public struct Conv2D: Op {
+  public static let name = "conv2d"
+
+  public var stride: Pair
+  public var padding: Pair
+  public var dilation: Pair
+  public var groups: Int
+  /// Set by fusion; applied to the sum.
+  public var activation: Clamp?
+
+  public init(
+    stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: Int = 1, activation: Clamp? = nil
+  ) {
+    self.stride = stride
+    self.padding = padding
+    self.dilation = dilation
+    self.groups = groups
+    self.activation = activation
+  }
+
+  public var parameterInputs: Range<Int> { 1..<3 }
+  public var formatRule: FormatRule { .follows }
+
+  public var attributes: [(String, String)] {
+    var list: [(String, String)] = []
+    if stride != 1 { list.append(("stride", "\(stride)")) }
+    if padding != 0 { list.append(("padding", "\(padding)")) }
+    if dilation != 1 { list.append(("dilation", "\(dilation)")) }
+    if groups != 1 { list.append(("groups", "\(groups)")) }
+    if let activation { list.append(("activation", "\(activation)")) }
+    return list
+  }
+
+  public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    try expect((2...3).contains(inputs.count), "conv2d takes 2 or 3 inputs, not \(inputs.count)")
+    let x = inputs[0].shape
+    let weight = inputs[1].shape
+    try expect(x.rank == 4 && weight.rank == 4, "conv2d needs rank 4: input \(x), weight \(weight)")
+    try expect(
+      groups > 0 && x[1] == weight[1] * groups && weight[0] % groups == 0,
+      "conv2d weight \(weight) with \(groups) groups does not fit input \(x)")
+    if inputs.count == 3 {
+      try expect(inputs[2].shape == [weight[0]], "conv2d bias \(inputs[2].shape) for \(weight[0]) channels")
+    }
+    let window = Window(kernel: Pair(weight[2], weight[3]), stride: stride, padding: padding, dilation: dilation)
+    let size = try window.outputSize(Pair(x[2], x[3]))
+    return [TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format)]
+  }
+
+  public func cost(for inputs: [TensorType]) -> Cost {
+    guard let output = try? outputTypes(for: inputs)[0].shape else { return Cost() }
+    return Cost(macs: output.count * inputs[1].shape.count / inputs[1].shape[0])
+  }
+
+  public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
+    let result = try Tensor(uninitialized: outputTypes(for: inputs.map(\.type))[0])
+    let x = inputs[0].floats.baseAddress!
+    let w = inputs[1].floats.baseAddress!
+    let bias = inputs.count > 2 ? inputs[2].floats.baseAddress : nil
+    let out = result.floats.baseAddress!
+    let (batch, channels, height, width) = inputs[0].shape.nchw
+    let (_, outputs, outHeight, outWidth) = result.shape.nchw
+    let (_, depth, kh, kw) = inputs[1].shape.nchw
+    let clamp = activation ?? .none
+    let (stride, padding, dilation, perGroup) = (stride, padding, dilation, outputs / groups)
+    var next = 0
+    for n in 0..<batch {
+      for o in 0..<outputs {
+        let image = x + (n * channels + o / perGroup * depth) * height * width
+        let filter = w + o * depth * kh * kw
+        for oy in 0..<outHeight {
+          let top = oy * stride.h - padding.h
+          let rows = validTaps(top, dilation.h, kh, height)
+          for ox in 0..<outWidth {
+            let left = ox * stride.w - padding.w
+            let columns = validTaps(left, dilation.w, kw, width)
+            var sum = bias?[o] ?? 0
+            for c in 0..<depth {
+              for ky in rows {
+                let line = image + (c * height + top + ky * dilation.h) * width + left
+                let taps = filter + (c * kh + ky) * kw
+                for kx in columns { sum += line[kx * dilation.w] * taps[kx] }
+              }
+            }
+            out[next] = clamp(sum)
+            next += 1
+          }
+        }
+      }
+    }
+    return [result]
+  }
+}
+
+/// Taps of a window that starts at `start` and fall inside `0..<size`.
+@inline(__always)
+func validTaps(_ start: Int, _ dilation: Int, _ taps: Int, _ size: Int) -> Range<Int> {
+  let lower = start < 0 ? (dilation - 1 - start) / dilation : 0
+  let upper = start >= size ? 0 : min(taps, (size - 1 - start) / dilation + 1)
+  return min(lower, max(upper, 0))..<max(upper, 0)
+}

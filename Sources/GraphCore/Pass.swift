@@ -1,0 +1,21 @@
+import TensorCore
+
+/// One rewriting of a graph that keeps its function.
+public protocol Pass: Sendable {
+  /// Suite key and report column: `fold-batch-norm`.
+  var name: String { get }
+  /// What it does, in a phrase.
+  var summary: String { get }
+  /// What a straightforward runtime does without it.
+  var off: String { get }
+  /// PyTorch Mobile's name for it, where it has one.
+  var pytorchName: String? { get }
+  /// - Returns: rewrites made; 0 means that there was nothing to do.
+  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int
+}
+
+/// What passes may ask of the device and kernels a graph is optimised for.
+public protocol TargetTraits: Sendable {
+  /// The format the target's kernel wants a node's weight in; nil if it takes the weight as it is.
+  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat?
+}

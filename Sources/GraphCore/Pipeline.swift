@@ -1,0 +1,82 @@
+import TensorCore
+
+/// What a pass did.
+public struct PassReport: Sendable, Equatable {
+  public let name: String
+  public let rewrites: Int
+  /// Largest difference of an output, over the largest output, after the pass; nil if not checked.
+  public let error: Double?
+}
+
+/// Passes in order, the graph verified before the first and after each one.
+public struct Pipeline: Sendable {
+  public var passes: [any Pass]
+  /// Whether the graph's function is checked with the reference ops after each pass.
+  public var checksNumbers: Bool
+  /// Largest relative difference that re-association may cause.
+  public static let tolerance = 1e-4
+
+  public init(_ passes: [any Pass], checksNumbers: Bool = true) {
+    self.passes = passes
+    self.checksNumbers = checksNumbers
+  }
+
+  /// - Throws: ``GraphError`` naming the pass after which the graph is wrong, in form or in numbers.
+  public func run(on graph: Graph, for target: any TargetTraits) throws -> (graph: Graph, reports: [PassReport]) {
+    try graph.verify()
+    var graph = graph
+    var reports: [PassReport] = []
+    let check = checksNumbers ? try NumericCheck(graph) : nil
+    for pass in passes {
+      let rewrites = try pass.run(on: &graph, for: target)
+      do { try graph.verify() } catch { throw GraphError("after pass \(pass.name): \(error)") }
+      let error = rewrites > 0 ? try check?.error(of: graph) : nil
+      if let error, !(error <= Self.tolerance) {
+        throw GraphError(
+          "pass \(pass.name) changed the outputs by \(error) of the largest; allowed is \(Self.tolerance)")
+      }
+      reports.append(PassReport(name: pass.name, rewrites: rewrites, error: error))
+    }
+    return (graph, reports)
+  }
+}
+
+/// A graph's outputs on a fixed input, to hold rewritten graphs against. Images are shrunk to 32×32 where the graph
+/// allows it: a wrong rewrite is as wrong there, and is found in milliseconds.
+struct NumericCheck {
+  private let shapes: [Shape]
+  private let arguments: [Tensor]
+  private let expected: [Tensor]
+
+  init(_ graph: Graph) throws {
+    let full = graph.inputs.map { graph[$0].type.shape }
+    let small = full.map { $0.rank == 4 ? Shape([1, $0[1], min($0[2], 32), min($0[3], 32)]) : $0 }
+    let fits = (try? graph.reshaped(inputs: small)) != nil
+    shapes = fits ? small : full
+    arguments = try shapes.map { shape in
+      // A fixed low-discrepancy sequence in −2…2: no seed to choose, no two neighbours alike.
+      try Tensor(shape, (0..<shape.count).map { Float(($0 &* 40503) % 65521) / 65521 * 4 - 2 })
+    }
+    expected = try graph.reshaped(inputs: shapes).evaluate(arguments)
+  }
+
+  func error(of graph: Graph) throws -> Double {
+    let results = try graph.reshaped(inputs: shapes).evaluate(arguments)
+    return zip(results, expected).map { $0.relativeError(to: $1) }.max() ?? 0
+  }
+}
+
+extension Tensor {
+  /// Largest absolute difference over the largest absolute value of `expected`; NaN where either has one.
+  package func relativeError(to expected: Tensor) -> Double {
+    var difference = 0.0
+    var largest = 0.0
+    for (a, b) in zip(values, expected.values) {
+      let d = abs(Double(a) - Double(b))
+      if d.isNaN { return .nan }
+      difference = max(difference, d)
+      largest = max(largest, abs(Double(b)))
+    }
+    return largest > 0 ? difference / largest : difference
+  }
+}

@@ -1,0 +1,50 @@
+import GraphCore
+import TensorCore
+
+/// Makes parameters constants, computes what only depends on constants, and drops the weight map with all
+/// that no output needs.
+public struct Freeze: Pass {
+  public let name = "freeze"
+  public let summary = "parameters become constants; constants are folded; unused values and the weight map go"
+  public let off =
+    "parameters are looked up by name in the weight map at each run, and no later pass may rearrange them"
+  public let pytorchName: String? = "freeze_module"
+
+  public init() {}
+
+  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+    var rewrites = 0
+    for value in graph.values {
+      guard case .parameter = value.source else { continue }
+      guard let tensor = graph.weights[value.name] else { throw GraphError("weight \(value.name) is missing") }
+      graph[value.id].source = .constant(tensor)
+      rewrites += 1
+    }
+    rewrites += try foldConstants(&graph)
+    rewrites += graph.parameters.count
+    graph.dropWeightMap()
+    graph.removeUnused()
+    return rewrites
+  }
+
+  private func foldConstants(_ graph: inout Graph) throws -> Int {
+    var folded = 0
+    var index = 0
+    while index < graph.nodes.count {
+      let node = graph.nodes[index]
+      let arguments = node.inputs.compactMap(graph.data(of:))
+      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else {
+        index += 1
+        continue
+      }
+      let results = try node.op.evaluate(arguments.map { try $0.converted(to: .nchw) })
+      for (id, tensor) in zip(node.outputs, results) {
+        let constant = graph.addConstant(graph[id].name, try tensor.converted(to: graph[id].type.format))
+        graph.replaceUses(of: id, with: constant)
+      }
+      graph.removeNode(at: index)
+      folded += 1
+    }
+    return folded
+  }
+}

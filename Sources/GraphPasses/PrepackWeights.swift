@@ -1,0 +1,27 @@
+import GraphCore
+import TensorCore
+
+/// Rearranges constant weights once into the order the target's kernels read.
+public struct PrepackWeights: Pass {
+  public let name = "prepack-weights"
+  public let summary = "rearrange weights once into the order the kernels read"
+  public let off = "kernels rearrange their weights at each call"
+  public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS"
+
+  public init() {}
+
+  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+    var packed = 0
+    for node in graph.nodes {
+      guard let wanted = target.weightFormat(for: node, in: graph), node.inputs.count > 1 else { continue }
+      let id = node.inputs[1]
+      guard case .constant(let weight) = graph[id].source, weight.format != wanted, graph.users(of: id).count == 1
+      else { continue }
+      let tensor = try weight.converted(to: wanted)
+      graph[id].source = .constant(tensor)
+      graph[id].type = tensor.type
+      packed += 1
+    }
+    return packed
+  }
+}

@@ -1,0 +1,108 @@
+import CIntrinsics
+
+/// A register tile of `rows × columns` vectors of sums.
+struct Tile<let rows: Int, let columns: Int> {
+  typealias Sums = InlineArray<rows, InlineArray<columns, Vector>>
+  typealias Pointers = InlineArray<rows, UnsafePointer<Float>>
+
+  @inline(__always) static var zero: Sums { Sums(repeating: InlineArray(repeating: .zero)) }
+
+  /// `sums[r][j] += Σₖ a[r][k] · b[k][j]`, the values of `a` at their own pointers, `b` in steps of `width` floats.
+  @inline(__always)
+  static func multiply(
+    _ sums: inout Sums, _ depth: Int, _ a: Pointers, _ b: UnsafePointer<Float>, _ width: Int
+  ) {
+    var b = b
+    var k = 0
+    while k < depth {
+      var weights = InlineArray<columns, Vector>(repeating: .zero)
+      for j in 0..<columns { weights[j] = read(b + j * Vector.scalarCount) }
+      for r in 0..<rows {
+        let value = Vector(repeating: a[r][k])
+        for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, weights[j]) }
+      }
+      b += width
+      k += 1
+    }
+  }
+
+  /// The same with the values of `a` packed: `a[k][r]`.
+  @inline(__always)
+  static func multiply(
+    _ sums: inout Sums, _ depth: Int, packed a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ width: Int
+  ) {
+    var (a, b) = (a, b)
+    var k = 0
+    while k < depth {
+      var pixels = InlineArray<columns, Vector>(repeating: .zero)
+      for j in 0..<columns { pixels[j] = read(b + j * Vector.scalarCount) }
+      for r in 0..<rows {
+        let value = Vector(repeating: a[r])
+        for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, pixels[j]) }
+      }
+      a += rows
+      b += width
+      k += 1
+    }
+  }
+
+  /// Stores the clamped sums of the first `count` rows, `stride` floats apart, and of each row the first `remaining`
+  /// floats.
+  ///
+  /// Sums are indexed by constants alone: one index that varies, and the compiler keeps them in memory all along.
+  @inline(__always)
+  static func store(
+    _ sums: Sums, _ minimum: Float, _ maximum: Float, _ output: UnsafeMutablePointer<Float>, _ stride: Int,
+    count: Int, remaining: Int
+  ) {
+    let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
+    if count == rows && remaining >= columns * Vector.scalarCount {
+      for r in 0..<rows {
+        for j in 0..<columns {
+          write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
+        }
+      }
+    } else {
+      withUnsafeTemporaryAllocation(of: Vector.self, capacity: rows * columns) { buffer in
+        for r in 0..<rows {
+          for j in 0..<columns { buffer[r * columns + j] = clamped(sums[r][j], minimum, maximum) }
+        }
+        var r = 0
+        while r < count {
+          var j = 0
+          while j < columns {
+            write(
+              buffer[r * columns + j], output + r * stride + j * Vector.scalarCount,
+              first: remaining - j * Vector.scalarCount)
+            j += 1
+          }
+          r += 1
+        }
+      }
+    }
+  }
+
+  /// Sums as ``store(_:_:_:_:_:count:remaining:)`` left them.
+  @inline(__always)
+  static func load(_ output: UnsafeMutablePointer<Float>, _ stride: Int, count: Int, remaining: Int) -> Sums {
+    var sums = zero
+    if count == rows && remaining >= columns * Vector.scalarCount {
+      for r in 0..<rows {
+        for j in 0..<columns { sums[r][j] = read(output + r * stride + j * Vector.scalarCount) }
+      }
+    } else {
+      withUnsafeTemporaryAllocation(of: Vector.self, capacity: rows * columns) { buffer in
+        var i = 0
+        while i < rows * columns {
+          let (r, j) = (min(i / columns, count - 1), i % columns * Vector.scalarCount)
+          buffer[i] = read(UnsafePointer(output + r * stride + j), first: remaining - j)
+          i += 1
+        }
+        for r in 0..<rows {
+          for j in 0..<columns { sums[r][j] = buffer[r * columns + j] }
+        }
+      }
+    }
+    return sums
+  }
+}

@@ -1,0 +1,17 @@
+import GraphCore
+
+/// A backend that this build or machine cannot run, so that it is a row with a reason and not a hole.
+public protocol UnavailableBackend: Backend {
+  var reason: String { get }
+}
+
+extension UnavailableBackend {
+  public func availability() -> Availability { .unavailable(reason: reason) }
+  public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    .unsupported(reason: reason)
+  }
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits { PlainTarget() }
+  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+    throw GraphError("backend \(name) is unavailable: \(reason)")
+  }
+}

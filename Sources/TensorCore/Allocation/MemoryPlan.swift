@@ -1,0 +1,56 @@
+/// Offsets into one block for tensors whose lifetimes are known ahead. A pure function of the intervals.
+public struct MemoryPlan: Sendable, Equatable {
+  /// A tensor that must keep its bytes from step `first` to step `last`, both included.
+  public struct Interval: Sendable, Equatable {
+    public var first: Int
+    public var last: Int
+    public var byteCount: Int
+
+    public init(first: Int, last: Int, byteCount: Int) {
+      self.first = first
+      self.last = last
+      self.byteCount = byteCount
+    }
+  }
+
+  /// Byte offset of each interval, in the order given; multiples of 64.
+  public let offsets: [Int]
+  public let byteCount: Int
+
+  /// Largest first, each at the lowest offset at which it meets no other tensor of its lifetime.
+  public init(_ intervals: [Interval]) {
+    var offsets = [Int](repeating: 0, count: intervals.count)
+    var total = 0
+    var placed: [Int] = []
+    let order = intervals.indices.sorted {
+      (-intervals[$0].byteCount, intervals[$0].first, $0) < (-intervals[$1].byteCount, intervals[$1].first, $1)
+    }
+    for index in order {
+      let interval = intervals[index]
+      let size = Self.aligned(interval.byteCount)
+      let neighbours =
+        placed
+        .filter { intervals[$0].first <= interval.last && interval.first <= intervals[$0].last }
+        .sorted { offsets[$0] < offsets[$1] }
+      var offset = 0
+      for other in neighbours {
+        if offset + size <= offsets[other] { break }
+        offset = max(offset, offsets[other] + Self.aligned(intervals[other].byteCount))
+      }
+      offsets[index] = offset
+      total = max(total, offset + size)
+      placed.append(index)
+    }
+    self.offsets = offsets
+    self.byteCount = total
+  }
+
+  /// The largest sum of bytes alive at one step: no plan can be smaller.
+  public static func lowerBound(_ intervals: [Interval]) -> Int {
+    (intervals.map(\.last).max().map { Array(0...$0) } ?? []).map { step in
+      intervals.filter { $0.first <= step && step <= $0.last }.reduce(0) { $0 + aligned($1.byteCount) }
+    }.max() ?? 0
+  }
+
+  private static func aligned(_ byteCount: Int) -> Int { (byteCount + 63) / 64 * 64 }
+}

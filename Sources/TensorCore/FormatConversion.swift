@@ -1,0 +1,97 @@
+extension Tensor {
+  /// A copy in another memory format, or the tensor itself if it has that format already.
+  public func converted(to format: MemoryFormat, allocator: any Allocator = SystemAllocator.shared) throws -> Tensor {
+    if format == type.format { return self }
+    let result = try Tensor(uninitialized: TensorType(shape, type.dtype, format), allocator: allocator)
+    FormatConversion.convert(from: type, floats.baseAddress!, to: format, result.floats.baseAddress!)
+    return result
+  }
+}
+
+/// Rearranging float32 elements between memory formats. Through NCHW where neither side is NCHW.
+package enum FormatConversion {
+  package static func convert(
+    from type: TensorType, _ source: UnsafePointer<Float>, to format: MemoryFormat,
+    _ target: UnsafeMutablePointer<Float>
+  ) {
+    switch (type.format, format) {
+    case (.nchw, .nhwc): transpose(type.shape, channelsLast: true, source, target)
+    case (.nhwc, .nchw): transpose(type.shape, channelsLast: false, source, target)
+    case (.nchw, .panels(let layout)): pack(type.shape, layout, source, target)
+    case (.panels(let layout), .nchw): unpack(type.shape, layout, source, target)
+    case (let from, let to) where from == to: target.update(from: source, count: type.byteCount / 4)
+    default:
+      let dense = UnsafeMutablePointer<Float>.allocate(capacity: type.shape.count)
+      defer { dense.deallocate() }
+      convert(from: type, source, to: .nchw, dense)
+      convert(from: TensorType(type.shape), dense, to: format, target)
+    }
+  }
+
+  private static func transpose(
+    _ shape: Shape, channelsLast: Bool, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  ) {
+    precondition(shape.rank == 4, "nhwc needs rank 4, not \(shape)")
+    let channels = shape[1]
+    let pixels = shape[2] * shape[3]
+    for image in 0..<shape[0] {
+      let from = source + image * channels * pixels
+      let to = target + image * channels * pixels
+      for channel in 0..<channels {
+        if channelsLast {
+          for pixel in 0..<pixels { to[pixel * channels + channel] = from[channel * pixels + pixel] }
+        } else {
+          for pixel in 0..<pixels { to[channel * pixels + pixel] = from[pixel * channels + channel] }
+        }
+      }
+    }
+  }
+
+  private static func unpack(
+    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  ) {
+    let outputs = shape[0]
+    let channels = shape.rank > 1 ? shape[1] : 1
+    let depth = shape.count / outputs
+    let taps = depth / channels
+    let perGroup = outputs / layout.groups
+    let panels = (perGroup + layout.width - 1) / layout.width
+    for group in 0..<layout.groups {
+      for output in 0..<perGroup {
+        let panel = output / layout.width
+        let base = (group * panels + panel) * depth * layout.width + output % layout.width
+        let row = (group * perGroup + output) * depth
+        for channel in 0..<channels {
+          for tap in 0..<taps {
+            let step = layout.depth == .channelsThenTaps ? channel * taps + tap : tap * channels + channel
+            target[row + channel * taps + tap] = source[base + step * layout.width]
+          }
+        }
+      }
+    }
+  }
+
+  /// Writes in order; each source line serves many depth steps while it is in cache.
+  private static func pack(
+    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  ) {
+    let outputs = shape[0]
+    let channels = shape.rank > 1 ? shape[1] : 1
+    let depth = shape.count / outputs
+    let taps = depth / channels
+    let perGroup = outputs / layout.groups
+    var next = target
+    for group in 0..<layout.groups {
+      for first in stride(from: 0, to: perGroup, by: layout.width) {
+        let count = min(layout.width, perGroup - first)
+        let rows = source + (group * perGroup + first) * depth
+        for step in 0..<depth {
+          let offset = layout.depth == .channelsThenTaps ? step : step % channels * taps + step / channels
+          for lane in 0..<count { next[lane] = rows[lane * depth + offset] }
+          for lane in count..<layout.width { next[lane] = 0 }
+          next += layout.width
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/// How the elements of a tensor lie in memory. The shape is the same in every format.
+public enum MemoryFormat: Hashable, Sendable, CustomStringConvertible {
+  /// Last extent fastest: NCHW for images, OIHW for convolution weights.
+  case nchw
+  /// Channels fastest: NHWC. Only for rank 4.
+  case nhwc
+  /// A weight rearranged for a matrix kernel; see ``PanelLayout``.
+  case panels(PanelLayout)
+
+  public var description: String {
+    switch self {
+    case .nchw: "nchw"
+    case .nhwc: "nhwc"
+    case .panels(let layout): layout.description
+    }
+  }
+}
+
+/// A weight seen as a matrix of `outputs × depth`, cut into panels of `width` outputs; within a panel the
+/// `width` values of one depth step are adjacent: `[group][panel][depth][width]`. Outputs are padded with zeros.
+public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
+  /// Order of the depth axis of a convolution weight.
+  public enum Depth: String, Sendable { case channelsThenTaps, tapsThenChannels }
+
+  public var width: Int
+  public var depth: Depth
+  public var groups: Int
+
+  public init(width: Int, depth: Depth, groups: Int = 1) {
+    self.width = width
+    self.depth = depth
+    self.groups = groups
+  }
+
+  public var description: String {
+    "panels\(width)\(depth == .tapsThenChannels ? "t" : "c")" + (groups > 1 ? "g\(groups)" : "")
+  }
+
+  /// Elements stored for a weight of this shape, padding included.
+  public func elementCount(for shape: Shape) -> Int {
+    let outputsPerGroup = shape[0] / groups
+    let panels = (outputsPerGroup + width - 1) / width
+    return groups * panels * width * (shape.count / max(shape[0], 1))
+  }
+}

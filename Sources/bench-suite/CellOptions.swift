@@ -1,0 +1,72 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+/// The options of every command that takes a cell. A comma list means each of them.
+struct CellOptions: ParsableArguments {
+  @Option(help: "Weights: a safetensors file with torchvision's names (default: seeded weights).")
+  var weights: String?
+  @Option(help: "Input: a PNG or JPEG photo (default: a seeded input).")
+  var input: String?
+  @Option(help: "Input shape, such as 1x3x224x224.")
+  var shape: String?
+  @Option(help: "Backends: cpu, vulkan, metal, nnapi, null.")
+  var backend: String?
+  @Option(help: "Device of the backend, by name.")
+  var device: String?
+  @Option(help: "Kernels: fast, im2col (unfused, whole matrix) or reference (scalar oracle).")
+  var kernels: String?
+  @Option(help: "Passes: all, none, ladder, all-but-one, every-combination, or names joined with + (default: all).")
+  var passes: String?
+  @Option(help: "Passes to leave out.")
+  var disable: String?
+  @Option(help: "Memory format: nhwc or nchw; sets or clears the pass channels-last.")
+  var format: String?
+  @Option(help: "Precision: fp32.")
+  var precision: String?
+  @Option(help: "Allocators: system, caching, arena.")
+  var allocator: String?
+  @Option(help: "Threads.")
+  var threads: String?
+  @Option(help: "Instruction sets: baseline, avx2, avx512, or best (default).")
+  var isa: String?
+  @Option(help: "Engines: pacer, or a peer under Suites/peers such as onnxruntime.")
+  var engine: String?
+
+  /// The axes that were named, as a suite's group of cells has them.
+  func choices(models: String) -> [String: [String]] {
+    var choices: [String: [String]] = [:]
+    func put(_ key: String, _ text: String?) {
+      if let text { choices[key] = text.split(separator: ",").map(String.init) }
+    }
+    put("model", models)
+    put("shape", shape)
+    put("backend", backend)
+    put("device", device)
+    put("kernels", kernels)
+    put("passes", passes)
+    put("format", format)
+    put("precision", precision)
+    put("allocator", allocator)
+    put("threads", threads)
+    put("isa", isa)
+    put("engine", engine)
+    if let disable { choices["disable"] = disable.split(separator: ",").map(String.init) }
+    // Paths may contain commas.
+    if let weights { choices["weights"] = [weights] }
+    if let input { choices["input"] = [input] }
+    return choices
+  }
+}
+
+/// How workers are started and results kept.
+struct RunnerOptions: ParsableArguments {
+  @Option(help: "A command before every worker, such as 'qemu-x86_64 -cpu Nehalem'.")
+  var workerPrefix: String?
+  @Option(help: "Result file (default: Results/local/VERSION/SUITE.json).")
+  var output: String?
+  @Option(help: "Seconds after which a worker is ended.")
+  var timeout: Double = 300
+  @Flag(help: "Print the result as JSON instead of a table.")
+  var json = false
+}

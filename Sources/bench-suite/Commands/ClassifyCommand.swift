@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct ClassifyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "classify", abstract: "Name what is on a photo: the five likeliest ImageNet classes.")
+
+  @Argument(help: "A PNG or JPEG file.")
+  var photo: String
+  @Option(help: "Model.")
+  var model = "mobilenet-v2"
+  @Option(help: "Trained weights: a safetensors file with torchvision's names.")
+  var weights: String
+  @Option(help: "Threads.")
+  var threads = 1
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() async throws {
+    try await userFacing {
+      let description = try catalog.model(model)
+      var cell = Cell(model: description.name)
+      (cell.weights, cell.input) = (weights, photo)
+      let (graph, input) = try ModelInput(cell, description).load()
+      let options = PrepareOptions(allocator: .arena, threads: threads)
+      let backend = CPUBackend()
+      let optimised = try Pipeline(catalog.passes, checksNumbers: false).run(on: graph, for: backend.target(options))
+        .graph
+      let session = try backend.prepare(optimised, options).makeSession()
+      session.inputs[0].write(Array(input.floats))
+      try session.run()
+      let top = Classification.top(5, of: session.outputs[0].values)
+      if json {
+        let rows = top.map { ["index": $0.index, "label": $0.label, "probability": $0.probability] as [String: Any] }
+        print(String(decoding: try JSONSerialization.data(withJSONObject: rows, options: [.sortedKeys]), as: UTF8.self))
+      } else {
+        for entry in top { print(String(format: "%6.2f %%  ", entry.probability * 100) + entry.label) }
+      }
+    }
+  }
+}

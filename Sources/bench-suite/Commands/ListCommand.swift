@@ -1,0 +1,76 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct ListCommand: AsyncParsableCommand {
+  enum Topic: String, ExpressibleByArgument, CaseIterable { case models, passes, backends, kernels, metrics, suites }
+
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List models, passes, backends, kernels, metrics or suites.")
+
+  @Argument(help: "What to list (default: everything).")
+  var topic: Topic?
+
+  func run() async throws {
+    try await userFacing {
+      for topic in topic.map({ [$0] }) ?? Topic.allCases {
+        if self.topic == nil { print("\(topic.rawValue):") }
+        try list(topic)
+        if self.topic == nil { print("") }
+      }
+    }
+  }
+
+  private func list(_ topic: Topic) throws {
+    switch topic {
+    case .models:
+      for model in catalog.models {
+        let graph = try model.build(model.inputShape)
+        print("\(model.name)  input \(model.inputShape)  also: \(model.aliases.joined(separator: ", "))")
+        print(
+          "  \(Format.count(Double(graph.parameterCount))) parameters, \(Format.count(Double(graph.macs))) MACs, "
+            + "\(graph.parameters.count) state-dict keys, \(graph.nodes.count) nodes")
+      }
+    case .passes:
+      for pass in catalog.passes {
+        print("\(pass.name): \(pass.summary)")
+        print("  off: \(pass.off)")
+        if let name = pass.pytorchName { print("  PyTorch Mobile: \(name)") }
+      }
+    case .backends:
+      for backend in catalog.backends {
+        switch backend.availability() {
+        case .available(let device): print("\(backend.name): \(device.name), \(device.detail)")
+        case .unavailable(let reason): print("\(backend.name): unavailable: \(reason)")
+        }
+      }
+      print("instruction sets: \(catalog.availableInstructionSets.joined(separator: ", "))")
+    case .kernels:
+      for model in catalog.models {
+        var graph = try model.build(model.inputShape)
+        try SeededWeights.fill(&graph)
+        for (title, passes) in [("all on", catalog.passes), ("all off", [])] {
+          let options = PrepareOptions()
+          let backend = CPUBackend()
+          let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options)).graph
+          var counts: [String: Int] = [:]
+          for node in optimised.nodes {
+            switch backend.support(for: node, in: optimised, options) {
+            case .kernel(let name): counts[name, default: 0] += 1
+            case .unsupported(let reason): counts["none: \(reason)", default: 0] += 1
+            }
+          }
+          print("\(model.name), \(title)")
+          for (name, count) in counts.sorted(by: { $0.key < $1.key }) { print("  \(count) × \(name)") }
+        }
+      }
+    case .metrics:
+      for metric in catalog.metrics { print("\(metric.name) (\(metric.kind.rawValue)): \(metric.summary)") }
+    case .suites:
+      for name in Suite.names(in: suitesFolder) {
+        let suite = try Suite.load(name, in: suitesFolder)
+        print("\(name): \(suite.summary) (\(try suite.cells(catalog).count) cells)")
+      }
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct MeasureCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "measure", abstract: "Measure one cell, or a matrix of comma lists, without a suite file.",
+    discussion: """
+      bench-suite measure mobilenet-v2
+      bench-suite measure resnet-18 --passes none,all --threads 1,2 --allocator system,arena
+      """)
+
+  @Argument(help: "Models: mobilenet-v2, resnet-18; a comma list means each.")
+  var model: String
+  @OptionGroup var cells: CellOptions
+  @Option(help: "Inferences before timing (default: until they are steady).")
+  var warmup: Int?
+  @Option(help: "Inferences to time in each process (default: as many as fit --min-time).")
+  var iterations: Int?
+  @Option(help: "Seconds to time at least in each process.")
+  var minTime = 0.25
+  @Option(help: "Seconds for the whole measurement.")
+  var timeBudget = 60.0
+  @Option(help: "Most processes per cell.")
+  var rounds = 10
+  @OptionGroup var runner: RunnerOptions
+
+  func validate() throws {
+    if let iterations, iterations < 1 { throw ValidationError("--iterations must be at least 1") }
+    if let warmup, warmup < 0 { throw ValidationError("--warmup must not be negative") }
+    if rounds < 1 { throw ValidationError("--rounds must be at least 1") }
+    if !(minTime > 0 && timeBudget > 0) { throw ValidationError("--min-time and --time-budget must be positive") }
+  }
+
+  func run() async throws {
+    let status = try await userFacing {
+      var job = Job(.latency)
+      (job.iterations, job.warmup, job.minTime) = (iterations, warmup, minTime)
+      let suite = Suite(
+        name: "measure", summary: "", budget: timeBudget, cellBudget: timeBudget, precision: 0.01, rounds: rounds,
+        job: job, groups: [CellGroup(choices: cells.choices(models: model), place: "command line")])
+      let session = SuiteSession(
+        suite: suite, options: runner,
+        command: (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " "))
+      return SuiteSession.exitStatus(try await session.run())
+    }
+    if status != 0 { throw ExitCode(status) }
+  }
+}

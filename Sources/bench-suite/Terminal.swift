@@ -1,0 +1,121 @@
+import Foundation
+import Pacer
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Rows that grow above a progress line; only rows where output is no terminal.
+final class Terminal: Sendable {
+  private struct State {
+    var model = ""
+    var hasLine = false
+  }
+  private let state = Mutex(State())
+  private let isInteractive: Bool
+  private let isQuiet: Bool
+
+  init(isQuiet: Bool) {
+    self.isQuiet = isQuiet
+    isInteractive = isatty(1) == 1 && !isQuiet
+  }
+
+  func announce(_ text: String) {
+    if isQuiet { FileHandle.standardError.write(Data((text + "\n").utf8)) } else { put(text + "\n") }
+  }
+
+  func show(_ event: Runner.Event) {
+    guard !isQuiet else { return }
+    switch event {
+    case .measuring(let label, let model, let done, let total, let round):
+      guard isInteractive else { return }
+      let width = 24
+      let filled = total > 0 ? done * width / total : 0
+      let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+      let phase = round < 0 ? "counting" : "round \(round + 1)"
+      line("\(bar) \(phase) \(done + 1)/\(total)  \(model): \(label)")
+    case .row(let result):
+      clear()
+      let isNew = state.withLock { state in
+        defer { state.model = result.cell.model }
+        return state.model != result.cell.model
+      }
+      if isNew { put("\n\(result.cell.model)\n\(Self.heading)\n") }
+      put(Self.row(result) + "\n")
+    case .round(let round, let unresolved, let worst):
+      let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some cells need more rounds"
+      if isInteractive { line("round \(round + 1) done; \(unresolved) cells not yet resolved, \(width)") }
+    }
+  }
+
+  func finish() { clear() }
+
+  func summarise(_ file: ResultFile, url: String, report: String) {
+    for model in uniqueModels(file) {
+      put("\n\(model), all rounds\n\(Self.heading)\n")
+      for cell in file.cells where cell.cell.model == model && cell.status != .same { put(Self.row(cell) + "\n") }
+    }
+    let same = file.cells.filter { $0.status == .same }
+    if !same.isEmpty {
+      put("\nNo effect: \(same.map { "\($0.cell.model) \($0.label) = \($0.sameAs ?? "")" }.joined(separator: "; "))\n")
+    }
+    let verdict = ResultTable.verdict(file)
+    if !verdict.isEmpty { put("\n\(verdict)\n") }
+    if !file.isComplete { put("\nInterrupted: what was measured is kept; `--resume` goes on.\n") }
+    put("\nresult  \(url)\nreport  \(report)\nnext    swift run bench-suite report \(url) --format csv\n")
+  }
+
+  private func uniqueModels(_ file: ResultFile) -> [String] {
+    var seen: [String] = []
+    for cell in file.cells where !seen.contains(cell.cell.model) { seen.append(cell.cell.model) }
+    return seen
+  }
+
+  static let widths = [34, 9, 6, 10, 6, 3, 7, 7, 8, 7]
+  static var heading: String { columns(ResultTable.headings) }
+
+  static func row(_ result: CellResult) -> String {
+    let row = ResultTable.row(result)
+    guard let note = row.note else { return columns(row.fields) }
+    return pad(row.fields[0], widths[0]) + "  " + note
+  }
+
+  private static func columns(_ fields: [String]) -> String {
+    fields.enumerated().map { index, text in
+      index == 0 ? pad(text, widths[0]) : String(repeating: " ", count: max(0, widths[index] - text.count)) + text
+    }.joined(separator: " ")
+  }
+
+  private static func pad(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
+  }
+
+  static func duration(_ seconds: Double) -> String {
+    let whole = Int(seconds.rounded())
+    return whole < 60 ? "\(whole) s" : whole % 60 == 0 ? "\(whole / 60) min" : "\(whole / 60) min \(whole % 60) s"
+  }
+
+  private func line(_ text: String) {
+    let columns = Self.columnCount()
+    put("\r\u{1b}[2K" + String(text.prefix(columns - 1)))
+    state.withLock { $0.hasLine = true }
+  }
+
+  private func clear() {
+    let had = state.withLock { state in
+      defer { state.hasLine = false }
+      return state.hasLine
+    }
+    if had { put("\r\u{1b}[2K") }
+  }
+
+  private static func columnCount() -> Int {
+    var size = winsize()
+    return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 80
+  }
+
+  private func put(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+}
