@@ -82,6 +82,15 @@ let targets: [Target] = [
     dependencies: [
       "Pacer", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: optimised),
+
+  .target(
+    name: "TestSupport", dependencies: ["ModelZoo", "GraphCore", "TensorCore"], path: "Tests/TestSupport",
+    swiftSettings: optimised),
+  tests("TensorCore", ["TensorCore"]),
+  tests("GraphPasses", ["Pacer", "TestSupport"]),
+  tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
+  tests("BenchKit", ["BenchKit", "Pacer"]),
+  tests("BackendCPU", ["BackendCPU", "GraphPasses", "ModelZoo", "RuntimeCore", "TestSupport"]),
 ]
 
 let package = Package(

@@ -51,8 +51,8 @@ struct PlaneConvolutionKernel: CPUKernel {
     let packed = call.scratch! + weight.scratchCount
     let (batch, channels, height, width) = input.nchw
     let perGroup = output[1] / op.groups
-    let groupSize = PanelLayout(width: table.outputBlock, depth: .channelsThenTaps)
-      .elementCount(for: [perGroup, depth])
+    let blocks = (perGroup + table.outputBlock - 1) / table.outputBlock
+    let groupSize = blocks * table.outputBlock * depth
     let window = Window(
       kernel: Pair(weight.type.shape[2], weight.type.shape[3]), stride: op.stride, padding: op.padding,
       dilation: op.dilation)
@@ -71,7 +71,6 @@ struct PlaneConvolutionKernel: CPUKernel {
     (product.depth, product.outputs, product.planeStride) = (depth, perGroup, pixels)
     (product.minimum, product.maximum) = (op.activation ?? .none).limits
 
-    let blocks = (perGroup + table.outputBlock - 1) / table.outputBlock
     for n in 0..<batch {
       for group in 0..<op.groups {
         pack.input = call.input(0)! + (n * channels + group * channels / op.groups) * height * width

@@ -78,10 +78,9 @@ struct IndirectConvolutionKernel: CPUKernel {
     let outputs = output[1]
     let pixels = output[2] * output[3]
     let perGroup = outputs / op.groups
-    let layout = PanelLayout(width: table.gemmWidth, depth: .tapsThenChannels, groups: 1)
-    let groupSize = layout.elementCount(for: [perGroup, taps * depth])
     let tiles = (pixels + table.gemmRows - 1) / table.gemmRows
     let panels = (perGroup + table.gemmWidth - 1) / table.gemmWidth
+    let groupSize = panels * table.gemmWidth * taps * depth
     var p = PacerIndirectGEMM()
     p.zeros = UnsafePointer(zeros.pointer)
     (p.pixels, p.taps, p.channels, p.inputStride) = (pixels, taps, depth, channels)

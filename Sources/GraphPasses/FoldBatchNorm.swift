@@ -59,6 +59,8 @@ private struct Fold {
     let (mean, variance) = try (data(batchNorm.inputs[3]), data(batchNorm.inputs[4]))
     let oldBias = node.inputs.count > 2 ? try data(node.inputs[2]) : nil
 
+    defer { withExtendedLifetime((weight, gamma, beta, mean, variance, oldBias)) {} }
+
     let outputs = weight.shape[0]
     let depth = weight.shape.count / outputs
     let newWeight = try Tensor(uninitialized: TensorType(weight.shape))

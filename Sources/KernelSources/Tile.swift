@@ -63,20 +63,17 @@ struct Tile<let rows: Int, let columns: Int> {
         }
       }
     } else {
-      withUnsafeTemporaryAllocation(of: Vector.self, capacity: rows * columns) { buffer in
-        for r in 0..<rows {
-          for j in 0..<columns { buffer[r * columns + j] = clamped(sums[r][j], minimum, maximum) }
-        }
-        var r = 0
-        while r < count {
-          var j = 0
-          while j < columns {
-            write(
-              buffer[r * columns + j], output + r * stride + j * Vector.scalarCount,
-              first: remaining - j * Vector.scalarCount)
-            j += 1
-          }
-          r += 1
+      var copy = sums
+      for r in 0..<rows {
+        for j in 0..<columns { copy[r][j] = clamped(sums[r][j], minimum, maximum) }
+      }
+      withUnsafeBytes(of: &copy) { raw in
+        let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
+        var i = 0
+        while i < count * columns {
+          let j = i % columns * Vector.scalarCount
+          write(vectors[i], output + i / columns * stride + j, first: remaining - j)
+          i += 1
         }
       }
     }
@@ -91,16 +88,18 @@ struct Tile<let rows: Int, let columns: Int> {
         for j in 0..<columns { sums[r][j] = read(output + r * stride + j * Vector.scalarCount) }
       }
     } else {
-      withUnsafeTemporaryAllocation(of: Vector.self, capacity: rows * columns) { buffer in
+      var copy = zero
+      withUnsafeMutableBytes(of: &copy) { raw in
+        let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
         var i = 0
-        while i < rows * columns {
-          let (r, j) = (min(i / columns, count - 1), i % columns * Vector.scalarCount)
-          buffer[i] = read(UnsafePointer(output + r * stride + j), first: remaining - j)
+        while i < count * columns {
+          let j = i % columns * Vector.scalarCount
+          vectors[i] = read(UnsafePointer(output + i / columns * stride + j), first: remaining - j)
           i += 1
         }
-        for r in 0..<rows {
-          for j in 0..<columns { sums[r][j] = buffer[r * columns + j] }
-        }
+      }
+      for r in 0..<rows {
+        for j in 0..<columns { sums[r][j] = copy[r][j] }
       }
     }
     return sums

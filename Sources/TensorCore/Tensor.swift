@@ -31,7 +31,8 @@ public struct Tensor: Sendable {
     write(values)
   }
 
-  /// The elements of a float32 tensor as they lie in memory.
+  /// The elements of a float32 tensor as they lie in memory. The buffer lives as long as the storage: keep the tensor
+  /// for as long as the buffer is used.
   public var floats: UnsafeMutableBufferPointer<Float> {
     precondition(type.dtype == .float32, "\(type) holds no float32")
     return UnsafeMutableBufferPointer(
@@ -40,7 +41,12 @@ public struct Tensor: Sendable {
 
   /// The elements in NCHW order, whatever the memory format.
   public var values: [Float] {
-    type.format == .nchw ? Array(floats) : Array((try? converted(to: .nchw))?.floats ?? floats)
+    [Float](unsafeUninitializedCapacity: shape.count) { buffer, count in
+      withExtendedLifetime(self) {
+        FormatConversion.convert(from: type, floats.baseAddress!, to: .nchw, buffer.baseAddress!)
+      }
+      count = shape.count
+    }
   }
 
   /// Overwrites the elements, given as they lie in memory.

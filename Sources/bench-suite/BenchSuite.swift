@@ -3,6 +3,18 @@ import Foundation
 import Pacer
 
 @main
+enum Program {
+  /// A worker has no use for an executor's threads: it runs on the one thread it has.
+  static func main() {
+    if CommandLine.arguments.dropFirst() == ["worker"] { exit(Worker.serve(catalog)) }
+    Task {
+      await BenchSuite.main()
+      exit(0)
+    }
+    dispatchMain()
+  }
+}
+
 struct BenchSuite: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench-suite",
@@ -16,7 +28,6 @@ struct BenchSuite: AsyncParsableCommand {
     version: pacerRelease,
     subcommands: [
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ReportCommand.self,
-      WorkerSubcommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

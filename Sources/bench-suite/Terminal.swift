@@ -11,7 +11,7 @@ import Synchronization
 /// Rows that grow above a progress line; only rows where output is no terminal.
 final class Terminal: Sendable {
   private struct State {
-    var model = ""
+    var hasHeading = false
     var hasLine = false
   }
   private let state = Mutex(State())
@@ -39,12 +39,12 @@ final class Terminal: Sendable {
       line("\(bar) \(phase) \(done + 1)/\(total)  \(model): \(label)")
     case .row(let result):
       clear()
-      let isNew = state.withLock { state in
-        defer { state.model = result.cell.model }
-        return state.model != result.cell.model
+      let isFirst = state.withLock { state in
+        defer { state.hasHeading = true }
+        return !state.hasHeading
       }
-      if isNew { put("\n\(result.cell.model)\n\(Self.heading)\n") }
-      put(Self.row(result) + "\n")
+      if isFirst { put("\n\(Self.pad("model", 13))\(Self.heading)\n") }
+      put(Self.pad(result.cell.model, 13) + Self.row(result) + "\n")
     case .round(let round, let unresolved, let worst):
       let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some cells need more rounds"
       if isInteractive { line("round \(round + 1) done; \(unresolved) cells not yet resolved, \(width)") }
@@ -55,7 +55,7 @@ final class Terminal: Sendable {
 
   func summarise(_ file: ResultFile, url: String, report: String) {
     for model in uniqueModels(file) {
-      put("\n\(model), all rounds\n\(Self.heading)\n")
+      put("\n\(model)\n\(Self.heading)\n")
       for cell in file.cells where cell.cell.model == model && cell.status != .same { put(Self.row(cell) + "\n") }
     }
     let same = file.cells.filter { $0.status == .same }

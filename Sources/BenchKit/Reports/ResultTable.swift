@@ -22,7 +22,9 @@ public struct ResultTable: Sendable {
       result.label,
       result.latency.map { Format.time($0.value) } ?? "–",
       result.latency.map(Format.spread) ?? "–",
-      result.baseline == nil ? "1" : result.ratio.map { String(format: "%.3f", $0.value) } ?? "–",
+      result.baseline == nil
+        ? (result.ratio == nil && result.accuracy == nil ? "–" : "1")
+        : result.ratio.map { String(format: "%.3f", $0.value) } ?? "–",
       result.baseline == nil ? "" : result.ratio.map(Format.spread) ?? "–",
       "\(result.visits.count)",
       metric("heap-allocations", Format.count),
@@ -38,8 +40,12 @@ public struct ResultTable: Sendable {
     var sentences: [String] = []
     for model in file.cells.map(\.cell.model).uniqued() {
       let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.cell.backend == "cpu" }
-      let own = measured.filter { $0.cell.engine == "pacer" && $0.cell.threads == 1 && $0.latency != nil }
-      guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), own.count > 1 else { continue }
+      // Among cells with every pass on: the smallest of many noisy figures would praise the luckiest.
+      let most = measured.map(\.cell.passes.count).max() ?? 0
+      let own = measured.filter {
+        $0.cell.engine == "pacer" && $0.cell.threads == 1 && $0.latency != nil && $0.cell.passes.count == most
+      }
+      guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), measured.count > 1 else { continue }
       var sentence = "\(model) takes \(Format.time(best.latency!.value)) on one thread with \(best.label)"
       if let ratio = best.ratio, ratio.value > 0 {
         sentence += String(format: ", %.1f× as fast as with everything off", 1 / ratio.value)

@@ -74,7 +74,7 @@ public actor Runner {
       let open = file.cells.indices.filter { needsVisit($0) }
       guard !open.isEmpty, round < suite.rounds, hasTime(for: open) else { break }
       let baselines = Set(open.compactMap { index in file.cells[index].baseline.flatMap { find($0, like: index) } })
-      let order = Array(Set(open).union(baselines)).shuffled(using: &generator)
+      let order = interleave(Set(open).subtracting(baselines).shuffled(using: &generator), baselines)
       for (position, index) in order.enumerated() where !isInterrupted && hasTime(for: [index]) {
         report(
           .measuring(
@@ -95,6 +95,26 @@ public actor Runner {
     file.isComplete = !isInterrupted
     try save()
     return file
+  }
+
+  /// Cells in the order given, with a visit of their baselines before the first, after the last and after every third:
+  /// a ratio is taken against what the baseline needed just before and just after.
+  private func interleave(_ cells: [Int], _ baselines: Set<Int>) -> [Int] {
+    var order: [Int] = []
+    var sinceBaseline: [Int: Int] = [:]
+    for cell in cells {
+      guard let baseline = file.cells[cell].baseline.flatMap({ find($0, like: cell) }) else {
+        order.append(cell)
+        continue
+      }
+      if sinceBaseline[baseline] == nil || sinceBaseline[baseline]! >= 3 {
+        order.append(baseline)
+        sinceBaseline[baseline] = 0
+      }
+      order.append(cell)
+      sinceBaseline[baseline]! += 1
+    }
+    return order + baselines.sorted()
   }
 
   // MARK: Counting
@@ -267,9 +287,20 @@ public actor Runner {
     guard !result.visits.isEmpty else { return }
     file.cells[index].latency = Estimate(geometric: result.visits.map(\.median))
     guard let label = result.baseline, let other = find(label, like: index) else { return }
-    let rounds = Dictionary(file.cells[other].visits.map { ($0.round, $0.median) }, uniquingKeysWith: { $1 })
-    let ratios = result.visits.compactMap { visit in rounds[visit.round].map { visit.median / $0 } }
+    let ratios = result.visits.compactMap { Self.ratio($0, to: file.cells[other].visits) }
     file.cells[index].ratio = ratios.isEmpty ? nil : Estimate(geometric: ratios)
+  }
+
+  /// A visit's median over what the baseline would have needed at that moment: between its visits of the same round
+  /// before and after, interpolated on the logarithm.
+  static func ratio(_ visit: Visit, to baselines: [Visit]) -> Double? {
+    let same = baselines.filter { $0.round == visit.round }
+    let before = same.last { $0.at <= visit.at }
+    let after = same.first { $0.at > visit.at }
+    guard let first = before ?? after, let second = after ?? before else { return nil }
+    let span = second.at - first.at
+    let share = span > 0 ? (visit.at - first.at) / span : 0
+    return visit.median / exp(log(first.median) * (1 - share) + log(second.median) * share)
   }
 
   // MARK: Workers

@@ -47,7 +47,7 @@ extension WorkerCommand {
     let start = ContinuousClock.now
     var outcome = JobOutcome()
     do {
-      let input = String(decoding: try JSONEncoder().encode(job), as: UTF8.self)
+      let input = try JSONEncoder().encode(job)
       var options = PlatformOptions()
       options.processGroupID = 0
       options.teardownSequence = [
@@ -78,10 +78,13 @@ extension WorkerCommand {
     return outcome
   }
 
-  private func spawn(_ input: String, _ options: PlatformOptions) async throws -> JobOutcome {
+  private func spawn(_ job: Data, _ options: PlatformOptions) async throws -> JobOutcome {
     let path: Executable = executable.contains("/") ? .path(.init(executable)) : .name(executable)
+    // The job comes from a file: a worker that ends without reading it breaks no pipe.
+    let descriptor = try Self.readable(job)
     let result = try await Subprocess.run(
-      path, arguments: Arguments(arguments), platformOptions: options, input: .string(input), output: .sequence,
+      path, arguments: Arguments(arguments), platformOptions: options,
+      input: .fileDescriptor(.init(rawValue: descriptor), closeAfterSpawningProcess: true), output: .sequence,
       error: .sequence
     ) { execution in
       async let complaints = Self.tail(execution.standardError)
@@ -97,6 +100,17 @@ extension WorkerCommand {
     }
     let (bytes, complaints) = result.closureResult
     return Self.interpret(bytes, complaints: complaints, status: result.terminationStatus)
+  }
+
+  /// A descriptor that reads `data`, of a file that has no name any more.
+  private static func readable(_ data: Data) throws -> Int32 {
+    var template = Array((FileManager.default.temporaryDirectory.path + "/pacer-job-XXXXXX").utf8CString)
+    let descriptor = mkstemp(&template)
+    guard descriptor >= 0 else { throw UserError("no temporary file can be made: \(String(cString: strerror(errno)))") }
+    unlink(template)
+    try FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).write(contentsOf: data)
+    lseek(descriptor, 0, SEEK_SET)
+    return descriptor
   }
 
   /// The last two thousand characters of a stream.

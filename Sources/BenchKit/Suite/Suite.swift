@@ -37,12 +37,14 @@ public struct Suite: Sendable {
     }
     guard !results.isEmpty else { throw UserError("suite \(name) has no cells") }
     for index in results.indices {
+      let cell = results[index].cell
+      guard try catalog.backend(cell.backend).computesOutputs else { continue }
+      let sameInput = results.filter { $0.cell.model == cell.model && $0.cell.shape == cell.shape }
       let baseline =
-        results.first {
-          $0.cell.model == results[index].cell.model && $0.cell.passes.isEmpty && $0.cell.backend == "cpu"
-            && $0.cell.kernels == .fast && $0.cell.engine == "pacer"
-        } ?? results.first { $0.cell.model == results[index].cell.model }
-      if let baseline, baseline.cell != results[index].cell { results[index].baseline = baseline.label }
+        sameInput.first {
+          $0.cell.passes.isEmpty && $0.cell.backend == "cpu" && $0.cell.kernels == .fast && $0.cell.engine == "pacer"
+        } ?? sameInput.first
+      if let baseline, baseline.cell != cell { results[index].baseline = baseline.label }
     }
     return results
   }

@@ -76,7 +76,7 @@ public struct Worker {
     let executable = try backend.prepare(optimised, options)
     let session = try executable.makeSession()
     let prepared = monotonicNanoseconds()
-    session.inputs[0].write(Array(input.floats))
+    session.inputs[0].write(input.values)
     try emit(
       .prepared(
         .init(

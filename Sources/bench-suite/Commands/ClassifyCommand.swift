@@ -28,7 +28,7 @@ struct ClassifyCommand: AsyncParsableCommand {
       let optimised = try Pipeline(catalog.passes, checksNumbers: false).run(on: graph, for: backend.target(options))
         .graph
       let session = try backend.prepare(optimised, options).makeSession()
-      session.inputs[0].write(Array(input.floats))
+      session.inputs[0].write(input.values)
       try session.run()
       let top = Classification.top(5, of: session.outputs[0].values)
       if json {

@@ -1,0 +1,131 @@
+import BackendCPU
+import Foundation
+import GraphCore
+import GraphPasses
+import ModelZoo
+import RuntimeCore
+import TensorCore
+import TestSupport
+import Testing
+
+struct Variant: Sendable, CustomStringConvertible {
+  var isa: String
+  var kernels = KernelFamily.fast
+  var passes: [any Pass]
+  var allocator = AllocatorKind.system
+  var threads = 1
+
+  var description: String {
+    "\(isa) \(kernels) \(passes.map(\.name).joined(separator: "+")) \(allocator) \(threads)t"
+  }
+  var options: PrepareOptions {
+    PrepareOptions(kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa)
+  }
+
+  /// Every instruction set this machine has, both formats, weights packed ahead and at each call, each allocator.
+  static let all: [Variant] = InstructionSet.available.flatMap { isa in
+    let name = isa.rawValue
+    return [
+      Variant(isa: name, passes: []),
+      Variant(isa: name, passes: [PrepackWeights()], allocator: .arena, threads: 2),
+      Variant(isa: name, passes: [ChannelsLast()], allocator: .caching),
+      Variant(isa: name, passes: [ChannelsLast(), PrepackWeights()], allocator: .arena),
+      Variant(isa: name, passes: [ChannelsLast(), PrepackWeights()], threads: 3),
+      Variant(isa: name, kernels: .im2col, passes: []),
+    ]
+  }
+}
+
+@Suite struct KernelTests {
+  @Test(arguments: opCases, Variant.all)
+  func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: Variant) throws {
+    let (graph, _) = try opCase.graph()
+    let arguments = try opCase.arguments()
+    let expected = try graph.evaluate(arguments)[0]
+    let backend = CPUBackend()
+    let rewritten = try Pipeline(variant.passes, checksNumbers: false)
+      .run(on: graph, for: backend.target(variant.options)).graph
+    let session = try backend.prepare(rewritten, variant.options).makeSession()
+    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
+    for _ in 0..<3 { try session.run() }
+    #expect(session.outputs[0].relativeError(to: try expected.converted(to: session.outputs[0].format)) < 1e-5)
+  }
+
+  @Test(.enabled(if: Shared.isPresent), arguments: ["mobilenet_v2", "resnet18"], Variant.all)
+  func `golden logits on every instruction set and format`(key: String, variant: Variant) throws {
+    let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
+    let backend = CPUBackend()
+    let passes = [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU()] as [any Pass]
+    let optimised = try Pipeline(passes + variant.passes, checksNumbers: false)
+      .run(on: graph, for: backend.target(variant.options)).graph
+    let session = try backend.prepare(optimised, variant.options).makeSession()
+    session.inputs[0].write(input.values)
+    try session.run()
+    #expect(relativeError(session.outputs[0].values, try Shared.logits(key)) < 1e-4)
+  }
+
+  @Test func `results are equal to the bit from run to run, whatever the schedule`() throws {
+    let (graph, input) = try seeded(.mobileNetV2, [1, 3, 96, 96])
+    let options = PrepareOptions(threads: 3)
+    let optimised = try Pipeline(standardPasses, checksNumbers: false).run(on: graph, for: CPUBackend().target(options))
+      .graph
+    let session = try CPUBackend().prepare(optimised, options).makeSession()
+    session.inputs[0].write(input.values)
+    try session.run()
+    let first = session.outputs[0].values
+    for _ in 0..<20 {
+      try session.run()
+      #expect(session.outputs[0].values == first)
+    }
+  }
+
+  @Test func `a session follows its input from run to run`() throws {
+    let (graph, input) = try seeded(.resNet18, [1, 3, 32, 32])
+    let session = try CPUBackend().prepare(graph, PrepareOptions()).makeSession()
+    for factor: Float in [1, -0.5, 0] {
+      let values = input.values.map { $0 * factor }
+      session.inputs[0].write(values)
+      try session.run()
+      let expected = try graph.evaluate([Tensor(input.shape, values)])[0]
+      #expect(session.outputs[0].relativeError(to: expected) < 1e-4)
+    }
+  }
+
+  @Test func `what cannot be prepared is an error that says why`() throws {
+    let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
+    #expect(throws: GraphError.self) { try CPUBackend().prepare(graph, PrepareOptions(instructionSet: "sse9")) }
+    #expect(throws: GraphError.self) { try CPUBackend().prepare(graph, PrepareOptions(threads: 0)) }
+  }
+}
+
+@Suite struct TrainedModelTests {
+  private struct Expectation: Decodable {
+    struct Entry: Decodable {
+      var index: Int
+      var label: String
+      var probability: Double
+    }
+    var top5: [String: [Entry]]
+  }
+
+  @Test(.enabled(if: Shared.isPresent)) func `photographs are what torchvision says they are`() throws {
+    let expected = try JSONDecoder().decode(
+      Expectation.self, from: Data(contentsOf: URL(fileURLWithPath: Shared.path("golden/trained_top5.json"))))
+    var graph = try ModelDescription.mobileNetV2.build([1, 3, 224, 224])
+    graph.weights = try SafeTensors.read(Shared.path("models/mobilenet_v2.safetensors"))
+    try graph.verifyWeights()
+    let backend = CPUBackend()
+    let optimised = try Pipeline(standardPasses, checksNumbers: false).run(
+      on: graph, for: backend.target(PrepareOptions())
+    ).graph
+    let session = try backend.prepare(optimised, PrepareOptions()).makeSession()
+    #expect(expected.top5.count == 3)
+    for (photo, entries) in expected.top5 {
+      session.inputs[0].write(try ImageInput.load(Shared.path("images/\(photo)"), side: 224).values)
+      try session.run()
+      let top = Classification.top(5, of: session.outputs[0].values)
+      #expect(top.map(\.label) == entries.map(\.label), "\(photo)")
+      for (ours, theirs) in zip(top, entries) { #expect(abs(ours.probability - theirs.probability) < 0.01) }
+    }
+  }
+}

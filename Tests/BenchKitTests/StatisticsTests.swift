@@ -1,0 +1,86 @@
+import Testing
+
+@testable import BenchKit
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A generator with a seed, so that a simulation gives the same numbers every time.
+struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+  mutating func normal() -> Double {
+    let u = Double.random(in: 1e-12..<1, using: &self)
+    let v = Double.random(in: 0..<1, using: &self)
+    return (-2 * log(u)).squareRoot() * cos(2 * .pi * v)
+  }
+}
+
+@Suite struct StatisticsTests {
+  @Test(arguments: [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (9, 2.262), (30, 2.042)])
+  func `quantiles of Student's t are those of the tables`(degrees: Int, expected: Double) {
+    #expect(abs(studentT975(degrees) - expected) < 0.001)
+  }
+
+  @Test(arguments: [3, 5, 10], [0.01, 0.1])
+  func `the interval holds the truth as often as it says`(count: Int, sigma: Double) {
+    var generator = SeededGenerator(state: UInt64(count) * 1000 + UInt64(sigma * 100))
+    let trials = 4000
+    var hits = 0
+    for _ in 0..<trials {
+      let estimate = Estimate(geometric: (0..<count).map { _ in 0.8 * exp(sigma * generator.normal()) })
+      if estimate.low <= 0.8 && 0.8 <= estimate.high { hits += 1 }
+    }
+    // Four standard deviations of a binomial with p = 0.95.
+    let bound = 4 * (0.95 * 0.05 / Double(trials)).squareRoot()
+    #expect(abs(Double(hits) / Double(trials) - 0.95) < bound)
+  }
+
+  @Test func `a single process has no interval`() {
+    #expect(!Estimate(geometric: [3]).relativeHalfWidth.isFinite)
+    #expect(Format.spread(Estimate(geometric: [3])) == "?")
+  }
+
+  @Test func `medians and quantiles`() {
+    #expect(median([3, 1, 2]) == 2 && median([4, 1, 2, 3]) == 2.5 && median([]).isNaN)
+    #expect(quantile([1, 2, 3, 4, 5], 0.9) == 4.6)
+  }
+
+  @Test func `a ratio is taken against the baseline as it was at that moment`() throws {
+    func visit(_ at: Double, _ latency: Int, round: Int = 0) -> Visit {
+      Visit(
+        round: round, at: at, prepared: .init(loadTime: 0, optimiseTime: 0, prepareTime: 0),
+        sample: .init(firstInference: 0, warmup: 0, warmupTime: 0, steady: true, latencies: [latency]), figures: [:])
+    }
+    let baselines = [visit(0, 100), visit(10, 400), visit(20, 1, round: 1)]
+    #expect(abs(try #require(Runner.ratio(visit(5, 100), to: baselines)) - 0.5) < 1e-12)
+    #expect(abs(try #require(Runner.ratio(visit(11, 100), to: baselines)) - 0.25) < 1e-12)
+    #expect(Runner.ratio(visit(5, 100, round: 2), to: baselines) == nil)
+  }
+
+  @Test func `warm-up ends when two windows agree and not before`() {
+    #expect(!Sampler.isSteady([100, 100, 100, 100, 100, 100, 100, 100, 100]))
+    #expect(Sampler.isSteady([200, 100, 100, 100, 100, 100, 101, 101, 101, 101]))
+    #expect(!Sampler.isSteady([100, 100, 100, 100, 100, 90, 90, 90, 90, 90]))
+  }
+}
+
+@Suite struct AccuracyTests {
+  @Test func `differences are measured against the largest reference value`() throws {
+    let accuracy = try #require(Accuracy([1, 2, 3, 4, 5.5], reference: [1, 2, 3, 4, 5]))
+    #expect(accuracy.absolute == 0.5 && accuracy.relative == 0.1 && accuracy.top1 && accuracy.top5 == 5)
+  }
+  @Test func `NaN and a wrong length are no accuracy at all`() {
+    #expect(Accuracy([.nan], reference: [1]) == nil)
+    #expect(Accuracy([1, 2], reference: [1]) == nil)
+  }
+}

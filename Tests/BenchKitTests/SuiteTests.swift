@@ -1,0 +1,59 @@
+import BenchKit
+import Foundation
+import Pacer
+import Testing
+
+@Suite struct SuiteTests {
+  private let catalog = Catalog.standard()
+
+  private func cells(_ yaml: String) throws -> [Cell] {
+    try BenchKit.Suite.parse(yaml, file: "t.yaml").cells(catalog).map(\.cell)
+  }
+
+  @Test func `a group stands for every combination of its choices`() throws {
+    let all = try cells(
+      "cells:\n- model: resnet18\n  passes: [none, all]\n  threads: [1, 2]\n  allocator: [system, arena]\n")
+    #expect(all.count == 8 && Set(all).count == 8 && all.allSatisfy { $0.model == "resnet-18" })
+  }
+
+  @Test(arguments: [("none", 1), ("all", 1), ("ladder", 8), ("all-but-one", 7), ("every-combination", 128)])
+  func `pass sets`(name: String, count: Int) throws {
+    #expect(try cells("cells:\n- model: mobilenet-v2\n  passes: \(name)\n").count == count)
+  }
+
+  @Test func `a cell named twice is measured once`() throws {
+    #expect(
+      try cells("cells:\n- model: mobilenet-v2\n  passes: ladder\n- model: mobilenet-v2\n  passes: [none, all]\n").count
+        == 8)
+  }
+
+  @Test func `the memory format is what channels-last sets`() throws {
+    let formats = try cells("cells:\n- model: resnet-18\n  format: [nchw, nhwc]\n").map(\.format)
+    #expect(formats == ["nchw", "nhwc"])
+  }
+
+  @Test(arguments: [
+    ("cells: [", "t.yaml"), ("cells:\n- modell: x\n", "t.yaml:2: unknown key \"modell\"; did you mean model?"),
+    ("cells:\n- model: mobilnet-v2\n", "t.yaml:2: unknown model \"mobilnet-v2\"; did you mean mobilenet-v2?"),
+    ("cells:\n- passes: fuse-activatoin\n", "did you mean fuse-activation?"),
+    ("cells:\n- backend: vulcan\n", "did you mean vulkan?"),
+    ("cells:\n- kernels: quick\n", "unknown kernel family"), ("cells:\n- threads: 0\n", "threads must be 1 to 256"),
+    ("cells:\n- shape: 1x3x\n", "shape must look like"), ("cells:\n- isa: avx3\n", "unknown instruction set"),
+    ("budget: soon\ncells:\n- {}\n", "t.yaml:1: budget must be a positive number"), ("", "empty suite"),
+    ("name: x\n", "needs a list of cells"), ("- 1\n", "expected key: value pairs"),
+    ("cells:\n- format: nchv\n", "unknown memory format"),
+  ])
+  func `a mistake is named with its place`(yaml: String, message: String) {
+    let error = #expect(throws: (any Error).self) { try cells(yaml) }
+    #expect("\(error!)".contains(message), "\(error!)")
+  }
+
+  @Test func `every suite of the repository is valid`() throws {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Suites")
+      .standardized
+    let names = BenchKit.Suite.names(in: folder)
+    #expect(names.contains("default") && names.contains("smoke") && names.contains("full"))
+    for name in names { #expect(try !BenchKit.Suite.load(name, in: folder).cells(catalog).isEmpty) }
+    #expect(throws: UnknownName.self) { try BenchKit.Suite.load("defualt", in: folder) }
+  }
+}

@@ -1,0 +1,155 @@
+import GraphCore
+import GraphPasses
+import ModelZoo
+import Pacer
+import TensorCore
+import TestSupport
+import Testing
+
+/// conv → batch norm → relu → dropout → add with the input of the block.
+private func smallGraph() throws -> Graph {
+  var graph = Graph(name: "small")
+  let x = graph.addInput("x", TensorType([1, 4, 6, 6]))
+  let weight = graph.addParameter("conv.weight", TensorType([4, 4, 3, 3]))!
+  let sum = try graph.addNode("conv", Conv2D(padding: 1), [x, weight])
+  let norm = ["weight", "bias", "running_mean", "running_var"].map {
+    graph.addParameter("bn.\($0)", TensorType([4]))!
+  }
+  let normed = try graph.addNode("bn", BatchNorm(), [sum] + norm)
+  let active = try graph.addNode("relu", Activation(.relu), [normed])
+  let dropped = try graph.addNode("drop", Dropout(probability: 0.5), [active])
+  let added = try graph.addNode("add", Add(), [dropped, x])
+  graph.setOutputs([try graph.addNode("relu2", Activation(.relu), [added])])
+  try SeededWeights.fill(&graph)
+  return graph
+}
+
+@Suite struct PassTextTests {
+  private func text(_ passes: [any Pass]) throws -> String {
+    try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions(instructionSet: "baseline")))
+      .graph
+      .description
+  }
+
+  @Test func `the unoptimised graph`() throws {
+    #expect(
+      try text([]) == """
+        graph small
+          input %x : f32[1x4x6x6]
+          %conv = conv2d(%x, @conv.weight) {padding=1} : f32[1x4x6x6]
+          %bn = batch_norm(%conv, @bn.weight, @bn.bias, @bn.running_mean, @bn.running_var) : f32[1x4x6x6]
+          %relu = activation(%bn) {clamp=relu} : f32[1x4x6x6]
+          %drop = dropout(%relu) {p=0.5} : f32[1x4x6x6]
+          %add = add(%drop, %x) : f32[1x4x6x6]
+          %relu2 = activation(%add) {clamp=relu} : f32[1x4x6x6]
+          return %relu2
+
+        """)
+  }
+
+  @Test func `fold-batch-norm leaves a convolution with bias`() throws {
+    #expect(try text([FoldBatchNorm()]).contains("%conv = conv2d(%x, @conv.weight, @conv.bias) {padding=1}"))
+    #expect(try !text([FoldBatchNorm()]).contains("batch_norm"))
+  }
+
+  @Test func `all passes together`() throws {
+    #expect(
+      try text(standardPasses) == """
+        graph small
+          input %x : f32[1x4x6x6]
+          %x.nhwc = convert_format(%x) {to=nhwc} : f32[1x4x6x6] nhwc
+          %conv = conv2d(%x.nhwc, #conv.weight<f32[4x4x3x3] panels8t>, #conv.bias<f32[4]>) {padding=1 activation=relu} : f32[1x4x6x6] nhwc
+          %add = add(%conv, %x.nhwc) {activation=relu} : f32[1x4x6x6] nhwc
+          %add.nchw = convert_format(%add) {to=nchw} : f32[1x4x6x6]
+          return %add.nchw
+
+        """)
+  }
+
+  @Test func `a convolution that two nodes read is not folded`() throws {
+    var graph = try smallGraph()
+    graph.setOutputs(graph.outputs + [graph.nodes[0].outputs[0]])
+    #expect(try Pipeline([FoldBatchNorm()]).run(on: graph, for: PlainTarget()).reports[0].rewrites == 0)
+  }
+
+  @Test func `a second clamp on one convolution is not fused`() throws {
+    var graph = try smallGraph()
+    graph.setOp(Activation(.relu6), ofNode: 3)
+    let result = try Pipeline([FoldBatchNorm(), FuseActivation()]).run(on: graph, for: PlainTarget())
+    #expect(result.reports[1].rewrites == 1)
+    #expect(result.graph.description.contains("activation(%conv) {clamp=relu6}"))
+  }
+
+  @Test func `without freeze nothing is prepacked, and the report says so`() throws {
+    let passes = standardPasses.filter { $0.name != "freeze" }
+    let reports = try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions())).reports
+    #expect(reports.last?.rewrites == 0)
+  }
+}
+
+/// A pass that spoils the weights, to see that somebody notices.
+private struct Vandal: Pass {
+  let name = "vandal"
+  let summary = ""
+  let off = ""
+  let pytorchName: String? = nil
+  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+    let tensor = graph.weights["conv.weight"]!
+    graph.weights["conv.weight"] = try Tensor(tensor.shape, tensor.values.map { $0 * 1.001 })
+    return 1
+  }
+}
+
+@Suite struct PipelineTests {
+  @Test func `a pass that changes the function is found out`() throws {
+    #expect(throws: GraphError.self) { try Pipeline([Vandal()]).run(on: smallGraph(), for: PlainTarget()) }
+  }
+
+  @Test func `optimizeForMobile leaves its argument as it was`() throws {
+    let graph = try smallGraph()
+    let (text, weights) = (graph.description, graph.weightDigest)
+    let optimised = try optimizeForMobile(graph)
+    #expect(optimised.nodes.count < graph.nodes.count)
+    #expect(graph.description == text && graph.weightDigest == weights)
+  }
+
+  @Test func `optimizeForMobile leaves out what it is told to`() throws {
+    let graph = try optimizeForMobile(smallGraph(), disabling: ["fold-batch-norm"])
+    #expect(graph.nodes.contains { $0.op is BatchNorm })
+    #expect(throws: UnknownName.self) { try optimizeForMobile(smallGraph(), disabling: ["fold-batchnorm"]) }
+  }
+
+  @Test(arguments: [
+    (
+      "mobilenet-v2",
+      ["fold-batch-norm": 52, "fuse-activation": 35, "fuse-add-relu": 0, "remove-dropout": 1, "prepack-weights": 53]
+    ),
+    (
+      "resnet-18",
+      ["fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "remove-dropout": 0, "prepack-weights": 21]
+    ),
+  ])
+  func `each pass makes the rewrites that the layer tables predict`(name: String, expected: [String: Int]) throws {
+    let model = try Catalog.standard().model(name)
+    let reports = try Pipeline(standardPasses).run(
+      on: seeded(model).graph, for: CPUBackend().target(PrepareOptions())
+    ).reports
+    for (pass, rewrites) in expected { #expect(reports.first { $0.name == pass }?.rewrites == rewrites, "\(pass)") }
+  }
+
+  @Test(arguments: [ModelDescription.mobileNetV2.name, ModelDescription.resNet18.name], 0..<7)
+  func `a model computes the same with any one pass left out`(name: String, left: Int) throws {
+    let model = try Catalog.standard().model(name)
+    let (graph, input) = try seeded(model, [1, 3, 64, 64])
+    let expected = try graph.evaluate([input])[0]
+    var passes = standardPasses
+    passes.remove(at: left)
+    let backend = CPUBackend()
+    let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(PrepareOptions()))
+      .graph
+    let session = try backend.prepare(optimised, PrepareOptions()).makeSession()
+    session.inputs[0].write(input.values)
+    for _ in 0..<3 { try session.run() }
+    #expect(session.outputs[0].relativeError(to: expected) < 1e-4)
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import GraphCore
+import ModelZoo
+import TensorCore
+import TestSupport
+import Testing
+
+@Suite struct ModelTests {
+  @Test(arguments: [
+    ("mobilenet-v2", 3_504_872, 300_774_272, 314, 153), ("resnet-18", 11_689_512, 1_814_073_344, 122, 69),
+  ])
+  func `parameters, MACs and keys are torchvision's`(name: String, parameters: Int, macs: Int, keys: Int, nodes: Int)
+    throws
+  {
+    let model = name == "resnet-18" ? ModelDescription.resNet18 : .mobileNetV2
+    let graph = try model.build(model.inputShape)
+    #expect(graph.parameterCount == parameters)
+    #expect(graph.macs == macs)
+    #expect(graph.parameters.count == keys)
+    #expect(graph.nodes.count == nodes)
+  }
+
+  @Test(.enabled(if: Shared.isPresent), arguments: ["mobilenet_v2", "resnet18"])
+  func `the oracle gives torchvision's logits`(key: String) throws {
+    let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
+    let logits = try graph.evaluate([input])[0].values
+    #expect(relativeError(logits, try Shared.logits(key)) < 1e-4)
+  }
+}
+
+@Suite struct SafeTensorsTests {
+  private func file(_ header: String, _ payload: [UInt8], length: UInt64? = nil) -> Data {
+    var data = Data()
+    withUnsafeBytes(of: (length ?? UInt64(header.utf8.count)).littleEndian) { data.append(contentsOf: $0) }
+    return data + Data(header.utf8) + Data(payload)
+  }
+
+  private func parse(_ data: Data) throws -> [String: Tensor] {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).safetensors")
+    try data.write(to: url)
+    defer { try? FileManager.default.removeItem(at: url) }
+    return try SafeTensors.read(url.path)
+  }
+
+  @Test func `a good file is read`() throws {
+    let data = file(
+      #"{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, [0, 0, 128, 63, 0, 0, 0, 64])
+    #expect(try parse(data)["x"]?.values == [1, 2])
+  }
+
+  @Test func `every lie is found and named`() throws {
+    let entry = { (text: String) in "{\"x\":{\(text)}}" }
+    let bad: [(Data, String)] = [
+      (Data([1, 2, 3]), "too few"),
+      (file("{}", [], length: 1 << 60), "claims"),
+      (file("not json", []), "not a JSON object"),
+      (file(entry(#""dtype":"F32","shape":[2],"data_offsets":[0,80]"#), [UInt8](repeating: 0, count: 8)), "lies at"),
+      (file(entry(#""dtype":"F32","shape":[2],"data_offsets":[8,0]"#), [UInt8](repeating: 0, count: 8)), "lies at"),
+      (file(entry(#""dtype":"F32","shape":[3],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "needs 12"),
+      (file(entry(#""dtype":"F32","shape":[-1],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "shape"),
+      (
+        file(
+          entry(#""dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)
+        ), "shape"
+      ),
+      (file(entry(#""dtype":"BF16","shape":[4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "BF16"),
+    ]
+    for (data, word) in bad {
+      let error = #expect(throws: SafeTensors.FormatError.self) { try parse(data) }
+      #expect(error?.description.contains(word) == true, "\(error?.description ?? "") lacks \(word)")
+    }
+  }
+
+  @Test func `missing, extra and wrongly shaped weights are named`() throws {
+    var (graph, _) = try seeded(.resNet18)
+    let weight = graph.weights.removeValue(forKey: "fc.bias")
+    #expect(throws: GraphError("weight fc.bias f32[1000] is missing")) { try graph.verifyWeights() }
+    graph.weights["fc.bias"] = try Tensor(zeros: TensorType([10]))
+    #expect(throws: GraphError("weight fc.bias has shape 10, the model needs 1000")) { try graph.verifyWeights() }
+    graph.weights["fc.bias"] = weight
+    graph.weights["fc.extra"] = weight
+    #expect(throws: GraphError("weight fc.extra is not part of resnet-18")) { try graph.verifyWeights() }
+  }
+}
+
+@Suite struct PictureTests {
+  @Test func `what is no picture is refused`() throws {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).png")
+    defer { try? FileManager.default.removeItem(at: url) }
+    for bytes in [
+      [], [1, 2, 3], [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0], [0xff, 0xd8, 0xff, 0xe0, 0, 1],
+    ] as [[UInt8]] {
+      try Data(bytes).write(to: url)
+      #expect(throws: PictureError.self) { try ImageInput.load(url.path, side: 224) }
+    }
+    #expect(throws: PictureError.self) { try ImageInput.load("/nonexistent.png", side: 224) }
+  }
+
+  @Test func `an even picture stays even under resizing`() {
+    let picture = Picture(width: 7, height: 5, pixels: [UInt8](repeating: 93, count: 105))
+    #expect(ImageInput.resize(picture, width: 3, height: 11).pixels.allSatisfy { $0 == 93 })
+  }
+}
+
+extension GraphError: Equatable {
+  public static func == (a: GraphError, b: GraphError) -> Bool { a.description == b.description }
+}

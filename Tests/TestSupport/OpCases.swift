@@ -1,0 +1,108 @@
+import GraphCore
+import TensorCore
+
+/// One op with input shapes: every backend runs it in every format and is held against the op's own `evaluate`.
+public struct OpCase: Sendable, CustomStringConvertible {
+  public let name: String
+  public let op: any Op
+  public let inputs: [Shape]
+  public var description: String { name }
+
+  /// A graph of the one op; parameters are constants.
+  public func graph() throws -> (graph: Graph, input: Tensor) {
+    var graph = Graph(name: name)
+    var ids: [ValueID] = []
+    for (index, shape) in inputs.enumerated() {
+      let tensor = try Tensor(shape, values(shape.count, seed: index))
+      if op.parameterInputs.contains(index) {
+        ids.append(graph.addConstant("p\(index)", tensor))
+      } else {
+        ids.append(graph.addInput("x\(index)", TensorType(shape)))
+      }
+    }
+    graph.setOutputs([try graph.addNode("op", op, ids)])
+    return (graph, try Tensor(inputs[0], values(inputs[0].count, seed: 0)))
+  }
+
+  public func arguments() throws -> [Tensor] {
+    try inputs.indices.filter { !op.parameterInputs.contains($0) }.map {
+      try Tensor(inputs[$0], values(inputs[$0].count, seed: $0))
+    }
+  }
+
+  /// Values in −1…1; statistics of a batch norm must be positive where they are variances.
+  private func values(_ count: Int, seed: Int) -> [Float] {
+    var state = UInt64(seed &* 7919 &+ 12345)
+    return (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      let unit = Float(state >> 40) * 0x1p-24
+      return op is BatchNorm && seed == 4 ? unit + 0.5 : unit * 2 - 1
+    }
+  }
+}
+
+/// Convolution with awkward sizes: 1×1 images, odd and prime channels, batches, strides, dilation, groups.
+public let opCases: [OpCase] = {
+  var cases: [OpCase] = []
+  func conv(_ name: String, _ op: Conv2D, _ x: Shape, outputs: Int, kernel: Pair, bias: Bool = true) {
+    let weight: Shape = [outputs, x[1] / op.groups, kernel.h, kernel.w]
+    cases.append(OpCase(name: "conv2d " + name, op: op, inputs: [x, weight] + (bias ? [[outputs]] : [])))
+  }
+  conv("pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1)
+  conv("pointwise, one pixel", Conv2D(activation: .relu6), [1, 37, 1, 1], outputs: 65, kernel: 1)
+  conv("pointwise, prime channels, batch 3", Conv2D(), [3, 13, 5, 11], outputs: 17, kernel: 1)
+  conv("pointwise, no bias", Conv2D(activation: .relu), [1, 8, 14, 14], outputs: 32, kernel: 1, bias: false)
+  conv("pointwise, stride 2", Conv2D(stride: 2), [2, 12, 9, 9], outputs: 20, kernel: 1)
+  conv("pointwise, one channel to one", Conv2D(), [1, 1, 3, 3], outputs: 1, kernel: 1)
+  conv("3x3", Conv2D(padding: 1), [1, 16, 14, 14], outputs: 32, kernel: 3)
+  conv("3x3, 7x7 image", Conv2D(padding: 1, activation: .relu), [1, 40, 7, 7], outputs: 33, kernel: 3)
+  conv("3x3, stride 2", Conv2D(stride: 2, padding: 1), [1, 11, 15, 13], outputs: 19, kernel: 3)
+  conv("3x3, dilation 2", Conv2D(padding: 2, dilation: 2), [1, 9, 12, 10], outputs: 10, kernel: 3)
+  conv("3x3, batch 2, no padding", Conv2D(), [2, 5, 6, 9], outputs: 7, kernel: 3)
+  conv("1x5 and 3x1 taps", Conv2D(padding: Pair(0, 2)), [1, 8, 5, 9], outputs: 8, kernel: Pair(1, 5))
+  conv(
+    "3x1, stride 2x1", Conv2D(stride: Pair(2, 1), padding: Pair(1, 0)), [1, 10, 9, 6], outputs: 12, kernel: Pair(3, 1))
+  conv("stem 3x3 of 3 channels", Conv2D(stride: 2, padding: 1), [1, 3, 33, 31], outputs: 32, kernel: 3)
+  conv("stem 7x7 of 3 channels", Conv2D(stride: 2, padding: 3), [2, 3, 30, 30], outputs: 64, kernel: 7)
+  conv("kernel as large as the image", Conv2D(), [1, 6, 5, 5], outputs: 9, kernel: 5)
+  conv("padding larger than the image", Conv2D(padding: 3), [1, 9, 2, 2], outputs: 5, kernel: 3)
+  conv("deep", Conv2D(padding: 1), [1, 130, 4, 4], outputs: 21, kernel: 3)
+  conv("2 groups", Conv2D(padding: 1, groups: 2), [1, 12, 8, 8], outputs: 10, kernel: 3)
+  conv("5 groups, pointwise", Conv2D(groups: 5), [2, 15, 6, 5], outputs: 20, kernel: 1)
+  conv("multiplier 2", Conv2D(padding: 1, groups: 6), [1, 6, 7, 7], outputs: 12, kernel: 3)
+  conv("depthwise 3x3", Conv2D(padding: 1, groups: 32, activation: .relu6), [1, 32, 14, 14], outputs: 32, kernel: 3)
+  conv("depthwise 3x3, stride 2", Conv2D(stride: 2, padding: 1, groups: 24), [1, 24, 15, 15], outputs: 24, kernel: 3)
+  conv("depthwise 3x3, prime channels", Conv2D(padding: 1, groups: 19), [2, 19, 7, 9], outputs: 19, kernel: 3)
+  conv("depthwise 3x3, wide", Conv2D(padding: 1, groups: 3), [1, 3, 5, 41], outputs: 3, kernel: 3)
+  conv("depthwise 5x5, dilation 2", Conv2D(padding: 4, dilation: 2, groups: 8), [1, 8, 11, 20], outputs: 8, kernel: 5)
+  conv("depthwise 3x3, stride 3", Conv2D(stride: 3, padding: 1, groups: 17), [1, 17, 10, 10], outputs: 17, kernel: 3)
+  conv("depthwise, one pixel", Conv2D(padding: 1, groups: 5), [1, 5, 1, 1], outputs: 5, kernel: 3, bias: false)
+
+  for (name, x, outputs) in [
+    ("", Shape([1, 64]), 100), ("batch 3, primes", [3, 37], 41), ("one to one", [1, 1], 1), ("batch 20", [20, 16], 33),
+  ] as [(String, Shape, Int)] {
+    cases.append(OpCase(name: "linear " + name, op: Linear(), inputs: [x, [outputs, x[1]], [outputs]]))
+  }
+  for shape in [[1, 16, 6, 6], [2, 13, 5, 7], [1, 3, 1, 1]] as [Shape] {
+    let c: Shape = [shape[1]]
+    cases.append(OpCase(name: "batch_norm \(shape)", op: BatchNorm(), inputs: [shape, c, c, c, c]))
+    cases.append(OpCase(name: "relu \(shape)", op: Activation(.relu), inputs: [shape]))
+    cases.append(OpCase(name: "clamp \(shape)", op: Activation(Clamp(min: -0.25, max: 0.5)), inputs: [shape]))
+    cases.append(OpCase(name: "add \(shape)", op: Add(), inputs: [shape, shape]))
+    cases.append(OpCase(name: "add relu \(shape)", op: Add(activation: .relu), inputs: [shape, shape]))
+    cases.append(OpCase(name: "global_avg_pool2d \(shape)", op: GlobalAveragePool(), inputs: [shape]))
+  }
+  for (name, window, shape) in [
+    ("3x3 stride 2", Window(kernel: 3, stride: 2, padding: 1), [1, 16, 14, 14]),
+    ("2x2 stride 2", Window(kernel: 2, stride: 2), [2, 7, 9, 9]),
+    ("3x3 stride 1, wide", Window(kernel: 3, padding: 1), [1, 5, 4, 39]),
+    ("2x2 dilation 2", Window(kernel: 2, dilation: 2), [1, 17, 6, 6]),
+    ("3x3 stride 3", Window(kernel: 3, stride: 3), [1, 3, 11, 35]),
+  ] as [(String, Window, Shape)] {
+    cases.append(OpCase(name: "max_pool2d " + name, op: MaxPool2D(window), inputs: [shape]))
+  }
+  cases.append(OpCase(name: "flatten", op: Flatten(), inputs: [[2, 5, 3, 4]]))
+  cases.append(OpCase(name: "dropout", op: Dropout(probability: 0.2), inputs: [[2, 9]]))
+  cases.append(OpCase(name: "convert_format", op: ConvertFormat(to: .nhwc), inputs: [[2, 5, 3, 4]]))
+  return cases
+}()

@@ -1,0 +1,44 @@
+import Foundation
+import GraphCore
+import ModelZoo
+import TensorCore
+
+/// Golden figures, trained weights and photographs that lie beside a checkout, where there are any.
+public enum Shared {
+  public static let folder: URL? = {
+    let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let candidate = checkout.deletingLastPathComponent().appendingPathComponent("shared")
+    return FileManager.default.fileExists(atPath: candidate.appendingPathComponent("golden").path) ? candidate : nil
+  }()
+
+  public static let isPresent: Bool = {
+    if folder == nil { print("skipped: no folder ../shared with golden figures beside this checkout") }
+    return folder != nil
+  }()
+
+  public static func path(_ relative: String) -> String { folder!.appendingPathComponent(relative).path }
+
+  /// float64 logits of torchvision's model with seeded weights.
+  public static func logits(_ key: String) throws -> [Double] {
+    let data = try Data(contentsOf: folder!.appendingPathComponent("golden/seeded_logits.json"))
+    let object = try JSONSerialization.jsonObject(with: data) as! [String: Any]
+    return (object[key] as! [String: Any])["logits_float64"] as! [Double]
+  }
+}
+
+/// A model with seeded weights and its seeded input.
+public func seeded(_ model: ModelDescription, _ shape: Shape? = nil) throws -> (graph: Graph, input: Tensor) {
+  let shape = shape ?? model.inputShape
+  var graph = try model.build(shape)
+  try SeededWeights.fill(&graph)
+  return (graph, try SeededWeights.input(shape))
+}
+
+/// Largest difference over the largest expected value.
+public func relativeError(_ values: [Float], _ expected: [Double]) -> Double {
+  guard values.count == expected.count else { return .infinity }
+  let largest = expected.map { abs($0) }.max() ?? 0
+  let difference = zip(values, expected).map { abs(Double($0) - $1) }.reduce(0) { $1.isNaN ? .infinity : max($0, $1) }
+  return largest > 0 ? difference / largest : difference
+}
