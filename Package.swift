@@ -90,6 +90,7 @@ let targets: [Target] = [
   tests("GraphPasses", ["Pacer", "TestSupport"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BenchKit", ["BenchKit", "Pacer"]),
+  tests("CommandLine", ["bench-suite"]),
   tests("BackendCPU", ["BackendCPU", "GraphPasses", "ModelZoo", "RuntimeCore", "TestSupport"]),
 ]
 

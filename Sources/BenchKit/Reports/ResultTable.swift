@@ -47,11 +47,9 @@ public struct ResultTable: Sendable {
       }
       guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), measured.count > 1 else { continue }
       var sentence = "\(model) takes \(Format.time(best.latency!.value)) on one thread with \(best.label)"
-      if let ratio = best.ratio, ratio.value > 0 {
+      if let ratio = best.ratio, ratio.value > 0, ratio.high.isFinite, ratio.low > 0 {
         sentence += String(format: ", %.1f× as fast as with everything off", 1 / ratio.value)
-        if ratio.high.isFinite, ratio.low > 0 {
-          sentence += String(format: " (95%% interval %.1f–%.1f×)", 1 / ratio.high, 1 / ratio.low)
-        }
+        sentence += String(format: " (95%% interval %.1f–%.1f×)", 1 / ratio.high, 1 / ratio.low)
       }
       sentences.append(sentence + ".")
     }

@@ -1,0 +1,154 @@
+import Foundation
+import Testing
+
+/// The program itself, as a person runs it.
+enum Program {
+  static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+  static var path: String { folder.appendingPathComponent("bench-suite").path }
+
+  static func run(
+    _ arguments: [String], executable: String = path, interruptAfter: Double? = nil
+  ) throws -> (status: Int32, output: String, errors: String) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: executable)
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
+    let names = (0..<2).map { _ in FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())") }
+    for name in names { _ = FileManager.default.createFile(atPath: name.path, contents: nil) }
+    defer { for name in names { try? FileManager.default.removeItem(at: name) } }
+    process.standardOutput = try FileHandle(forWritingTo: names[0])
+    process.standardError = try FileHandle(forWritingTo: names[1])
+    try process.run()
+    if let interruptAfter {
+      Thread.sleep(forTimeInterval: interruptAfter)
+      process.interrupt()
+    }
+    process.waitUntilExit()
+    func text(_ url: URL) throws -> String { String(decoding: try Data(contentsOf: url), as: UTF8.self) }
+    return (process.terminationStatus, try text(names[0]), try text(names[1]))
+  }
+
+  static func temporaryFolder() throws -> URL {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    return url
+  }
+}
+
+private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0", "--rounds", "1"]
+
+@Suite(.serialized) struct CommandLineTests {
+  @Test(arguments: [
+    (["measure", "mobilenet-v3"], "unknown model \"mobilenet-v3\"; did you mean mobilenet-v2?"),
+    (["measure", "resnet-18", "--disable", "freze"], "did you mean freeze?"),
+    (["measure", "resnet-18", "--backend", "vulcan"], "did you mean vulkan?"),
+    (["measure", "resnet-18", "--weights", "/nonexistent.safetensors"], "/nonexistent.safetensors cannot be read"),
+    (["measure", "resnet-18", "--threads", "0"], "threads must be 1 to 256"),
+    (["run", "defualt"], "unknown suite \"defualt\"; did you mean default?"),
+    (["classify", "/etc/passwd", "--weights", "/etc/passwd"], "safetensors"),
+    (["report", "/etc/passwd"], "not a result file"),
+  ])
+  func `bad input is an error with the next step and leaves no file`(arguments: [String], message: String) throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let output =
+      arguments[0] == "measure" || arguments[0] == "run"
+      ? ["--output", folder.appendingPathComponent("r.json").path] : []
+    let result = try Program.run(arguments + output)
+    #expect(result.status == 1)
+    #expect(result.errors.contains(message), "\(result.errors)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+  }
+
+  @Test func `usage errors exit 64`() throws {
+    #expect(try Program.run(["measure"]).status == 64)
+    #expect(try Program.run(["measure", "resnet-18", "--iterations", "0"]).status == 64)
+  }
+
+  @Test func `a cell is measured, its output checked, its result written`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let url = folder.appendingPathComponent("r.json")
+    let result = try Program.run(["measure", "mobilenet-v2", "--allocator", "arena", "--output", url.path] + tiny)
+    #expect(result.status == 0, "\(result.errors)")
+    let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any]
+    let cell = try #require((object?["cells"] as? [[String: Any]])?.first)
+    #expect(cell["status"] as? String == "measured")
+    #expect((cell["accuracy"] as? [String: Any])?["top1"] as? Bool == true)
+    #expect((cell["figures"] as? [String: Double])?["heap-allocations"] == 0)
+  }
+
+  @Test func `an unavailable backend is a row with its reason, and nothing measured is a failure`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let output = ["--output", folder.appendingPathComponent("r.json").path]
+    let result = try Program.run(["measure", "resnet-18", "--backend", "metal"] + tiny + output)
+    #expect(result.status == 1 && result.output.contains("unavailable: Metal exists on Apple's systems only"))
+  }
+
+  @Test func `an interrupted run keeps what it has, and resumes`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let suite = folder.appendingPathComponent("s.yaml")
+    try Data(
+      "rounds: 400\nprecision: 0.0000001\nbudget: 6\njob: {min-time: 0.1}\ncells:\n- {model: mobilenet-v2, shape: 1x3x32x32}\n"
+        .utf8
+    )
+    .write(to: suite)
+    let output = ["run", suite.path, "--output", folder.appendingPathComponent("r.json").path]
+    let interrupted = try Program.run(output, interruptAfter: 3)
+    #expect(interrupted.status == 130 && interrupted.output.contains("--resume"))
+    func visits() throws -> Int {
+      let object =
+        try JSONSerialization.jsonObject(with: Data(contentsOf: folder.appendingPathComponent("r.json")))
+        as? [String: Any]
+      return ((object?["cells"] as? [[String: Any]])?.first?["visits"] as? [Any])?.count ?? 0
+    }
+    let before = try visits()
+    #expect(before > 0)
+    #expect(try Program.run(output + ["--resume"]).status == 0)
+    #expect(try visits() > before)
+  }
+
+  @Test func `a full disk is an error and spoils nothing`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    guard
+      (try? Program.run(["-t", "tmpfs", "-o", "size=16k", "tmpfs", folder.path], executable: "/bin/mount").status) == 0
+    else {
+      print("skipped: a small tmpfs cannot be mounted here")
+      return
+    }
+    defer { _ = try? Program.run([folder.path], executable: "/bin/umount") }
+    let url = folder.appendingPathComponent("r.json")
+    let good = Data("what was there".utf8)
+    try good.write(to: url)
+    try Data(repeating: 0, count: 12 * 1024).write(to: folder.appendingPathComponent("ballast"))
+    let result = try Program.run(["measure", "mobilenet-v2", "--output", url.path] + tiny)
+    #expect(result.status == 1 && result.errors.contains("cannot be written"), "\(result.errors)")
+    #expect(try Data(contentsOf: url) == good)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["ballast", "r.json"])
+  }
+}
+
+@Suite struct InstructionSetTests {
+  #if arch(x86_64)
+    @Test func `no vector instruction beyond SSE outside the kernels for it`() throws {
+      let listing = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).s").path
+      defer { try? FileManager.default.removeItem(atPath: listing) }
+      let script = """
+        objdump -d --no-show-raw-insn '\(Program.path)' | awk '
+          /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX/); kernels += inside; next }
+          /%[yz]mm/ || /\\t(v[a-z0-9]+) / && !/\\tver[rw]/ { if (inside) wide++; else { bad++; if (bad < 5) print } }
+          END { print kernels, wide, bad + 0 }'
+        """
+      let result = try Program.run(["-c", script], executable: "/bin/sh")
+      let counts = result.output.split(separator: "\n").last?.split(separator: "\n").last.map(String.init) ?? ""
+      let numbers = counts.split(whereSeparator: { $0 == " " || $0 == "\n" }).suffix(3).compactMap { Int($0) }
+      #expect(numbers.count == 3, "\(result)")
+      guard numbers.count == 3 else { return }
+      #expect(numbers[0] > 20 && numbers[1] > 1000, "the kernels themselves were found")
+      #expect(numbers[2] == 0, "\(result.output)")
+    }
+  #endif
+}
