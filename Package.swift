@@ -19,8 +19,8 @@ func kernels(_ name: String, _ clangFlags: [String]) -> Target {
     ])
 }
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: optimised)
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: optimised)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -76,11 +76,14 @@ let targets: [Target] = [
       "BenchKit", "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelZoo",
       "RuntimeCore", "GraphCore", "TensorCore",
     ]),
+  module(
+    "ONNXExport", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+    exclude: ["onnx.proto"]),
   .target(name: "CAllocationCounter"),
   .executableTarget(
     name: "bench-suite",
     dependencies: [
-      "Pacer", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      "Pacer", "ONNXExport", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: optimised),
 
   .target(
@@ -102,6 +105,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
   ],

@@ -27,7 +27,8 @@ struct BenchSuite: AsyncParsableCommand {
       """,
     version: pacerRelease,
     subcommands: [
-      RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ReportCommand.self,
+      RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
+      ReportCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

@@ -1,18 +1,37 @@
 import Foundation
+import ONNXExport
 import Pacer
 
-/// Other engines as workers: every executable script under `Suites/peers`.
+/// Other engines as workers: every script under `Suites/peers`.
 enum Peers {
   static func commands(in folder: URL) -> [String: WorkerCommand] {
     let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    let venv = folder.appendingPathComponent(".venv/bin/python3").path
-    let python = FileManager.default.isExecutableFile(atPath: venv) ? venv : "python3"
+    let own = folder.appendingPathComponent(".venv/bin/python3").path
+    let python = FileManager.default.isExecutableFile(atPath: own) ? own : "python3"
     return Dictionary(
       uniqueKeysWithValues: files.filter { $0.hasSuffix(".py") }.map {
         (String($0.dropLast(3)), WorkerCommand(python, [folder.appendingPathComponent($0).path]))
       })
   }
 
-  /// The model with its weights, and the input as raw little-endian float32, under the system's temporary folder.
-  static func export(_ cell: Cell, _ catalog: Catalog) throws -> [String: String] { [:] }
+  /// Writes the model with its weights, and the input as little-endian float32, beside the cached references, and
+  /// returns their paths. Files of the same cell are written once.
+  static func export(_ cell: Cell, to folder: URL) throws -> [String: String] {
+    var plain = Cell(model: cell.model)
+    (plain.weights, plain.input, plain.shape) = (cell.weights, cell.input, cell.shape)
+    var digest = Digest()
+    digest.combine(pacerRelease + plain.id)
+    for path in [cell.weights, cell.input].compactMap({ $0 }) {
+      let attributes = try FileManager.default.attributesOfItem(atPath: path)
+      digest.combine("\(attributes[.size] ?? 0) \(attributes[.modificationDate] ?? 0)")
+    }
+    let onnx = folder.appendingPathComponent("model-\(digest.hex).onnx")
+    let raw = folder.appendingPathComponent("input-\(digest.hex).f32")
+    if !FileManager.default.fileExists(atPath: onnx.path) || !FileManager.default.fileExists(atPath: raw.path) {
+      let (graph, input) = try ModelInput(plain, catalog.model(cell.model)).load()
+      try writeAtomically(ONNXWriter.write(graph), to: onnx)
+      try writeAtomically(input.values.withUnsafeBytes { Data($0) }, to: raw)
+    }
+    return ["onnx": onnx.path, "input": raw.path]
+  }
 }

@@ -36,7 +36,7 @@ struct SuiteSession {
     settings.workerPrefix = options.workerPrefix?.split(separator: " ").map(String.init) ?? []
     settings.timeout = options.timeout
     settings.peers = Peers.commands(in: suitesFolder.appendingPathComponent("peers"))
-    settings.exportFiles = { try Peers.export($0, catalog) }
+    settings.exportFiles = { [folder = settings.cacheFolder] in try Peers.export($0, to: folder) }
 
     let terminal = Terminal(isQuiet: options.json)
     terminal.announce(

@@ -74,7 +74,7 @@ final class Terminal: Sendable {
     return seen
   }
 
-  static let widths = [34, 9, 6, 10, 6, 3, 7, 7, 8, 7]
+  static let widths = [34, 9, 6, 6, 6, 3, 7, 7, 8, 6]
   static var heading: String { columns(ResultTable.headings) }
 
   static func row(_ result: CellResult) -> String {

@@ -20,8 +20,8 @@ public struct MarkdownReport: Report {
       ## How to read this
 
       Latency is the median inference of a fresh process, averaged (geometrically) over n processes; ± is half the 95 %
-      interval over those processes. "vs all off" is the ratio to the same model with every pass off, paired within
-      rounds: below 1 is faster. An effect whose interval holds 1 is not resolved. mallocs and tensors are calls in one
+      interval over those processes. The ratio is to the row of the same model marked 1, which was measured just before
+      and just after: below 1 is faster. An effect whose interval holds 1 is not resolved. mallocs and tensors are calls in one
       steady inference; peak is the resident set above that of an empty worker; error is the largest difference from
       the reference output over its largest value.
 

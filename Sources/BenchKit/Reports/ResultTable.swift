@@ -2,7 +2,7 @@ import Foundation
 
 /// The table of a result: the same cells in the terminal and in Markdown.
 public struct ResultTable: Sendable {
-  public static let headings = ["cell", "latency", "±", "vs all off", "±", "n", "mallocs", "tensors", "peak", "error"]
+  public static let headings = ["cell", "latency", "±", "ratio", "±", "n", "mallocs", "tensors", "peak", "error"]
 
   /// One row of a cell, or its reason for having none.
   public static func row(_ result: CellResult) -> (fields: [String], note: String?) {
@@ -48,8 +48,9 @@ public struct ResultTable: Sendable {
       guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), measured.count > 1 else { continue }
       var sentence = "\(model) takes \(Format.time(best.latency!.value)) on one thread with \(best.label)"
       if let ratio = best.ratio, ratio.value > 0, ratio.high.isFinite, ratio.low > 0 {
-        sentence += String(format: ", %.1f× as fast as with everything off", 1 / ratio.value)
-        sentence += String(format: " (95%% interval %.1f–%.1f×)", 1 / ratio.high, 1 / ratio.low)
+        let than = best.baseline.map { $0 == "all off" ? "with everything off" : "\($0)" } ?? ""
+        sentence += String(format: ", %.2g× as fast as ", 1 / ratio.value) + than
+        sentence += String(format: " (95%% interval %.2g–%.2g×)", 1 / ratio.high, 1 / ratio.low)
       }
       sentences.append(sentence + ".")
     }

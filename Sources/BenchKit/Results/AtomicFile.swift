@@ -1,7 +1,7 @@
 import Foundation
 
 /// Writes a file whole or not at all: beside its place first, then renamed over it.
-func writeAtomically(_ data: Data, to url: URL) throws {
+package func writeAtomically(_ data: Data, to url: URL) throws {
   let folder = url.deletingLastPathComponent()
   try makeFolder(folder)
   let temporary = folder.appendingPathComponent(".\(url.lastPathComponent).\(getpid()).tmp")

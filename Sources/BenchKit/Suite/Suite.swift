@@ -43,7 +43,7 @@ public struct Suite: Sendable {
       let baseline =
         sameInput.first {
           $0.cell.passes.isEmpty && $0.cell.backend == "cpu" && $0.cell.kernels == .fast && $0.cell.engine == "pacer"
-        } ?? sameInput.first
+        } ?? sameInput.first { $0.cell.threads == cell.threads } ?? sameInput.first
       if let baseline, baseline.cell != cell { results[index].baseline = baseline.label }
     }
     return results

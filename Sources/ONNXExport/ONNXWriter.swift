@@ -1,0 +1,145 @@
+import Foundation
+import GraphCore
+import SwiftProtobuf
+import TensorCore
+
+/// A graph as an ONNX model (operator set 13), for engines that read that.
+///
+/// Only graphs in NCHW order with weights as the model has them can be written: before `channels-last` and
+/// `prepack-weights`.
+public enum ONNXWriter {
+  /// The bytes of a `.onnx` file with the weights in it.
+  /// - Throws: ``GraphError`` naming the first node that ONNX has no word for.
+  public static func write(_ graph: Graph) throws -> Data {
+    var writer = Writer(graph: graph)
+    return try writer.model().serializedData()
+  }
+}
+
+private struct Writer {
+  let graph: Graph
+  var output = Pacer_Onnx_Graph()
+  var written: Set<ValueID> = []
+
+  init(graph: Graph) { self.graph = graph }
+
+  mutating func model() throws -> Pacer_Onnx_Model {
+    output.name = graph.name
+    output.input = graph.inputs.map(info)
+    output.output = graph.outputs.map(info)
+    for node in graph.nodes { try add(node) }
+    var set = Pacer_Onnx_OperatorSet()
+    set.version = 13
+    var model = Pacer_Onnx_Model()
+    model.irVersion = 8
+    model.producerName = "pacer"
+    model.opsetImport = [set]
+    model.graph = output
+    return model
+  }
+
+  private mutating func add(_ node: Node) throws {
+    guard node.outputs.allSatisfy({ graph[$0].type.format == .nchw }) else {
+      throw GraphError("\(node.name) is not in nchw; export the graph before channels-last")
+    }
+    for id in node.inputs { try addInitializer(id) }
+    let inputs = node.inputs.map { graph[$0].name }
+    let result = graph[node.outputs[0]].name
+    switch node.op {
+    case let op as Conv2D:
+      let kernel = graph[node.inputs[1]].type.shape
+      var attributes = window(
+        Window(kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation))
+      attributes.append(integer("group", op.groups))
+      emit("Conv", node.name, inputs, result, attributes, then: op.activation)
+    case let op as BatchNorm:
+      emit("BatchNormalization", node.name, inputs, result, [float("epsilon", op.epsilon)])
+    case let op as Activation:
+      clamp(op.clamp, node.name, inputs[0], result)
+    case let op as Add:
+      emit("Add", node.name, inputs, result, [], then: op.activation)
+    case let op as MaxPool2D:
+      emit("MaxPool", node.name, inputs, result, window(op.window))
+    case is GlobalAveragePool: emit("GlobalAveragePool", node.name, inputs, result, [])
+    case is Flatten: emit("Flatten", node.name, inputs, result, [integer("axis", 1)])
+    case is Dropout: emit("Identity", node.name, inputs, result, [])
+    case is Linear: emit("Gemm", node.name, inputs, result, [integer("transB", 1)])
+    default: throw GraphError("\(node.name): ONNX export knows no \(type(of: node.op).name)")
+    }
+  }
+
+  private mutating func emit(
+    _ type: String, _ name: String, _ inputs: [String], _ result: String, _ attributes: [Pacer_Onnx_Attribute],
+    then activation: Clamp? = nil
+  ) {
+    var node = Pacer_Onnx_Node()
+    node.opType = type
+    node.name = name
+    node.input = inputs
+    node.output = [activation == nil ? result : result + ".sum"]
+    node.attribute = attributes
+    output.node.append(node)
+    if let activation { clamp(activation, name + ".activation", result + ".sum", result) }
+  }
+
+  private mutating func clamp(_ clamp: Clamp, _ name: String, _ input: String, _ result: String) {
+    if clamp == .relu { return emit("Relu", name, [input], result, []) }
+    for (suffix, value) in [("min", clamp.min), ("max", clamp.max)] {
+      var tensor = Pacer_Onnx_Tensor()
+      tensor.name = "\(name).\(suffix)"
+      tensor.dataType = 1
+      tensor.rawData = withUnsafeBytes(of: value.bitPattern.littleEndian) { Data($0) }
+      output.initializer.append(tensor)
+    }
+    emit("Clip", name, [input, name + ".min", name + ".max"], result, [])
+  }
+
+  private mutating func addInitializer(_ id: ValueID) throws {
+    guard let tensor = graph.data(of: id), written.insert(id).inserted else { return }
+    let dense = try tensor.converted(to: .nchw)
+    var initializer = Pacer_Onnx_Tensor()
+    initializer.name = graph[id].name
+    initializer.dims = dense.shape.extents.map(Int64.init)
+    initializer.dataType = 1
+    initializer.rawData = dense.values.withUnsafeBytes { Data($0) }
+    output.initializer.append(initializer)
+  }
+
+  private func window(_ window: Window) -> [Pacer_Onnx_Attribute] {
+    let (padding, dilation) = (window.padding, window.dilation)
+    return [
+      integers("kernel_shape", [window.kernel.h, window.kernel.w]),
+      integers("strides", [window.stride.h, window.stride.w]),
+      integers("pads", [padding.h, padding.w, padding.h, padding.w]),
+      integers("dilations", [dilation.h, dilation.w]),
+    ]
+  }
+
+  private func info(_ id: ValueID) -> Pacer_Onnx_ValueInfo {
+    var info = Pacer_Onnx_ValueInfo()
+    info.name = graph[id].name
+    info.type.tensorType.elemType = 1
+    info.type.tensorType.shape.dim = graph[id].type.shape.extents.map {
+      var dimension = Pacer_Onnx_TensorShape.Dimension()
+      dimension.dimValue = Int64($0)
+      return dimension
+    }
+    return info
+  }
+
+  private func integer(_ name: String, _ value: Int) -> Pacer_Onnx_Attribute {
+    var attribute = Pacer_Onnx_Attribute()
+    (attribute.name, attribute.i, attribute.type) = (name, Int64(value), 2)
+    return attribute
+  }
+  private func integers(_ name: String, _ values: [Int]) -> Pacer_Onnx_Attribute {
+    var attribute = Pacer_Onnx_Attribute()
+    (attribute.name, attribute.ints, attribute.type) = (name, values.map(Int64.init), 7)
+    return attribute
+  }
+  private func float(_ name: String, _ value: Float) -> Pacer_Onnx_Attribute {
+    var attribute = Pacer_Onnx_Attribute()
+    (attribute.name, attribute.f, attribute.type) = (name, value, 1)
+    return attribute
+  }
+}

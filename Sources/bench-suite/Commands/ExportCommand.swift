@@ -1,0 +1,32 @@
+import ArgumentParser
+import Foundation
+import ONNXExport
+import Pacer
+
+struct ExportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Write a model with its weights as an ONNX file.")
+
+  @Argument(help: "Model: mobilenet-v2 or resnet-18.")
+  var model: String
+  @Option(help: "Weights: a safetensors file (default: seeded weights).")
+  var weights: String?
+  @Option(help: "Input shape, such as 1x3x224x224.")
+  var shape: String?
+  @Option(help: "File to write (default: MODEL.onnx).")
+  var output: String?
+
+  func run() async throws {
+    try await userFacing {
+      let group = CellGroup(
+        choices: ["model": [model], "passes": ["none"]].merging(shape.map { ["shape": [$0]] } ?? [:]) { $1 },
+        place: "command line")
+      var cell = try group.cells(catalog)[0]
+      cell.weights = weights
+      let (graph, _) = try ModelInput(cell, catalog.model(cell.model)).load()
+      let url = URL(fileURLWithPath: output ?? cell.model + ".onnx")
+      try writeAtomically(ONNXWriter.write(graph), to: url)
+      print("\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
+    }
+  }
+}
