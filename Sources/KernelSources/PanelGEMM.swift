@@ -21,7 +21,9 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
         let run = min(p.outputWidth - ox, count - lane)
         let iy = oy * p.strideHeight - p.padHeight + ky * p.dilationHeight
         if iy >= 0 && iy < p.height {
-          gather(plane + iy * p.width, p.width, ox * p.strideWidth + left, p.strideWidth, target + lane, run)
+          gather(
+            plane + iy * p.width, p.width, (p.height - iy) * p.width, ox * p.strideWidth + left, p.strideWidth,
+            target + lane, run, width - lane)
         } else {
           fill(target + lane, run)
         }
@@ -43,11 +45,12 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   }
 }
 
-/// `target[i] = line[start + i · stride]`, 0 outside the line.
+/// `target[i] = line[start + i · stride]`, 0 outside the line. Up to `readable` floats of the line and what follows it
+/// may be read, and up to `writable` of the target written: what is written past `count`, later runs overwrite.
 @inline(__always)
 private func gather(
-  _ line: UnsafePointer<Float>, _ length: Int, _ start: Int, _ stride: Int, _ target: UnsafeMutablePointer<Float>,
-  _ count: Int
+  _ line: UnsafePointer<Float>, _ length: Int, _ readable: Int, _ start: Int, _ stride: Int,
+  _ target: UnsafeMutablePointer<Float>, _ count: Int, _ writable: Int
 ) {
   let below = start < 0 ? min(count, (stride - 1 - start) / stride) : 0
   let inside = start >= length ? 0 : min(count, (length - 1 - start) / stride + 1)
@@ -55,7 +58,7 @@ private func gather(
   var i = below
   if stride == 1 {
     let source = line + start
-    while i + Vector.scalarCount <= inside {
+    while i < inside && i + Vector.scalarCount <= writable && start + i + Vector.scalarCount <= readable {
       write(read(source + i), target + i)
       i += Vector.scalarCount
     }

@@ -124,22 +124,36 @@ private struct WindowRows<let rows: Int> {
       let ox = min(next, last)
       var sums = InlineArray<rows, Vector>(repeating: Vector(repeating: initial))
       let source = call.scratch + oy * call.phaseWidth + ox
-      for tap in 0..<call.taps {
-        let line = source + call.distances[tap]
-        let weight = isMaximum ? Vector.zero : Vector(repeating: weights[tap])
-        for r in 0..<rows {
-          let value = read(line + r * call.phaseWidth)
-          sums[r] =
-            isMaximum ? sums[r].replacing(with: value, where: value .> sums[r]) : multiplyAdd(sums[r], value, weight)
+      if isMaximum {
+        for tap in 0..<call.taps {
+          let line = source + call.distances[tap]
+          for r in 0..<rows {
+            let value = read(line + r * call.phaseWidth)
+            sums[r] = sums[r].replacing(with: value, where: value .> sums[r])
+          }
+        }
+      } else {
+        for tap in 0..<call.taps {
+          let line = source + call.distances[tap]
+          let weight = Vector(repeating: weights[tap])
+          for r in 0..<rows { sums[r] = multiplyAdd(sums[r], read(line + r * call.phaseWidth), weight) }
         }
       }
-      for r in 0..<rows {
-        let start = (oy + r) * call.outputWidth + ox
-        let vector = clamped(sums[r], minimum, maximum)
-        if start + Vector.scalarCount <= call.outputCount {
-          write(vector, call.output + start)
-        } else {
-          write(vector, call.output + start, first: call.outputWidth - ox)
+      for r in 0..<rows { sums[r] = clamped(sums[r], minimum, maximum) }
+      let start = oy * call.outputWidth + ox
+      if start + (rows - 1) * call.outputWidth + Vector.scalarCount <= call.outputCount {
+        for r in 0..<rows { write(sums[r], call.output + start + r * call.outputWidth) }
+      } else {
+        var copy = sums
+        withUnsafeBytes(of: &copy) { raw in
+          let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
+          var r = 0
+          while r < rows {
+            let here = start + r * call.outputWidth
+            let count = here + Vector.scalarCount <= call.outputCount ? Vector.scalarCount : call.outputWidth - ox
+            write(vectors[r], call.output + here, first: count)
+            r += 1
+          }
         }
       }
       next += Vector.scalarCount
