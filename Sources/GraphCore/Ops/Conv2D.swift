@@ -68,33 +68,39 @@ public struct Conv2D: Op {
     let (_, depth, kh, kw) = inputs[1].shape.nchw
     let clamp = activation ?? .none
     let (stride, padding, dilation, perGroup) = (stride, padding, dilation, outputs / groups)
-    var next = 0
     for n in 0..<batch {
       for o in 0..<outputs {
         let image = x + (n * channels + o / perGroup * depth) * height * width
         let filter = w + o * depth * kh * kw
         for oy in 0..<outHeight {
-          let top = oy * stride.h - padding.h
-          let rows = validTaps(top, dilation.h, kh, height)
-          for ox in 0..<outWidth {
-            let left = ox * stride.w - padding.w
-            let columns = validTaps(left, dilation.w, kw, width)
-            var sum = bias?[o] ?? 0
-            for c in 0..<depth {
-              for ky in rows {
-                let line = image + (c * height + top + ky * dilation.h) * width + left
-                let taps = filter + (c * kh + ky) * kw
-                for kx in columns { sum += line[kx * dilation.w] * taps[kx] }
+          let row = out + ((n * outputs + o) * outHeight + oy) * outWidth
+          row.update(repeating: bias?[o] ?? 0, count: outWidth)
+          for c in 0..<depth {
+            for ky in 0..<kh {
+              let y = oy * stride.h - padding.h + ky * dilation.h
+              if y < 0 || y >= height { continue }
+              for kx in 0..<kw {
+                let shift = kx * dilation.w - padding.w
+                let line = image + (c * height + y) * width + shift
+                let tap = filter[(c * kh + ky) * kw + kx]
+                for ox in validPositions(shift, stride.w, width, outWidth) { row[ox] += tap * line[ox * stride.w] }
               }
             }
-            out[next] = clamp(sum)
-            next += 1
           }
+          for ox in 0..<outWidth { row[ox] = clamp(row[ox]) }
         }
       }
     }
     return [result]
   }
+}
+
+/// Positions `p` in `0..<count` for which `p · stride + shift` lies inside `0..<size`.
+@inline(__always)
+func validPositions(_ shift: Int, _ stride: Int, _ size: Int, _ count: Int) -> Range<Int> {
+  let lower = min(count, shift < 0 ? (stride - 1 - shift) / stride : 0)
+  let upper = shift >= size ? 0 : min(count, (size - 1 - shift) / stride + 1)
+  return lower..<max(lower, upper)
 }
 
 /// Taps of a window that starts at `start` and fall inside `0..<size`.
