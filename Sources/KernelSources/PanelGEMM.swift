@@ -9,14 +9,15 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
     let pixel = p.firstPixel + panel * width
     let count = min(width, p.firstPixel + p.pixels - pixel)
     var target = p.packed + panel * width * p.steps
-    for step in p.firstStep..<(p.firstStep + p.steps) {
-      let plane = p.input + step / taps * p.height * p.width
-      let ky = step % taps / p.kernelWidth
-      let kx = step % p.kernelWidth
+    // Counted along, not divided: a division costs as much as the products of a whole step.
+    var plane = p.input + p.firstStep / taps * p.height * p.width
+    var ky = p.firstStep % taps / p.kernelWidth
+    var kx = p.firstStep % p.kernelWidth
+    let (firstRow, firstColumn) = (pixel / p.outputWidth, pixel % p.outputWidth)
+    for _ in 0..<p.steps {
       let left = kx * p.dilationWidth - p.padWidth
       var lane = 0
-      var oy = pixel / p.outputWidth
-      var ox = pixel % p.outputWidth
+      var (oy, ox) = (firstRow, firstColumn)
       while lane < count {
         let run = min(p.outputWidth - ox, count - lane)
         let iy = oy * p.strideHeight - p.padHeight + ky * p.dilationHeight
@@ -33,6 +34,15 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
       }
       fill(target + count, width - count)
       target += width
+      kx += 1
+      if kx == p.kernelWidth {
+        kx = 0
+        ky += 1
+        if ky == p.kernelHeight {
+          ky = 0
+          plane += p.height * p.width
+        }
+      }
     }
   }
 }
@@ -52,11 +62,13 @@ private func gather(
   _ line: UnsafePointer<Float>, _ length: Int, _ readable: Int, _ start: Int, _ stride: Int,
   _ target: UnsafeMutablePointer<Float>, _ count: Int, _ writable: Int
 ) {
-  let below = start < 0 ? min(count, (stride - 1 - start) / stride) : 0
-  let inside = start >= length ? 0 : min(count, (length - 1 - start) / stride + 1)
+  // Divisions are slow, and a stride of 1 needs none.
+  let isDense = stride == 1
+  let below = start < 0 ? min(count, isDense ? -start : (stride - 1 - start) / stride) : 0
+  let inside = start >= length ? 0 : min(count, isDense ? length - start : (length - 1 - start) / stride + 1)
   fill(target, below)
   var i = below
-  if stride == 1 {
+  if isDense {
     let source = line + start
     while i < inside && i + Vector.scalarCount <= writable && start + i + Vector.scalarCount <= readable {
       write(read(source + i), target + i)
