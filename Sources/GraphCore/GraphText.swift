@@ -27,14 +27,14 @@ extension Graph: CustomStringConvertible {
   }
 
   /// Digest of the graph's text: structure, attributes, types and formats, but not the weights' values.
-  public var structureDigest: UInt64 {
+  public var structureDigest: Digest {
     var digest = Digest()
     digest.combine(description)
-    return digest.value
+    return digest
   }
 
   /// Digest of all weights, by name.
-  public var weightDigest: UInt64 {
+  public var weightDigest: Digest {
     var digest = Digest()
     for name in weights.keys.sorted() {
       digest.combine(name)
@@ -43,6 +43,6 @@ extension Graph: CustomStringConvertible {
     for value in values {
       if case .constant(let tensor) = value.source { digest.combine(tensor.digest) }
     }
-    return digest.value
+    return digest
   }
 }

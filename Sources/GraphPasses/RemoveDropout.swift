@@ -4,7 +4,7 @@ import GraphCore
 public struct RemoveDropout: Pass {
   public let name = "remove-dropout"
   public let summary = "remove dropout, which does nothing at inference"
-  public let off = "each dropout copies its input"
+  public let off = "each dropout stays a node that hands its input on"
   public let pytorchName: String? = "REMOVE_DROPOUT"
 
   public init() {}

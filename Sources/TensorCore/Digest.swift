@@ -1,6 +1,6 @@
 /// FNV-1a, 64 bits. Bytes one at a time for text; eight at a time for data, where speed matters more than
 /// agreement with the published test vectors. Not cryptographic: it tells results apart, it does not protect them.
-public struct Digest: Sendable {
+public struct Digest: Sendable, Equatable {
   public private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
   public init() {}

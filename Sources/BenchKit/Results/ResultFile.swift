@@ -13,8 +13,8 @@ public struct ResultFile: Codable, Sendable {
   public var elapsed: Double = 0
   public var command: String
   public var environment: MachineDescription
-  /// What an empty worker needs, in bytes; nil if unknown.
-  public var idleResident: Double?
+  /// What an empty worker of each engine needs, in bytes.
+  public var idleResident: [String: Double] = [:]
   public var cells: [CellResult]
   public var isComplete = false
 

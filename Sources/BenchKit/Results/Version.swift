@@ -1,5 +1,6 @@
 import Foundation
 import Subprocess
+import TensorCore
 
 /// Release, commit and digest of uncommitted changes: what a result belongs to.
 public struct Version: Sendable {
@@ -18,10 +19,10 @@ public struct Version: Sendable {
     guard let status = await git("status", "--porcelain"), !status.isEmpty else {
       return Version(release: release, commit: commit)
     }
-    var digest = DigestOfText()
+    var digest = Digest()
     digest.combine(status)
     digest.combine(await git("diff", "HEAD") ?? "")
-    return Version(release: release, commit: commit, changes: digest.hex)
+    return Version(release: release, commit: commit, changes: String(digest.hex.prefix(8)))
   }
 
   private static func git(_ arguments: String...) async -> String? {
@@ -30,13 +31,4 @@ public struct Version: Sendable {
     guard let result, case .exited(0) = result.terminationStatus else { return nil }
     return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
   }
-}
-
-/// Eight hexadecimal digits of FNV-1a.
-struct DigestOfText {
-  private var value: UInt64 = 0xcbf2_9ce4_8422_2325
-  mutating func combine(_ text: String) {
-    for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
-  }
-  var hex: String { String(BenchKit.hex(value).prefix(8)) }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import ModelZoo
 import RuntimeCore
+import TensorCore
 
 /// Schedules visits, pairs them and decides when a cell is known well enough. It computes no model: workers do.
 public actor Runner {
@@ -63,9 +64,10 @@ public actor Runner {
 
   /// Measures until every cell is known to the suite's precision or the time is spent.
   public func run() async throws -> ResultFile {
-    if file.idleResident == nil, let worker = command("pacer") {
+    for engine in file.cells.map(\.cell.engine).uniqued() where file.idleResident[engine] == nil {
+      guard let worker = command(engine) else { continue }
       let idle = await perform(worker, Job(.idle))
-      file.idleResident = idle.figures.first { $0.name == "peak-resident" }?.value
+      file.idleResident[engine] = idle.figures.first { $0.name == "peak-resident" }?.value
     }
     try await countAll()
     try save()
@@ -175,8 +177,8 @@ public actor Runner {
       (result.status, result.reason) = (.invalid, "the worker gave no output to check")
       return
     }
-    var digest = DigestOfText()
-    values.withUnsafeBytes { for byte in $0 { digest.combine(byte) } }
+    var digest = Digest()
+    values.withUnsafeBytes { digest.combine($0) }
     result.outputDigest = digest.hex
     do {
       let reference = try await referenceOutput(for: result.cell)
@@ -203,7 +205,7 @@ public actor Runner {
     var reference = Cell(model: cell.model)
     (reference.weights, reference.input, reference.shape) = (cell.weights, cell.input, cell.shape)
     reference.kernels = .reference
-    var digest = DigestOfText()
+    var digest = Digest()
     digest.combine(file.version + reference.id)
     for path in [cell.weights, cell.input].compactMap({ $0 }) {
       let attributes = try? FileManager.default.attributesOfItem(atPath: path)
@@ -243,7 +245,7 @@ public actor Runner {
     }
     var figures: [String: Double] = [:]
     for figure in outcome.figures { figures[figure.name] = figure.value }
-    if let peak = figures["peak-resident"], let idle = file.idleResident {
+    if let peak = figures["peak-resident"], let idle = file.idleResident[cell.engine] {
       figures["peak-resident-above-idle"] = peak - idle
     }
     file.cells[index].visits.append(
@@ -342,8 +344,4 @@ public actor Runner {
     }
     try file.write(to: settings.resultURL)
   }
-}
-
-extension DigestOfText {
-  fileprivate mutating func combine(_ byte: UInt8) { combine(String(UnicodeScalar(byte))) }
 }

@@ -50,7 +50,7 @@ public struct Suite: Sendable {
   }
 
   public static func digest(_ cells: [CellResult]) -> String {
-    var digest = DigestOfText()
+    var digest = Digest()
     for cell in cells { digest.combine(cell.cell.id + "\n") }
     return digest.hex
   }

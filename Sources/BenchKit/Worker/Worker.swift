@@ -82,8 +82,8 @@ public struct Worker {
         .init(
           loadTime: loaded - start, optimiseTime: optimisedAt - loaded, prepareTime: prepared - optimisedAt,
           passes: reports.map { .init(name: $0.name, rewrites: $0.rewrites) },
-          graph: hex(optimised.structureDigest),
-          weights: job.action == .counts ? hex(graph.weightDigest) : nil, nodes: optimised.nodes.count,
+          graph: optimised.structureDigest.hex,
+          weights: job.action == .counts ? graph.weightDigest.hex : nil, nodes: optimised.nodes.count,
           macs: optimised.macs, weightBytes: optimised.weightBytes, originalWeightBytes: graph.weightBytes,
           kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
 
@@ -124,7 +124,9 @@ public struct Worker {
       try emit(.figure(.init("tensor-allocations", Double(after.allocations - before.allocations))))
       try emit(.figure(.init("tensor-bytes", Double(after.bytes - before.bytes))))
       try emit(.figure(.init("tensor-peak-bytes", Double(after.peakLiveBytes))))
-      try emit(.figure(.init("cache-misses", Double(after.cacheMisses - before.cacheMisses))))
+      if after.cacheHits + after.cacheMisses > 0 {
+        try emit(.figure(.init("cache-misses", Double(after.cacheMisses - before.cacheMisses))))
+      }
     } else {
       try emit(.figure(.init("tensor-allocations", unavailable: "this backend has no tensor allocator")))
     }
@@ -148,11 +150,6 @@ public struct Worker {
       try emit(.figure(.init("peak-resident", unavailable: "/proc/self/status has no VmHWM")))
     }
   }
-}
-
-func hex(_ digest: UInt64) -> String {
-  let digits = String(digest, radix: 16)
-  return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
 /// An error in words a person can use.

@@ -26,7 +26,7 @@ struct RunCommand: AsyncParsableCommand {
         let rounds = 5.0
         print(
           String(
-            format: "%d cells; about %.1f h for %.0f rounds of %.1f s a visit, budget %.1f h", cells.count,
+            format: "%d cells; %.1f h if each took %.0f rounds of %.1f s, budget %.1f h", cells.count,
             Double(cells.count) * perVisit * rounds / 3600, rounds, perVisit, loaded.budget / 3600))
         return Int32(0)
       }
