@@ -10,7 +10,8 @@ struct PlaneConvolutionKernel: CPUKernel {
   let output: Shape
   let weight: KernelWeight
   let table: PacerKernelTable
-  private let isPointwise: Bool
+  /// Whether the product can read the planes as they are.
+  private let readsPlanes: Bool
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nchw else { return nil }
@@ -27,7 +28,8 @@ struct PlaneConvolutionKernel: CPUKernel {
     self.output = output
     self.table = table
     self.weight = KernelWeight(type: weight, wanted: Self.weightFormat(op, table))
-    isPointwise = weight.shape[2] == 1 && weight.shape[3] == 1 && op.padding == 0 && op.stride == 1
+    let isPointwise = weight.shape[2] == 1 && weight.shape[3] == 1 && op.padding == 0 && op.stride == 1
+    readsPlanes = isPointwise && output[2] * output[3] >= table.pixelPanel
     name = (isPointwise ? "pointwise-nchw" : "conv-nchw") + "-" + String(cString: table.name)
   }
 
@@ -44,55 +46,76 @@ struct PlaneConvolutionKernel: CPUKernel {
     return min(fitting, (pixels + table.pixelPanel - 1) / table.pixelPanel * table.pixelPanel)
   }
 
-  var scratchByteCount: Int { (weight.scratchCount + stepsPerBlock * pixelsPerBlock) * 4 }
+  var scratchByteCount: Int {
+    (weight.scratchCount + (readsPlanes ? 0 : stepsPerBlock * pixelsPerBlock)) * 4
+  }
 
   func run(_ call: borrowing KernelCall) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)
-    let packed = call.scratch! + weight.scratchCount
     let (batch, channels, height, width) = input.nchw
     let perGroup = output[1] / op.groups
     let blocks = (perGroup + table.outputBlock - 1) / table.outputBlock
     let groupSize = blocks * table.outputBlock * depth
+    var product = PacerPanelGEMM()
+    (product.depth, product.outputs, product.planeStride) = (depth, perGroup, pixels)
+    (product.minimum, product.maximum) = (op.activation ?? .none).limits
+    for n in 0..<batch {
+      for group in 0..<op.groups {
+        let image = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
+        product.weights = weights + group * groupSize
+        product.bias = call.input(2).map { $0 + group * perGroup }
+        product.output = call.output + (n * output[1] + group * perGroup) * pixels
+        if readsPlanes {
+          multiply(image, &product, blocks, call.pool)
+        } else {
+          gatherAndMultiply(image, &product, blocks, call.scratch! + weight.scratchCount, call.pool)
+        }
+      }
+    }
+  }
+
+  private func multiply(
+    _ image: UnsafePointer<Float>, _ product: inout PacerPanelGEMM, _ blocks: Int, _ pool: ThreadPool
+  ) {
+    product.input = image
+    (product.firstStep, product.steps, product.first, product.last) = (0, depth, 1, 1)
+    product.pixels = pixels
+    // The side with more planes is gone through once.
+    product.panelMajor = depth >= product.outputs ? 1 : 0
+    pool.run(table.panelGEMM, product, count: blocks * ((pixels + table.pixelPanel - 1) / table.pixelPanel))
+  }
+
+  /// Blocks of pixels, and of the steps that make one: what is gathered stays in cache until it has been used.
+  private func gatherAndMultiply(
+    _ image: UnsafePointer<Float>, _ product: inout PacerPanelGEMM, _ blocks: Int,
+    _ packed: UnsafeMutablePointer<Float>, _ pool: ThreadPool
+  ) {
     let window = Window(
       kernel: Pair(weight.type.shape[2], weight.type.shape[3]), stride: op.stride, padding: op.padding,
       dilation: op.dilation)
-
     var pack = PacerPackPixels()
-    // A pointwise convolution sees the image as one long row.
-    (pack.height, pack.width) = isPointwise ? (1, height * width) : (height, width)
-    pack.outputWidth = isPointwise ? pixels : output[3]
-    pack.outputPixels = pixels
+    pack.input = image
+    pack.packed = packed
+    (pack.height, pack.width, pack.outputWidth) = (input[2], input[3], output[3])
     (pack.kernelHeight, pack.kernelWidth, pack.strideHeight, pack.strideWidth) = window.kernelAndStride
     (pack.padHeight, pack.padWidth, pack.dilationHeight, pack.dilationWidth) = window.paddingAndDilation
-    pack.packed = packed
-
-    var product = PacerPanelGEMM()
-    product.packed = UnsafePointer(packed)
-    (product.depth, product.outputs, product.planeStride) = (depth, perGroup, pixels)
-    (product.minimum, product.maximum) = (op.activation ?? .none).limits
-
-    for n in 0..<batch {
-      for group in 0..<op.groups {
-        pack.input = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
-        product.weights = weights + group * groupSize
-        product.bias = call.input(2).map { $0 + group * perGroup }
-        let output = call.output + (n * self.output[1] + group * perGroup) * pixels
-        for firstPixel in stride(from: 0, to: pixels, by: pixelsPerBlock) {
-          let count = min(pixelsPerBlock, pixels - firstPixel)
-          let panels = (count + table.pixelPanel - 1) / table.pixelPanel
-          (pack.firstPixel, pack.pixels) = (firstPixel, count)
-          product.pixels = count
-          product.output = output + firstPixel
-          for firstStep in stride(from: 0, to: depth, by: stepsPerBlock) {
-            let steps = min(stepsPerBlock, depth - firstStep)
-            (pack.firstStep, pack.steps) = (firstStep, steps)
-            call.pool.run(table.packPixels, pack, count: panels)
-            (product.firstStep, product.steps) = (firstStep, steps)
-            product.first = firstStep == 0 ? 1 : 0
-            product.last = firstStep + steps == depth ? 1 : 0
-            call.pool.run(table.panelGEMM, product, count: blocks * panels)
-          }
-        }
+    product.input = UnsafePointer(packed)
+    product.packed = 1
+    let output = product.output!
+    for firstPixel in stride(from: 0, to: pixels, by: pixelsPerBlock) {
+      let count = min(pixelsPerBlock, pixels - firstPixel)
+      let panels = (count + table.pixelPanel - 1) / table.pixelPanel
+      (pack.firstPixel, pack.pixels) = (firstPixel, count)
+      product.pixels = count
+      product.output = output + firstPixel
+      for firstStep in stride(from: 0, to: depth, by: stepsPerBlock) {
+        let steps = min(stepsPerBlock, depth - firstStep)
+        (pack.firstStep, pack.steps) = (firstStep, steps)
+        pool.run(table.packPixels, pack, count: panels)
+        (product.firstStep, product.steps) = (firstStep, steps)
+        product.first = firstStep == 0 ? 1 : 0
+        product.last = firstStep + steps == depth ? 1 : 0
+        pool.run(table.panelGEMM, product, count: blocks * panels)
       }
     }
   }
@@ -223,8 +246,8 @@ struct PlaneWindowCall: Sendable {
   private var scratchPerPiece: Int {
     let height = (input[2] + 2 * window.padding.h + window.stride.h - 1) / window.stride.h
     let width = (input[3] + 2 * window.padding.w + window.stride.w - 1) / window.stride.w
-    // Vectors may start at the last column of the last phase plane.
-    return (height * width * window.stride.h * window.stride.w + 2 * table.lanes + 15) / 16 * 16
+    // Four vectors at a time may start at the last value, and one more lies past a line.
+    return (height * width * window.stride.h * window.stride.w + 5 * table.lanes + 15) / 16 * 16
   }
   var scratchByteCount: Int { scratchPerPiece * pieceCount * 4 }
 

@@ -1,7 +1,6 @@
 import CIntrinsics
 
 typealias Vector = SIMD4<Float>
-typealias DoubleVector = SIMD8<Float>
 
 /// 10 sums leave room for the product that SSE needs a register for.
 typealias GEMMTile = Tile<5, 2>
@@ -18,5 +17,8 @@ typealias PlaneTileNarrow = Tile<4, 1>
 #else
   @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
 #endif
+
+/// The floats at even places of the two vectors that begin at `pointer`.
+@inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even4(pointer) }
 
 package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("baseline") }

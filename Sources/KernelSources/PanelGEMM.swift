@@ -22,17 +22,18 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
         let run = min(p.outputWidth - ox, count - lane)
         let iy = oy * p.strideHeight - p.padHeight + ky * p.dilationHeight
         if iy >= 0 && iy < p.height {
-          gather(
-            plane + iy * p.width, p.width, (p.height - iy) * p.width, ox * p.strideWidth + left, p.strideWidth,
-            target + lane, run, width - lane)
+          copyLine(
+            plane + iy * p.width, length: p.width, readable: (p.height - iy) * p.width,
+            start: ox * p.strideWidth + left, stride: p.strideWidth, padding: 0, to: target + lane, count: run,
+            writable: width - lane)
         } else {
-          fill(target + lane, run)
+          fill(target + lane, 0, run)
         }
         lane += run
         ox = 0
         oy += 1
       }
-      fill(target + count, width - count)
+      fill(target + count, 0, width - count)
       target += width
       kx += 1
       if kx == p.kernelWidth {
@@ -47,56 +48,27 @@ func packPixels(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   }
 }
 
-@inline(__always) private func fill(_ target: UnsafeMutablePointer<Float>, _ count: Int) {
-  var i = 0
-  while i < count {
-    target[i] = 0
-    i += 1
-  }
-}
-
-/// `target[i] = line[start + i · stride]`, 0 outside the line. Up to `readable` floats of the line and what follows it
-/// may be read, and up to `writable` of the target written: what is written past `count`, later runs overwrite.
-@inline(__always)
-private func gather(
-  _ line: UnsafePointer<Float>, _ length: Int, _ readable: Int, _ start: Int, _ stride: Int,
-  _ target: UnsafeMutablePointer<Float>, _ count: Int, _ writable: Int
-) {
-  // Divisions are slow, and a stride of 1 needs none.
-  let isDense = stride == 1
-  let below = start < 0 ? min(count, isDense ? -start : (stride - 1 - start) / stride) : 0
-  let inside = start >= length ? 0 : min(count, isDense ? length - start : (length - 1 - start) / stride + 1)
-  fill(target, below)
-  var i = below
-  if isDense {
-    let source = line + start
-    while i < inside && i + Vector.scalarCount <= writable && start + i + Vector.scalarCount <= readable {
-      write(read(source + i), target + i)
-      i += Vector.scalarCount
-    }
-    while i < inside {
-      target[i] = source[i]
-      i += 1
-    }
-  } else {
-    while i < inside {
-      target[i] = line[start + i * stride]
-      i += 1
-    }
-  }
-  fill(target + max(below, inside), count - max(below, inside))
-}
-
-/// Weights times packed pixels, into planes.
+/// Weights times pixels, into planes. Where the pixels lie in planes themselves, the last panel of a plane starts early
+/// enough to end with it: pixels that two panels share are computed twice, to the same bits.
 func panelGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   let p = raw!.assumingMemoryBound(to: PacerPanelGEMM.self)
   let panels = (p.pointee.pixels + PlaneTile.width - 1) / PlaneTile.width
-  for item in begin..<end {
-    let panel = item % panels
+  let blocks = (p.pointee.outputs + PlaneTile.rowCount - 1) / PlaneTile.rowCount
+  let isPanelMajor = p.pointee.panelMajor != 0
+  var block = isPanelMajor ? begin % blocks : begin / panels
+  var panel = isPanelMajor ? begin / blocks : begin % panels
+  for _ in begin..<end {
     if p.pointee.pixels - panel * PlaneTile.width <= Vector.scalarCount {
-      PlaneTileNarrow.planes(p, item / panels, panel)
+      PlaneTileNarrow.planes(p, block, panel)
     } else {
-      PlaneTile.planes(p, item / panels, panel)
+      PlaneTile.planes(p, block, panel)
+    }
+    if isPanelMajor {
+      block += 1
+      if block == blocks { (block, panel) = (0, panel + 1) }
+    } else {
+      panel += 1
+      if panel == panels { (block, panel) = (block + 1, 0) }
     }
   }
 }
@@ -104,12 +76,14 @@ func panelGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
 extension Tile {
   @inline(never)
   static func planes(_ p: UnsafePointer<PacerPanelGEMM>, _ block: Int, _ panel: Int) {
-    let width = PlaneTile.width
     let steps = p.pointee.steps
     let count = min(rows, p.pointee.outputs - block * rows)
-    let remaining = p.pointee.pixels - panel * width
+    let isPacked = p.pointee.packed != 0
+    let first = isPacked ? panel * PlaneTile.width : min(panel * PlaneTile.width, p.pointee.pixels - width)
+    let remaining = p.pointee.pixels - first
+    let input = p.pointee.input + (isPacked ? first * steps : first)
     let stride = p.pointee.planeStride
-    let output = p.pointee.output + block * rows * stride + panel * width
+    let output = p.pointee.output + block * rows * stride + first
     var sums = zero
     if p.pointee.first == 0 {
       sums = load(output, stride, count: count, remaining: remaining)
@@ -120,8 +94,8 @@ extension Tile {
       }
     }
     multiply(
-      &sums, steps, packed: p.pointee.weights + (block * p.pointee.depth + p.pointee.firstStep) * rows,
-      p.pointee.packed + panel * width * steps, width)
+      &sums, steps, packed: p.pointee.weights + (block * p.pointee.depth + p.pointee.firstStep) * rows, input,
+      isPacked ? PlaneTile.width : stride)
     let last = p.pointee.last != 0
     store(
       sums, last ? p.pointee.minimum : -.infinity, last ? p.pointee.maximum : .infinity, output, stride, count: count,

@@ -3,160 +3,105 @@ import CIntrinsics
 /// Depthwise convolution and maximum pooling over single planes.
 ///
 /// The plane is copied with its border into `strideHeight × strideWidth` phase planes, one for each remainder of the
-/// coordinates. Then a tap is a constant distance for all outputs, and a row of outputs is a run of whole vectors.
+/// coordinates. Then a tap is a constant distance for all outputs, and all rows of outputs together are one run of
+/// whole vectors. The columns in it that belong to no output are computed and dropped: they cost less than the short
+/// vectors of a row.
 func planeWindow(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   let p = raw!.assumingMemoryBound(to: PacerPlaneWindow.self).pointee
   let scratch = p.scratch + begin / p.itemsPerPiece * p.scratchStride
-  let padding = p.weights == nil ? -Float.infinity : 0
   let phaseHeight = (p.height + 2 * p.padHeight + p.strideHeight - 1) / p.strideHeight
   let phaseWidth = (p.width + 2 * p.padWidth + p.strideWidth - 1) / p.strideWidth
-  let phaseSize = phaseHeight * phaseWidth
   let taps = p.kernelHeight * p.kernelWidth
   withUnsafeTemporaryAllocation(of: Int.self, capacity: taps) { distances in
     for tap in 0..<taps {
       let y = tap / p.kernelWidth * p.dilationHeight
       let x = tap % p.kernelWidth * p.dilationWidth
       let phase = y % p.strideHeight * p.strideWidth + x % p.strideWidth
-      distances[tap] = phase * phaseSize + y / p.strideHeight * phaseWidth + x / p.strideWidth
+      distances[tap] = (phase * phaseHeight + y / p.strideHeight) * phaseWidth + x / p.strideWidth
     }
+    let positions = (p.outputHeight - 1) * phaseWidth + p.outputWidth
+    let planeSize = p.height * p.width
+    var channel = begin % p.channels
     for item in begin..<end {
-      let channel = item % p.channels
-      copyPhases(p, p.input + item * p.height * p.width, scratch, padding, phaseWidth, phaseSize)
-      let output = p.output + item * p.outputHeight * p.outputWidth
-      let call = WindowCall(
-        scratch: scratch, output: output, outputWidth: p.outputWidth, outputCount: p.outputHeight * p.outputWidth,
-        phaseWidth: phaseWidth, distances: distances.baseAddress!, taps: taps, minimum: p.minimum, maximum: p.maximum)
+      let plane = p.input + item * planeSize
+      copyPhases(p, plane, (end - item) * planeSize, scratch, phaseHeight, phaseWidth)
       if let weights = p.weights {
-        slide(call, p.outputHeight, isMaximum: false, weights + channel * taps, p.bias?[channel] ?? 0)
+        slide(
+          scratch, positions, distances.baseAddress!, taps, weights: weights + channel * taps,
+          initial: p.bias?[channel] ?? 0, p.minimum, p.maximum)
       } else {
-        slide(call, p.outputHeight, isMaximum: true, scratch, -.infinity)
+        slide(scratch, positions, distances.baseAddress!, taps, weights: nil, initial: -.infinity, p.minimum, p.maximum)
       }
+      let output = p.output + item * p.outputHeight * p.outputWidth
+      for y in 0..<p.outputHeight {
+        copyLine(
+          scratch + y * phaseWidth, length: p.outputWidth, readable: .max, start: 0, stride: 1, padding: 0,
+          to: output + y * p.outputWidth, count: p.outputWidth, writable: (p.outputHeight - y) * p.outputWidth)
+      }
+      channel = channel + 1 == p.channels ? 0 : channel + 1
     }
   }
 }
 
+/// Copies a plane, of which `readable` floats may be read, into its phases. Each line may spoil the beginning of the
+/// next one, which is written after it.
 @inline(__always)
 private func copyPhases(
-  _ p: PacerPlaneWindow, _ plane: UnsafePointer<Float>, _ scratch: UnsafeMutablePointer<Float>, _ padding: Float,
-  _ phaseWidth: Int, _ phaseSize: Int
+  _ p: PacerPlaneWindow, _ plane: UnsafePointer<Float>, _ readable: Int, _ scratch: UnsafeMutablePointer<Float>,
+  _ phaseHeight: Int, _ phaseWidth: Int
 ) {
-  let (sh, sw) = (p.strideHeight, p.strideWidth)
-  for y in 0..<((p.height + 2 * p.padHeight + sh - 1) / sh * sh) {
-    let iy = y - p.padHeight
-    for phase in 0..<sw {
-      let target = scratch + (y % sh * sw + phase) * phaseSize + y / sh * phaseWidth
-      if iy < 0 || iy >= p.height {
-        for x in 0..<phaseWidth { target[x] = padding }
-        continue
-      }
-      let line = plane + iy * p.width
-      // Columns x of this phase lie at x · sw + phase − padWidth in the image.
-      let start = phase - p.padWidth
-      let below = start < 0 ? min(phaseWidth, (sw - 1 - start) / sw) : 0
-      let inside = start >= p.width ? 0 : min(phaseWidth, (p.width - 1 - start) / sw + 1)
-      var x = 0
-      while x < below {
-        target[x] = padding
-        x += 1
-      }
-      if sw == 1 {
-        while x + Vector.scalarCount <= inside {
-          write(read(line + start + x), target + x)
-          x += Vector.scalarCount
+  let padding = p.weights == nil ? -Float.infinity : 0
+  var target = scratch
+  for row in 0..<p.strideHeight {
+    for column in 0..<p.strideWidth {
+      var y = row - p.padHeight
+      for _ in 0..<phaseHeight {
+        if y >= 0 && y < p.height {
+          copyLine(
+            plane + y * p.width, length: p.width, readable: readable - y * p.width, start: column - p.padWidth,
+            stride: p.strideWidth, padding: padding, to: target, count: phaseWidth, writable: .max)
+        } else {
+          fill(target, padding, phaseWidth)
         }
-      } else if sw == 2 {
-        while x + Vector.scalarCount < inside {
-          let pair = UnsafeRawPointer(line + start + 2 * x).loadUnaligned(as: DoubleVector.self)
-          write(pair.evenHalf, target + x)
-          x += Vector.scalarCount
-        }
-      }
-      while x < inside {
-        target[x] = line[start + x * sw]
-        x += 1
-      }
-      while x < phaseWidth {
-        target[x] = padding
-        x += 1
+        target += phaseWidth
+        y += p.strideHeight
       }
     }
   }
 }
 
-private struct WindowCall {
-  let scratch: UnsafePointer<Float>
-  let output: UnsafeMutablePointer<Float>
-  let outputWidth: Int
-  let outputCount: Int
-  let phaseWidth: Int
-  let distances: UnsafePointer<Int>
-  let taps: Int
-  let minimum: Float
-  let maximum: Float
-}
-
+/// Replaces each of the first `positions` floats by the weighted sum or, without weights, the maximum of the values at
+/// the taps' distances from it. No distance is negative, so that what is replaced is never read again.
 @inline(__always)
 private func slide(
-  _ call: WindowCall, _ rows: Int, isMaximum: Bool, _ weights: UnsafePointer<Float>, _ initial: Float
+  _ values: UnsafeMutablePointer<Float>, _ positions: Int, _ distances: UnsafePointer<Int>, _ taps: Int,
+  weights: UnsafePointer<Float>?, initial: Float, _ minimum: Float, _ maximum: Float
 ) {
-  var oy = 0
-  while oy + 4 <= rows {
-    WindowRows<4>.run(call, oy, isMaximum: isMaximum, weights, initial)
-    oy += 4
-  }
-  while oy < rows {
-    WindowRows<1>.run(call, oy, isMaximum: isMaximum, weights, initial)
-    oy += 1
+  let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
+  var position = 0
+  while position < positions {
+    var sums = WindowSums(repeating: Vector(repeating: initial))
+    let source = UnsafePointer(values + position)
+    if let weights {
+      for tap in 0..<taps {
+        let line = source + distances[tap]
+        let weight = Vector(repeating: weights[tap])
+        for i in 0..<WindowSums.count { sums[i] = multiplyAdd(sums[i], read(line + i * Vector.scalarCount), weight) }
+      }
+    } else {
+      for tap in 0..<taps {
+        let line = source + distances[tap]
+        for i in 0..<WindowSums.count {
+          let value = read(line + i * Vector.scalarCount)
+          sums[i] = sums[i].replacing(with: value, where: value .> sums[i])
+        }
+      }
+    }
+    for i in 0..<WindowSums.count {
+      write(clamped(sums[i], minimum, maximum), values + position + i * Vector.scalarCount)
+    }
+    position += WindowSums.count * Vector.scalarCount
   }
 }
 
-/// Some rows of outputs at once, in whole vectors. The last vector of a row starts early enough to end with the row.
-/// Where a row is shorter than a vector, what is written past it the next row overwrites, up to the plane's end.
-private struct WindowRows<let rows: Int> {
-  @inline(__always)
-  static func run(
-    _ call: WindowCall, _ oy: Int, isMaximum: Bool, _ weights: UnsafePointer<Float>, _ initial: Float
-  ) {
-    let (minimum, maximum) = (Vector(repeating: call.minimum), Vector(repeating: call.maximum))
-    let last = max(call.outputWidth - Vector.scalarCount, 0)
-    var next = 0
-    while next < call.outputWidth {
-      let ox = min(next, last)
-      var sums = InlineArray<rows, Vector>(repeating: Vector(repeating: initial))
-      let source = call.scratch + oy * call.phaseWidth + ox
-      if isMaximum {
-        for tap in 0..<call.taps {
-          let line = source + call.distances[tap]
-          for r in 0..<rows {
-            let value = read(line + r * call.phaseWidth)
-            sums[r] = sums[r].replacing(with: value, where: value .> sums[r])
-          }
-        }
-      } else {
-        for tap in 0..<call.taps {
-          let line = source + call.distances[tap]
-          let weight = Vector(repeating: weights[tap])
-          for r in 0..<rows { sums[r] = multiplyAdd(sums[r], read(line + r * call.phaseWidth), weight) }
-        }
-      }
-      for r in 0..<rows { sums[r] = clamped(sums[r], minimum, maximum) }
-      let start = oy * call.outputWidth + ox
-      if start + (rows - 1) * call.outputWidth + Vector.scalarCount <= call.outputCount {
-        for r in 0..<rows { write(sums[r], call.output + start + r * call.outputWidth) }
-      } else {
-        var copy = sums
-        withUnsafeBytes(of: &copy) { raw in
-          let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
-          var r = 0
-          while r < rows {
-            let here = start + r * call.outputWidth
-            let count = here + Vector.scalarCount <= call.outputCount ? Vector.scalarCount : call.outputWidth - ox
-            write(vectors[r], call.output + here, first: count)
-            r += 1
-          }
-        }
-      }
-      next += Vector.scalarCount
-    }
-  }
-}
+private typealias WindowSums = InlineArray<4, Vector>

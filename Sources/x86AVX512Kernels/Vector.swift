@@ -1,7 +1,6 @@
 import CIntrinsics
 
 typealias Vector = SIMD16<Float>
-typealias DoubleVector = SIMD32<Float>
 
 /// 28 sums, 2 weights and 1 value: 31 of 32 registers. 14 and 7 divide the rows of networks for 224×224 images.
 typealias GEMMTile = Tile<14, 2>
@@ -13,5 +12,8 @@ typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>
 
 @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+
+/// The floats at even places of the two vectors that begin at `pointer`.
+@inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even16(pointer) }
 
 package func makeAVX512Kernels() -> PacerKernelTable { makeKernelTable("avx512") }

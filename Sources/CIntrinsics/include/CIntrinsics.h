@@ -1,6 +1,6 @@
-// What the kernels of every instruction set share with the code that calls them: parameter blocks and one table of
-// function pointers. No code: a definition here would be compiled into modules of different instruction sets, and
-// the linker would keep any one of the copies.
+// What the kernels of every instruction set share with the code that calls them: parameter blocks, one table of
+// function pointers, and what Swift's SIMD types cannot say. Functions are static and always inlined: anything else
+// would be compiled into modules of different instruction sets, and the linker would keep any one of the copies.
 #pragma once
 #include <stdint.h>
 
@@ -28,19 +28,21 @@ typedef struct {
 typedef struct {
   const float *input;      // first channel of the group, NCHW
   float *packed;
-  long height, width, outputWidth, outputPixels;
+  long height, width, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
   long firstStep, steps, firstPixel, pixels;
 } PacerPackPixels;
 
-// output[o, pixel] = Σ weight[o, step] · packed[step, pixel], planes of pixels.
-// Items: blocks of outputs × panels of pixels, blocks outermost.
+// output[o, pixel] = Σ weight[o, step] · input[step, pixel], planes of pixels.
+// Items: blocks of outputs × panels of pixels.
 typedef struct {
-  const float *packed;
+  const float *input;      // packed pixels, or planes planeStride apart, of at least pixelPanel pixels
   const float *weights;    // panels, depth = depth of the whole convolution
   const float *bias;       // null: zeros
   float *output;           // first output of the group, first pixel of the block
   long depth, firstStep, steps, pixels, outputs, planeStride;
+  long packed;             // whether the input is packed
+  long panelMajor;         // whether all blocks of a panel come before the next panel
   long first, last;        // whether this is the first / last part of the depth axis
   float minimum, maximum;
 } PacerPanelGEMM;
@@ -114,3 +116,21 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   PacerKernel indirectGEMM, packPixels, panelGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
 } PacerKernelTable;
+
+// The floats at even places of the 2 × lanes that begin at `p`.
+#define PACER_EVEN(lanes, ...)                                                                        \
+  typedef float pacer_float##lanes __attribute__((ext_vector_type(lanes)));                           \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_even##lanes(const float *p) { \
+    pacer_float##lanes low, high;                                                                     \
+    __builtin_memcpy(&low, p, sizeof low);                                                            \
+    __builtin_memcpy(&high, p + lanes, sizeof high);                                                  \
+    return __builtin_shufflevector(low, high, __VA_ARGS__);                                           \
+  }
+PACER_EVEN(4, 0, 2, 4, 6)
+#ifdef __AVX__
+PACER_EVEN(8, 0, 2, 4, 6, 8, 10, 12, 14)
+#endif
+#ifdef __AVX512F__
+PACER_EVEN(16, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#endif
+#undef PACER_EVEN
