@@ -2,7 +2,7 @@ import CIntrinsics
 import GraphCore
 import TensorCore
 
-/// Convolution over planes: blocks of pixels are gathered into panels and multiplied with the weights.
+/// Convolution over planes. A pointwise one reads them as they are, any other a copy with border.
 struct PlaneConvolutionKernel: CPUKernel {
   let name: String
   let op: Conv2D
@@ -10,8 +10,10 @@ struct PlaneConvolutionKernel: CPUKernel {
   let output: Shape
   let weight: KernelWeight
   let table: PacerKernelTable
-  /// Whether the product can read the planes as they are.
-  private let readsPlanes: Bool
+  /// Nil where the planes are read as they are.
+  private let phases: PlanePhases?
+  /// Of each step of the depth axis.
+  private let offsets: [Int32]
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nchw else { return nil }
@@ -19,7 +21,7 @@ struct PlaneConvolutionKernel: CPUKernel {
   }
 
   static func weightFormat(_ op: Conv2D, _ table: PacerKernelTable) -> MemoryFormat {
-    .panels(PanelLayout(width: table.outputBlock, depth: .channelsThenTaps, groups: op.groups))
+    .panels(PanelLayout(width: table.planeBlock, depth: .channelsThenTaps, groups: op.groups))
   }
 
   init(_ op: Conv2D, _ input: Shape, _ weight: TensorType, _ output: Shape, _ table: PacerKernelTable) {
@@ -28,94 +30,68 @@ struct PlaneConvolutionKernel: CPUKernel {
     self.output = output
     self.table = table
     self.weight = KernelWeight(type: weight, wanted: Self.weightFormat(op, table))
-    let isPointwise = weight.shape[2] == 1 && weight.shape[3] == 1 && op.padding == 0 && op.stride == 1
-    readsPlanes = isPointwise && output[2] * output[3] >= table.pixelPanel
+    let (_, channels, kh, kw) = weight.shape.nchw
+    let isPointwise = kh == 1 && kw == 1 && op.padding == 0 && op.stride == 1
     name = (isPointwise ? "pointwise-nchw" : "conv-nchw") + "-" + String(cString: table.name)
+    if isPointwise && output[2] * output[3] >= table.planePanel {
+      phases = nil
+      offsets = (0..<channels).map { Int32($0 * output[2] * output[3]) }
+    } else {
+      let window = Window(kernel: Pair(kh, kw), stride: op.stride, padding: op.padding, dilation: op.dilation)
+      let phases = PlanePhases(window, input, output, padding: 0)
+      self.phases = phases
+      let stride = Self.phaseStride(phases, table)
+      offsets = (0..<channels).flatMap { c in phases.distances.map { Int32(c * stride) + $0 } }
+    }
   }
 
-  private var depth: Int { weight.type.shape.count / weight.type.shape[0] }
-  private var pixels: Int { output[2] * output[3] }
-  /// Steps of depth at a time: a panel of weights stays in the first-level cache.
-  private var stepsPerBlock: Int {
-    let blocks = (depth + 511) / 512
-    return (depth + blocks - 1) / blocks
-  }
-  /// Pixels at a time: the gathered block stays in the second-level cache.
-  private var pixelsPerBlock: Int {
-    let fitting = max(1, 96 * 1024 / stepsPerBlock / table.pixelPanel) * table.pixelPanel
-    return min(fitting, (pixels + table.pixelPanel - 1) / table.pixelPanel * table.pixelPanel)
+  /// The last line's last vector may end past the phases, where another thread may be at work on the next plane.
+  private static func phaseStride(_ phases: PlanePhases, _ table: PacerKernelTable) -> Int {
+    phases.count + table.lanes
   }
 
   var scratchByteCount: Int {
-    (weight.scratchCount + (readsPlanes ? 0 : stepsPerBlock * pixelsPerBlock)) * 4
+    // A panel may start at the last position.
+    let copy = phases.map { weight.type.shape[1] * Self.phaseStride($0, table) + table.planePanel }
+    return (weight.scratchCount + (copy ?? 0)) * 4
   }
 
   func run(_ call: borrowing KernelCall) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)
     let (batch, channels, height, width) = input.nchw
-    let perGroup = output[1] / op.groups
-    let blocks = (perGroup + table.outputBlock - 1) / table.outputBlock
-    let groupSize = blocks * table.outputBlock * depth
-    var product = PacerPanelGEMM()
-    (product.depth, product.outputs, product.planeStride) = (depth, perGroup, pixels)
+    let (perGroup, channelsPerGroup) = (output[1] / op.groups, channels / op.groups)
+    let blocks = (perGroup + table.planeBlock - 1) / table.planeBlock
+    let groupSize = blocks * table.planeBlock * offsets.count
+
+    var product = PacerPlaneGEMM()
+    (product.depth, product.outputs, product.planeStride) = (offsets.count, perGroup, output[2] * output[3])
+    product.positions = phases?.positions ?? product.planeStride
+    (product.rowWidth, product.outputWidth) = (phases?.parameters.phaseWidth ?? output[3], output[3])
+    product.hasSlack = phases != nil ? 1 : 0
+    // Where there are more weights than values, weights are gone through once, else planes, the more numerous ones.
+    let isPlaneHeavy = channelsPerGroup * height * width > groupSize
+    product.panelMajor = isPlaneHeavy && offsets.count >= perGroup ? 1 : 0
     (product.minimum, product.maximum) = (op.activation ?? .none).limits
+    let panels = (product.positions + table.planePanel - 1) / table.planePanel
+
     for n in 0..<batch {
       for group in 0..<op.groups {
-        let image = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
+        product.input = call.input(0)! + (n * channels + group * channelsPerGroup) * height * width
+        if let phases {
+          let copy = call.scratch! + weight.scratchCount
+          let planes = PacerCopyPhases(
+            input: product.input, output: copy, planes: channelsPerGroup,
+            outputStride: Self.phaseStride(phases, table), phases: phases.parameters)
+          call.pool.run(table.copyPhases, planes, count: channelsPerGroup)
+          product.input = UnsafePointer(copy)
+        }
         product.weights = weights + group * groupSize
         product.bias = call.input(2).map { $0 + group * perGroup }
-        product.output = call.output + (n * output[1] + group * perGroup) * pixels
-        if readsPlanes {
-          multiply(image, &product, blocks, call.pool)
-        } else {
-          gatherAndMultiply(image, &product, blocks, call.scratch! + weight.scratchCount, call.pool)
+        product.output = call.output + (n * output[1] + group * perGroup) * product.planeStride
+        offsets.withUnsafeBufferPointer {
+          product.offsets = $0.baseAddress
+          call.pool.run(table.planeGEMM, product, count: blocks * panels)
         }
-      }
-    }
-  }
-
-  private func multiply(
-    _ image: UnsafePointer<Float>, _ product: inout PacerPanelGEMM, _ blocks: Int, _ pool: ThreadPool
-  ) {
-    product.input = image
-    (product.firstStep, product.steps, product.first, product.last) = (0, depth, 1, 1)
-    product.pixels = pixels
-    // The side with more planes is gone through once.
-    product.panelMajor = depth >= product.outputs ? 1 : 0
-    pool.run(table.panelGEMM, product, count: blocks * ((pixels + table.pixelPanel - 1) / table.pixelPanel))
-  }
-
-  /// Blocks of pixels, and of the steps that make one: what is gathered stays in cache until it has been used.
-  private func gatherAndMultiply(
-    _ image: UnsafePointer<Float>, _ product: inout PacerPanelGEMM, _ blocks: Int,
-    _ packed: UnsafeMutablePointer<Float>, _ pool: ThreadPool
-  ) {
-    let window = Window(
-      kernel: Pair(weight.type.shape[2], weight.type.shape[3]), stride: op.stride, padding: op.padding,
-      dilation: op.dilation)
-    var pack = PacerPackPixels()
-    pack.input = image
-    pack.packed = packed
-    (pack.height, pack.width, pack.outputWidth) = (input[2], input[3], output[3])
-    (pack.kernelHeight, pack.kernelWidth, pack.strideHeight, pack.strideWidth) = window.kernelAndStride
-    (pack.padHeight, pack.padWidth, pack.dilationHeight, pack.dilationWidth) = window.paddingAndDilation
-    product.input = UnsafePointer(packed)
-    product.packed = 1
-    let output = product.output!
-    for firstPixel in stride(from: 0, to: pixels, by: pixelsPerBlock) {
-      let count = min(pixelsPerBlock, pixels - firstPixel)
-      let panels = (count + table.pixelPanel - 1) / table.pixelPanel
-      (pack.firstPixel, pack.pixels) = (firstPixel, count)
-      product.pixels = count
-      product.output = output + firstPixel
-      for firstStep in stride(from: 0, to: depth, by: stepsPerBlock) {
-        let steps = min(stepsPerBlock, depth - firstStep)
-        (pack.firstStep, pack.steps) = (firstStep, steps)
-        pool.run(table.packPixels, pack, count: panels)
-        (product.firstStep, product.steps) = (firstStep, steps)
-        product.first = firstStep == 0 ? 1 : 0
-        product.last = firstStep + steps == depth ? 1 : 0
-        pool.run(table.panelGEMM, product, count: blocks * panels)
       }
     }
   }
@@ -217,7 +193,8 @@ struct DepthwisePlanesKernel: CPUKernel {
       window: PlaneWindowCall(
         request,
         Window(
-          kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation)))
+          kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation),
+        padding: 0))
   }
 
   var scratchByteCount: Int { window.scratchByteCount }
@@ -229,32 +206,28 @@ struct DepthwisePlanesKernel: CPUKernel {
 
 /// A window over planes: what depthwise convolution and maximum pooling share in NCHW.
 struct PlaneWindowCall: Sendable {
-  let window: Window
+  let phases: PlanePhases
   let input: Shape
   let output: Shape
   let table: PacerKernelTable
   let pieceCount: Int
 
-  init(_ request: KernelRequest, _ window: Window) {
-    self.window = window
+  init(_ request: KernelRequest, _ window: Window, padding: Float) {
     input = request.inputs[0].shape
     output = request.output.shape
+    phases = PlanePhases(window, input, output, padding: padding)
     table = request.table
     pieceCount = request.pieceCount
   }
 
-  private var scratchPerPiece: Int {
-    let height = (input[2] + 2 * window.padding.h + window.stride.h - 1) / window.stride.h
-    let width = (input[3] + 2 * window.padding.w + window.stride.w - 1) / window.stride.w
-    // Four vectors at a time may start at the last value, and one more lies past a line.
-    return (height * width * window.stride.h * window.stride.w + 5 * table.lanes + 15) / 16 * 16
-  }
+  /// Four vectors at a time may start at the last position, and a line's last vector may end past it.
+  private var scratchPerPiece: Int { (phases.count + 5 * table.lanes + 15) / 16 * 16 }
   var scratchByteCount: Int { scratchPerPiece * pieceCount * 4 }
 
   func run(
     _ call: borrowing KernelCall, weights: UnsafePointer<Float>?, bias: UnsafePointer<Float>?, _ clamp: Clamp
   ) {
-    let (batch, channels, height, width) = input.nchw
+    let planes = input[0] * input[1]
     var p = PacerPlaneWindow()
     p.input = call.input(0)
     p.weights = weights
@@ -262,11 +235,14 @@ struct PlaneWindowCall: Sendable {
     p.output = call.output
     p.scratch = call.scratch
     p.scratchStride = scratchPerPiece
-    p.itemsPerPiece = call.pool.itemsPerPiece(batch * channels)
-    (p.channels, p.height, p.width, p.outputHeight, p.outputWidth) = (channels, height, width, output[2], output[3])
-    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
-    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
+    p.itemsPerPiece = call.pool.itemsPerPiece(planes)
+    (p.channels, p.taps, p.positions) = (input[1], phases.distances.count, phases.positions)
+    (p.outputHeight, p.outputWidth) = (output[2], output[3])
+    p.phases = phases.parameters
     (p.minimum, p.maximum) = clamp.limits
-    call.pool.run(table.planeWindow, p, count: batch * channels)
+    phases.distances.withUnsafeBufferPointer {
+      p.distances = $0.baseAddress
+      call.pool.run(table.planeWindow, p, count: planes)
+    }
   }
 }

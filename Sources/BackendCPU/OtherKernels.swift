@@ -112,13 +112,15 @@ struct ElementwiseKernel: CPUKernel {
 struct MaxPoolKernel: CPUKernel {
   let name: String
   let format: MemoryFormat
+  let window: Window
   let planes: PlaneWindowCall
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? MaxPool2D else { return nil }
     return MaxPoolKernel(
       name: "max-pool-\(request.inputs[0].format)-" + String(cString: request.table.name),
-      format: request.inputs[0].format, planes: PlaneWindowCall(request, op.window))
+      format: request.inputs[0].format, window: op.window,
+      planes: PlaneWindowCall(request, op.window, padding: -.infinity))
   }
 
   var scratchByteCount: Int { format == .nhwc ? 0 : planes.scratchByteCount }
@@ -129,8 +131,8 @@ struct MaxPoolKernel: CPUKernel {
     var p = PacerMaxPoolNHWC()
     (p.channels, p.height, p.width) = (channels, height, width)
     (p.outputHeight, p.outputWidth) = (planes.output[2], planes.output[3])
-    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = planes.window.kernelAndStride
-    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = planes.window.paddingAndDilation
+    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
+    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
     for n in 0..<batch {
       p.input = call.input(0)! + n * height * width * channels
       p.output = call.output + n * p.outputHeight * p.outputWidth * channels

@@ -7,11 +7,11 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.lanes = Vector.scalarCount
   table.gemmWidth = GEMMTile.width
   table.gemmRows = GEMMTile.rowCount
-  table.pixelPanel = PlaneTile.width
-  table.outputBlock = PlaneTile.rowCount
+  table.planePanel = PlaneTile.width
+  table.planeBlock = PlaneTile.rowCount
   table.indirectGEMM = { indirectGEMM($0, $1, $2) }
-  table.packPixels = { packPixels($0, $1, $2) }
-  table.panelGEMM = { panelGEMM($0, $1, $2) }
+  table.copyPhases = { copyPhases($0, $1, $2) }
+  table.planeGEMM = { planeGEMM($0, $1, $2) }
   table.depthwiseNHWC = { depthwiseNHWC($0, $1, $2) }
   table.planeWindow = { planeWindow($0, $1, $2) }
   table.maxPoolNHWC = { maxPoolNHWC($0, $1, $2) }

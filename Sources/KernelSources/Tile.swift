@@ -26,22 +26,23 @@ struct Tile<let rows: Int, let columns: Int> {
     }
   }
 
-  /// The same with the values of `a` packed: `a[k][r]`.
+  /// The same with the values of `a` packed: `a[k][r]`, and each step of `b` at its own offset.
   @inline(__always)
   static func multiply(
-    _ sums: inout Sums, _ depth: Int, packed a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ width: Int
+    _ sums: inout Sums, _ depth: Int, packed a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+    _ offsets: UnsafePointer<Int32>
   ) {
-    var (a, b) = (a, b)
+    var a = a
     var k = 0
     while k < depth {
+      let values = b + Int(offsets[k])
       var pixels = InlineArray<columns, Vector>(repeating: .zero)
-      for j in 0..<columns { pixels[j] = read(b + j * Vector.scalarCount) }
+      for j in 0..<columns { pixels[j] = read(values + j * Vector.scalarCount) }
       for r in 0..<rows {
         let value = Vector(repeating: a[r])
         for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, pixels[j]) }
       }
       a += rows
-      b += width
       k += 1
     }
   }
@@ -77,31 +78,5 @@ struct Tile<let rows: Int, let columns: Int> {
         }
       }
     }
-  }
-
-  /// Sums as ``store(_:_:_:_:_:count:remaining:)`` left them.
-  @inline(__always)
-  static func load(_ output: UnsafeMutablePointer<Float>, _ stride: Int, count: Int, remaining: Int) -> Sums {
-    var sums = zero
-    if count == rows && remaining >= columns * Vector.scalarCount {
-      for r in 0..<rows {
-        for j in 0..<columns { sums[r][j] = read(output + r * stride + j * Vector.scalarCount) }
-      }
-    } else {
-      var copy = zero
-      withUnsafeMutableBytes(of: &copy) { raw in
-        let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
-        var i = 0
-        while i < count * columns {
-          let j = i % columns * Vector.scalarCount
-          vectors[i] = read(UnsafePointer(output + i / columns * stride + j), first: remaining - j)
-          i += 1
-        }
-      }
-      for r in 0..<rows {
-        for j in 0..<columns { sums[r][j] = copy[r][j] }
-      }
-    }
-    return sums
   }
 }

@@ -23,29 +23,37 @@ typedef struct {
   float minimum, maximum;
 } PacerIndirectGEMM;
 
-// Implicit im2col: packed[panel][step][lane] = input tap of pixel panel × width + lane, for steps
-// firstStep..<firstStep + steps of the depth axis (channel, ky, kx). Items: panels of the block.
+// A plane with its border, taken apart by the remainders of its coordinates divided by the stride: phase (y, x) holds
+// the values at (y + strideHeight · i, x + strideWidth · j) of the bordered plane.
 typedef struct {
-  const float *input;      // first channel of the group, NCHW
-  float *packed;
-  long height, width, outputWidth;
-  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
-  long firstStep, steps, firstPixel, pixels;
-} PacerPackPixels;
+  long height, width, strideHeight, strideWidth, padHeight, padWidth;
+  long rows, columns;              // phases that taps fall into
+  long phaseHeight, phaseWidth;
+  float padding;                   // value of the border
+} PacerPhases;
 
-// output[o, pixel] = Σ weight[o, step] · input[step, pixel], planes of pixels.
-// Items: blocks of outputs × panels of pixels.
+// Items: planes.
 typedef struct {
-  const float *input;      // packed pixels, or planes planeStride apart, of at least pixelPanel pixels
-  const float *weights;    // panels, depth = depth of the whole convolution
-  const float *bias;       // null: zeros
-  float *output;           // first output of the group, first pixel of the block
-  long depth, firstStep, steps, pixels, outputs, planeStride;
-  long packed;             // whether the input is packed
-  long panelMajor;         // whether all blocks of a panel come before the next panel
-  long first, last;        // whether this is the first / last part of the depth axis
+  const float *input;
+  float *output;
+  long planes, outputStride;       // with room for one vector between the phases of two planes
+  PacerPhases phases;
+} PacerCopyPhases;
+
+// output[o, position] = clamp(bias[o] + Σ weight[o, step] · input[position + offsets[step]]), NCHW.
+// Items: blocks of outputs × panels of positions.
+typedef struct {
+  const float *input;
+  const int32_t *offsets;
+  const float *weights;            // panels
+  const float *bias;               // null: zeros
+  float *output;
+  long depth, positions, outputs, planeStride;
+  long rowWidth, outputWidth;      // positions and pixels of an output row
+  long hasSlack;                   // whether a panel more than all positions may be read; else there is at least one
+  long panelMajor;                 // whether all blocks of a panel come before the next panel
   float minimum, maximum;
-} PacerPanelGEMM;
+} PacerPlaneGEMM;
 
 // Depthwise convolution, channels last. Items: output rows.
 typedef struct {
@@ -62,13 +70,14 @@ typedef struct {
 // A window over single planes (NCHW): depthwise convolution or maximum. Items: planes.
 typedef struct {
   const float *input;
-  const float *weights;    // [channel][tap]; null: maximum
+  const float *weights;            // [channel][tap]; null: maximum
   const float *bias;
   float *output;
-  float *scratch;          // scratchStride floats for each of the pieces that may run at once, by first item
+  float *scratch;                  // scratchStride floats for each of the pieces that may run at once, by first item
+  const int32_t *distances;        // of each tap, in the phases
   long scratchStride, itemsPerPiece;
-  long channels, height, width, outputHeight, outputWidth;
-  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long channels, taps, positions, outputHeight, outputWidth;
+  PacerPhases phases;
   float minimum, maximum;
 } PacerPlaneWindow;
 
@@ -111,9 +120,9 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long lanes;              // floats per vector
   long gemmWidth;          // outputs per weight panel of indirectGEMM
   long gemmRows;           // pixels per tile of indirectGEMM
-  long pixelPanel;         // pixels per panel of packPixels and panelGEMM
-  long outputBlock;        // outputs per weight panel of panelGEMM
-  PacerKernel indirectGEMM, packPixels, panelGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
+  long planePanel;         // positions per panel of planeGEMM
+  long planeBlock;         // outputs per weight panel of planeGEMM
+  PacerKernel indirectGEMM, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
 } PacerKernelTable;
 
