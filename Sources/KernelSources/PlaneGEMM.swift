@@ -73,11 +73,9 @@ extension Tile {
         var target = output + line * outputWidth + column
         var r = 0
         while r < count {
-          var i = 0
-          while i < pixels {
-            write(read(source + i), target + i, first: pixels - i)
-            i += Vector.scalarCount
-          }
+          copyLine(
+            source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
+            writable: pixels)
           source += width
           target += p.pointee.planeStride
           r += 1
