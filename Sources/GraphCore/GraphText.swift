@@ -38,10 +38,10 @@ extension Graph: CustomStringConvertible {
     var digest = Digest()
     for name in weights.keys.sorted() {
       digest.combine(name)
-      digest.combine(weights[name]!.digest)
+      digest.combine(weights[name]!.digest.value)
     }
     for value in values {
-      if case .constant(let tensor) = value.source { digest.combine(tensor.digest) }
+      if case .constant(let tensor) = value.source { digest.combine(tensor.digest.value) }
     }
     return digest
   }

@@ -5,6 +5,11 @@ public struct Digest: Sendable, Equatable {
 
   public init() {}
 
+  /// Of the values' bytes.
+  public init(of values: [Float]) {
+    values.withUnsafeBytes { combine($0) }
+  }
+
   public mutating func combine(_ text: String) {
     for byte in text.utf8 { step(UInt64(byte)) }
   }

@@ -56,10 +56,10 @@ public struct Tensor: Sendable {
   }
 
   /// Digest of type and bytes (FNV-1a over 64-bit words), for telling tensors apart in results.
-  public var digest: UInt64 {
+  public var digest: Digest {
     var hash = Digest()
     hash.combine(type.description)
     hash.combine(UnsafeRawBufferPointer(start: storage.pointer, count: storage.byteCount))
-    return hash.value
+    return hash
   }
 }

@@ -74,6 +74,8 @@ public struct CellResult: Codable, Sendable {
   public var unavailableFigures: [String: String] = [:]
   public var accuracy: Accuracy?
   public var outputDigest: String?
+  /// Of the reference output that the accuracy is taken against.
+  public var expectedDigest: String?
   public var visits: [Visit] = []
   public var latency: Estimate?
   public var ratio: Estimate?

@@ -177,11 +177,10 @@ public actor Runner {
       (result.status, result.reason) = (.invalid, "the worker gave no output to check")
       return
     }
-    var digest = Digest()
-    values.withUnsafeBytes { digest.combine($0) }
-    result.outputDigest = digest.hex
+    result.outputDigest = Digest(of: values).hex
     do {
       let reference = try await referenceOutput(for: result.cell)
+      result.expectedDigest = Digest(of: reference).hex
       guard let accuracy = Accuracy(values, reference: reference) else {
         (result.status, result.reason) = (.invalid, "the output has NaN or the wrong size")
         return

@@ -64,7 +64,9 @@ public enum WorkerLine: Sendable, Equatable {
     public var passes: [PassResult] = []
     /// Digest of the optimised graph's text; cells with the same one and the same other axes run the same code.
     public var graph: String?
+    /// Digests of the model's weights and of its input, where outputs are counted.
     public var weights: String?
+    public var input: String?
     public var nodes: Int?
     public var macs: Int?
     public var weightBytes: Int?

@@ -83,7 +83,8 @@ public struct Worker {
           loadTime: loaded - start, optimiseTime: optimisedAt - loaded, prepareTime: prepared - optimisedAt,
           passes: reports.map { .init(name: $0.name, rewrites: $0.rewrites) },
           graph: optimised.structureDigest.hex,
-          weights: job.action == .counts ? graph.weightDigest.hex : nil, nodes: optimised.nodes.count,
+          weights: job.action == .counts ? graph.weightDigest.hex : nil,
+          input: job.action == .counts ? input.digest.hex : nil, nodes: optimised.nodes.count,
           macs: optimised.macs, weightBytes: optimised.weightBytes, originalWeightBytes: graph.weightBytes,
           kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
 
