@@ -18,15 +18,21 @@ public struct ResultTable: Sendable {
       let value = standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }
       return value.map(format) ?? "–"
     }
-    let fields = [
+    let ratio: String
+    let spread: String
+    if result.baseline != nil {
+      ratio = result.ratio.map { String(format: "%.3f", $0.value) } ?? "–"
+      spread = result.ratio.map(Format.spread) ?? "–"
+    } else {
+      // A cell without output, such as the null backend's, is nobody's baseline.
+      ratio = result.accuracy == nil ? "–" : "1"
+      spread = ""
+    }
+    let fields: [String] = [
       result.label,
       result.latency.map { Format.time($0.value) } ?? "–",
       result.latency.map(Format.spread) ?? "–",
-      result.baseline == nil
-        ? (result.ratio == nil && result.accuracy == nil ? "–" : "1")
-        : result.ratio.map { String(format: "%.3f", $0.value) } ?? "–",
-      result.baseline == nil ? "" : result.ratio.map(Format.spread) ?? "–",
-      "\(result.visits.count)",
+      ratio, spread, "\(result.visits.count)",
       metric("heap-allocations", Format.count),
       metric("tensor-allocations", Format.count),
       metric("peak-resident", Format.bytes),
