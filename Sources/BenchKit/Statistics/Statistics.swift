@@ -12,16 +12,6 @@ public func median(_ values: [Double]) -> Double {
   return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// The value that a share of `p` lies at or below, interpolated between neighbours.
-public func quantile(_ values: [Double], _ p: Double) -> Double {
-  guard !values.isEmpty else { return .nan }
-  let sorted = values.sorted()
-  let position = p * Double(sorted.count - 1)
-  let lower = Int(position)
-  let upper = min(lower + 1, sorted.count - 1)
-  return sorted[lower] + (sorted[upper] - sorted[lower]) * (position - Double(lower))
-}
-
 /// A figure with a 95 % confidence interval.
 public struct Estimate: Codable, Sendable, Equatable {
   public var value: Double
