@@ -47,6 +47,7 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     (["run", "defualt"], "unknown suite \"defualt\"; did you mean default?"),
     (["classify", "/etc/passwd", "--weights", "/etc/passwd"], "safetensors"),
     (["report", "/etc/passwd"], "not a result file"),
+    (["compare", "/etc/passwd", "/nonexistent.json"], "not a result file"),
   ])
   func `bad input is an error with the next step and leaves no file`(arguments: [String], message: String) throws {
     let folder = try Program.temporaryFolder()

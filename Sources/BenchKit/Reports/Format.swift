@@ -20,6 +20,16 @@ public enum Format {
     }
   }
 
+  /// Every digit of a figure that is compared exactly.
+  public static func exact(_ value: Double, _ unit: Metric.Unit) -> String {
+    switch unit {
+    case .count, .bytes: count(value) + (unit == .bytes ? " B" : "")
+    case .nanoseconds, .ratio: "\(value)"
+    }
+  }
+
+  public static func ratio(_ estimate: Estimate) -> String { String(format: "%.3f", estimate.value) }
+
   public static func significant(_ value: Double) -> String {
     switch abs(value) {
     case ..<9.995: String(format: "%.2f", value)

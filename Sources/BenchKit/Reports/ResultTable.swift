@@ -21,7 +21,7 @@ public struct ResultTable: Sendable {
     let ratio: String
     let spread: String
     if result.baseline != nil {
-      ratio = result.ratio.map { String(format: "%.3f", $0.value) } ?? "–"
+      ratio = result.ratio.map(Format.ratio) ?? "–"
       spread = result.ratio.map(Format.spread) ?? "–"
     } else {
       // A cell without output, such as the null backend's, is nobody's baseline.
