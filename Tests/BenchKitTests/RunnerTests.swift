@@ -28,10 +28,17 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
 
   @Test func `a worker that hangs is ended, its children too`() async throws {
     let marker = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())").path
-    let outcome = await script("sh -c 'sleep 3; touch \(marker)' & sleep 600").run(Job(.idle), timeout: 0.5)
+    defer { try? FileManager.default.removeItem(atPath: marker) }
+    let outcome = await script("sh -c 'echo $$ > \(marker); exec sleep 600' & sleep 600").run(Job(.idle), timeout: 2)
     #expect(outcome.failure?.contains("no answer") == true)
-    try await Task.sleep(for: .seconds(4))
-    #expect(!FileManager.default.fileExists(atPath: marker))
+    let child = try String(contentsOfFile: marker, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+    /// Whether the child still runs: an ended one that nobody has waited for does not.
+    func isAlive() -> Bool {
+      guard let stat = try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8) else { return false }
+      return !stat.contains(") Z ")
+    }
+    for _ in 0..<200 where isAlive() { try await Task.sleep(for: .milliseconds(50)) }
+    #expect(!isAlive())
   }
 
   @Test func `a worker that does not exist is a failure`() async {
