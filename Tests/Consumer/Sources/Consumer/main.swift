@@ -63,7 +63,7 @@ var catalog = Catalog.standard()
 catalog.passes.append(RemoveDoubleNegation())
 catalog.metrics.append(Metric("visits", "processes that timed the cell", .count, .exact) { Double($0.visits.count) })
 let suite = Suite(
-  name: "consumer", budget: 1, cellBudget: 1,
+  name: "consumer", budget: 60, cellBudget: 60,
   groups: [CellGroup(choices: ["model": ["resnet-18"], "passes": ["remove-double-negation"]], place: "here")])
 let cells = try suite.cells(catalog)
 precondition(cells.count == 1 && cells[0].cell.passes == ["remove-double-negation"])
