@@ -74,7 +74,7 @@ let targets: [Target] = [
   module(
     "BenchKit",
     [
-      "RuntimeCore", "GraphCore", "TensorCore", "ModelZoo", .product(name: "Yams", package: "Yams"),
+      "RuntimeCore", "GraphCore", "TensorCore", "ModelZoo", "CMeasure", .product(name: "Yams", package: "Yams"),
       .product(name: "Subprocess", package: "swift-subprocess"),
     ]),
   module("Pacer", exported),
@@ -82,6 +82,7 @@ let targets: [Target] = [
     "ONNXExport", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
     exclude: ["onnx.proto"]),
   .target(name: "CAllocationCounter"),
+  .target(name: "CMeasure", cSettings: [.unsafeFlags(["-O2"])]),
   .executableTarget(
     name: "bench-suite",
     dependencies: exported + [

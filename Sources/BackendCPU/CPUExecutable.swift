@@ -18,6 +18,8 @@ final class CPUExecutable: Executable, @unchecked Sendable {
 
   struct Step {
     let node: Node
+    /// Of the node among the graph's nodes, views included.
+    let position: Int
     let kernel: any CPUKernel
     let inputs: [Int]
     let output: Int
@@ -65,12 +67,12 @@ final class CPUExecutable: Executable, @unchecked Sendable {
     }
 
     var lastUse: [Int: Int] = [:]
-    let working = graph.nodes.filter { !isView($0.op) }
-    for (index, node) in working.enumerated() {
+    let working = graph.nodes.enumerated().filter { !isView($0.element.op) }
+    for (index, (_, node)) in working.enumerated() {
       for id in node.inputs + node.outputs { lastUse[slot(id)] = index }
     }
     var steps: [Step] = []
-    for (index, node) in working.enumerated() {
+    for (index, (position, node)) in working.enumerated() {
       guard node.outputs.count == 1, let kernel = try CPUBackend.kernel(for: node, in: graph, options) else {
         throw GraphError("no CPU kernel for \(node.name) (\(type(of: node.op).name))")
       }
@@ -78,7 +80,8 @@ final class CPUExecutable: Executable, @unchecked Sendable {
       let released = touched.filter { if case .computed = slots[$0] { lastUse[$0] == index } else { false } }
       steps.append(
         Step(
-          node: node, kernel: kernel, inputs: node.inputs.map(slot), output: slot(node.outputs[0]), released: released))
+          node: node, position: position, kernel: kernel, inputs: node.inputs.map(slot), output: slot(node.outputs[0]),
+          released: released))
     }
     self.slots = slots
     self.steps = steps

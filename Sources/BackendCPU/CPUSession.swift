@@ -74,9 +74,14 @@ final class CPUSession: Session {
     arguments.deallocate()
   }
 
-  func run() throws {
+  func run() throws { try run { _ in } }
+
+  func run(afterEach finished: (Int) -> Void) throws {
     try pool.whileAwake {
-      for index in executable.steps.indices { try run(step: index) }
+      for index in executable.steps.indices {
+        try run(step: index)
+        finished(executable.steps[index].position)
+      }
     }
     for (source, output) in executable.copiedOutputs {
       if case .parameter(let name) = executable.slots[source] { try look(up: name, into: source) }

@@ -44,6 +44,9 @@ public struct Catalog: Sendable {
     if let backend = backends.first(where: { $0.name == name }) { return backend }
     throw UnknownName(kind: "backend", name: name, known: backends.map(\.name))
   }
+  /// Figures that are the same in every run of the same code.
+  public var exactMetrics: [Metric] { metrics.filter { $0.kind == .exact } }
+
   /// The passes of these names, in the order in which they run.
   public func passes(_ names: [String]) throws -> [any Pass] {
     for name in names where !passes.contains(where: { $0.name == name }) {

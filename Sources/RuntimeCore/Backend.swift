@@ -102,6 +102,9 @@ public protocol Session: AnyObject {
   /// Write here …
   var inputs: [Tensor] { get }
   func run() throws
+  /// Like `run`, with a call after each node of the executable's placement, by its position there.
+  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  func run(afterEach finished: (Int) -> Void) throws
   /// … and read here, until the next run.
   var outputs: [Tensor] { get }
   /// What the session asked of its allocator so far; nil where it has none.
@@ -111,6 +114,9 @@ public protocol Session: AnyObject {
 }
 
 extension Session {
+  public func run(afterEach finished: (Int) -> Void) throws {
+    throw GraphError("this backend cannot time single nodes")
+  }
   public var allocationStatistics: AllocationStatistics? { nil }
   public var arena: (byteCount: Int, lowerBound: Int)? { nil }
 }

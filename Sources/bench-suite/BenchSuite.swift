@@ -23,13 +23,13 @@ struct BenchSuite: AsyncParsableCommand {
       Without a command it runs the suite `default`: MobileNetV2 and ResNet18 with every pass off, each added, all on,
       and each left out. `bench-suite measure mobilenet-v2` times one cell.
 
-      Exit status: 0 fine, 1 the tool failed or measured nothing, 3 a cell's output is wrong, 5 nothing to
-      compare, 64 usage.
+      Exit status: 0 fine, 1 the tool failed or measured nothing, 2 regression, 3 invalid, 4 improvement where asked
+      for, 5 nothing to compare, 6 unresolved where that is strict, 64 usage.
       """,
     version: pacerRelease,
     subcommands: [
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
-      ReportCommand.self, CompareCommand.self, RecordCommand.self,
+      ReportCommand.self, CompareCommand.self, GateCommand.self, RecordCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

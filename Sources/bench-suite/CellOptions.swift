@@ -34,7 +34,7 @@ struct CellOptions: ParsableArguments {
   var engine: String?
 
   /// The axes that were named, as a suite's group of cells has them.
-  func choices(models: String) -> [String: [String]] {
+  func choices(models: String?) -> [String: [String]] {
     var choices: [String: [String]] = [:]
     func put(_ key: String, _ text: String?) {
       if let text { choices[key] = text.split(separator: ",").map(String.init) }

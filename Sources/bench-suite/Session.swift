@@ -30,27 +30,19 @@ struct SuiteSession {
     // Found out now, not after minutes of measuring.
     try file.write(to: url)
 
-    var settings = Runner.Settings(
-      worker: WorkerCommand(ownPath, ["worker"]), resultURL: url,
-      cacheFolder: projectFolder.appendingPathComponent("Results/local/cache"))
-    settings.workerPrefix = options.workerPrefix?.split(separator: " ").map(String.init) ?? []
-    settings.timeout = options.timeout
-    settings.peers = Peers.commands(in: suitesFolder.appendingPathComponent("peers"))
-    settings.exportFiles = { [folder = settings.cacheFolder] in try Peers.export($0, to: folder) }
+    var workers = Workers.standard
+    workers.prefix = options.workerPrefix?.split(separator: " ").map(String.init) ?? []
+    workers.timeout = options.timeout
 
     let terminal = Terminal(isQuiet: options.json)
     terminal.announce(
       "\(cells.count) cells, at most \(Terminal.duration(suite.budget)), results → \(displayPath(url))")
     for warning in machine.warnings { terminal.announce("note: \(warning)") }
-    let runner = Runner(catalog: catalog, suite: suite, file: file, settings: settings) { terminal.show($0) }
-    let sources = [SIGINT, SIGTERM].map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { Task { await runner.interrupt() } }
-      source.resume()
-      return source
+    let runner = Runner(catalog: catalog, suite: suite, file: file, workers: workers, resultURL: url) {
+      terminal.show($0)
     }
-    defer { for source in sources { source.cancel() } }
+    let interrupts = onInterrupt { Task { await runner.interrupt() } }
+    defer { for source in interrupts { source.cancel() } }
     let result = try await runner.run()
     terminal.finish()
 
@@ -90,6 +82,37 @@ struct SuiteSession {
     for path in [cell.weights, cell.input].compactMap({ $0 }) where !FileManager.default.isReadableFile(atPath: path) {
       throw UserError("\(path) cannot be read: no such file, or no permission")
     }
+  }
+}
+
+/// Calls `body` instead of ending the program when it is asked to end.
+func onInterrupt(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
+  [SIGINT, SIGTERM].map { number in
+    signal(number, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+    source.setEventHandler(handler: DispatchWorkItem(block: body))
+    source.resume()
+    return source
+  }
+}
+
+/// The value of `body`, which is cancelled when the program is asked to end.
+func untilInterrupted<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+  let task = Task { try await body() }
+  let interrupts = onInterrupt { task.cancel() }
+  defer { for source in interrupts { source.cancel() } }
+  return try await task.value
+}
+
+extension Workers {
+  /// This program as the worker, and the peers under `Suites/peers`.
+  static var standard: Workers {
+    var workers = Workers(
+      own: WorkerCommand(ownPath, ["worker"]),
+      cacheFolder: projectFolder.appendingPathComponent("Results/local/cache"))
+    workers.peers = Peers.commands(in: suitesFolder.appendingPathComponent("peers"))
+    workers.exportFiles = { [folder = workers.cacheFolder] in try Peers.export($0, to: folder) }
+    return workers
   }
 }
 

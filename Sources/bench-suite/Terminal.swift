@@ -51,6 +51,16 @@ final class Terminal: Sendable {
     }
   }
 
+  func show(_ progress: VersionSession.Progress) {
+    guard isInteractive else { return }
+    switch progress {
+    case .counting(let label, let done, let total): line("counting \(done + 1)/\(total)  \(label)")
+    case .timing(let timing): line("\(Self.duration(timing.elapsed)), \(timing.pairs) pairs  \(timing.label)")
+    case .checkingLayout(let label): line("linked in another order  \(label)")
+    case .profiling(let label): line("timing nodes  \(label)")
+    }
+  }
+
   func finish() { clear() }
 
   func summarise(_ file: ResultFile, url: String, report: String) {

@@ -32,7 +32,7 @@ def peak_resident():
 
 
 def main():
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     start = time.perf_counter_ns()
     try:
         import numpy

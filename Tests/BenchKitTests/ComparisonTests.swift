@@ -55,8 +55,8 @@ import Testing
       environment: .current(processor: "P", isa: "avx2", git: version), cells: cells)
   }
 
-  private func compare(_ base: ResultFile, _ head: ResultFile) -> StoredComparison {
-    StoredComparison(base: base, head: head, catalog: .standard())
+  private func compare(_ base: ResultFile, _ head: ResultFile) -> Comparison {
+    Comparison(base: base, head: head, catalog: .standard())
   }
 
   @Test func `the report of a comparison`() {
@@ -70,7 +70,7 @@ import Testing
     var head = file("2", [([], 1, [])])
     let base = file("1", [([], 1, [])])
     head.cells[0].figures["arena-bytes"] = 64
-    let differences = compare(base, head).differences
+    let differences = compare(base, head).exact.differences
     #expect(differences.map(\.verdict) == [.changed] && differences[0].base == "–" && differences[0].head == "64 B")
   }
 
@@ -85,7 +85,7 @@ import Testing
     var head = base
     (head.cells[0].status, head.cells[0].reason) = (.failed, "it crashed")
     let comparison = compare(base, head)
-    #expect(comparison.cells == 0 && comparison.lonely.map(\.reason) == ["failed: it crashed"])
+    #expect(comparison.exact.cells == 0 && comparison.exact.lonely.map(\.reason) == ["failed: it crashed"])
     #expect(comparison.verdict == "Nothing to compare: no cell is measured in both.")
   }
 

@@ -72,9 +72,10 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     let file = ResultFile(
       version: "v", suite: "t", suiteDigest: Suite.digest(results), started: "2026-01-01T00:00:00Z", command: "test",
       environment: .current(processor: "p", isa: "i", git: "g"), cells: results)
-    let settings = Runner.Settings(
-      worker: script(body), resultURL: folder.appendingPathComponent("t.json"), cacheFolder: folder)
-    return try await Runner(catalog: catalog, suite: suite, file: file, settings: settings) { _ in }.run()
+    return try await Runner(
+      catalog: catalog, suite: suite, file: file, workers: Workers(own: script(body), cacheFolder: folder),
+      resultURL: folder.appendingPathComponent("t.json")
+    ) { _ in }.run()
   }
 
   private func temporaryFolder() throws -> URL {

@@ -53,7 +53,14 @@ import Testing
       .standardized
     let names = BenchKit.Suite.names(in: folder)
     #expect(names.contains("default") && names.contains("smoke") && names.contains("full"))
-    for name in names { #expect(try !BenchKit.Suite.load(name, in: folder).cells(catalog).isEmpty) }
+    for name in names where name != "gate" {
+      #expect(try !BenchKit.Suite.load(name, in: folder).cells(catalog).isEmpty)
+    }
+    let gate = try GateSuite.load("gate", in: folder)
+    for groups in [gate.exact, gate.instructions, gate.timed] {
+      #expect(try !GateSuite.cells(groups, catalog).isEmpty)
+    }
+    #expect(throws: UserError.self) { try BenchKit.Suite.load("gate", in: folder) }
     #expect(throws: UnknownName.self) { try BenchKit.Suite.load("defualt", in: folder) }
   }
 }

@@ -8,11 +8,16 @@ public struct Metric: Sendable {
   public var unit: Unit
   public var kind: Kind
   public var lowerIsBetter: Bool
+  /// Whether another compiler or C library may give another value for the same code.
+  public var dependsOnToolchain: Bool
+  /// Share by which two values of the same work may differ.
+  public var band: Double
   /// The value in a measured cell; nil where it was not measured.
   public var value: @Sendable (CellResult) -> Double?
 
   public init(
     _ name: String, _ summary: String, _ unit: Unit, _ kind: Kind, lowerIsBetter: Bool = true,
+    dependsOnToolchain: Bool = false, band: Double = 0,
     value: @escaping @Sendable (CellResult) -> Double?
   ) {
     self.name = name
@@ -20,8 +25,13 @@ public struct Metric: Sendable {
     self.unit = unit
     self.kind = kind
     self.lowerIsBetter = lowerIsBetter
+    self.dependsOnToolchain = dependsOnToolchain
+    self.band = band
     self.value = value
   }
+
+  /// Whether two values are of different work.
+  public func differs(_ a: Double, _ b: Double) -> Bool { abs(a - b) > band * abs(a) }
 }
 
 public let standardMetrics: [Metric] = [
@@ -49,10 +59,16 @@ public let standardMetrics: [Metric] = [
   Metric("peak-resident", "peak resident set above that of an empty worker", .bytes, .noisy) {
     $0.medianOfVisits { $0.figures["peak-resident-above-idle"] }
   },
-  Metric("heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .exact) {
+  Metric(
+    "heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .exact,
+    dependsOnToolchain: true
+  ) {
     $0.figures["heap-allocations"]
   },
-  Metric("heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .exact) {
+  Metric(
+    "heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .exact,
+    dependsOnToolchain: true
+  ) {
     $0.figures["heap-bytes"]
   },
   Metric("tensor-allocations", "allocator calls in one steady inference", .count, .exact) {
@@ -69,5 +85,11 @@ public let standardMetrics: [Metric] = [
   Metric("macs", "multiply-accumulates of one inference", .count, .exact) { $0.prepared?.macs.map(Double.init) },
   Metric("error", "largest difference from the reference output, over its largest value", .ratio, .exact) {
     $0.accuracy?.relative
+  },
+  Metric(
+    "instructions", "instructions of one inference, counted by callgrind", .count, .exact, dependsOnToolchain: true,
+    band: 0.001
+  ) {
+    $0.figures["instructions"]
   },
 ]

@@ -48,6 +48,13 @@ public struct MachineDescription: Codable, Sendable {
     return list
   }
 
+  /// Steal and throttling since the counters were read.
+  mutating func noteDisturbances(since before: MachineCounters?) {
+    guard let before, let now = MachineCounters.now() else { return }
+    steal = now.total > before.total ? (now.steal - before.steal) / (now.total - before.total) : nil
+    if let a = before.throttled, let b = now.throttled { throttled = b - a }
+  }
+
   private static func quota() -> String {
     guard let text = read("/sys/fs/cgroup/cpu.max") else { return "unavailable" }
     let parts = text.split(separator: " ")
@@ -69,6 +76,12 @@ public struct MachineDescription: Codable, Sendable {
   private static var compilerVersion: String {
     #if compiler(>=6.4)
       "Swift 6.4 or later"
+    #elseif compiler(>=6.3.3)
+      "Swift 6.3.3 or later"
+    #elseif compiler(>=6.3.2)
+      "Swift 6.3.2"
+    #elseif compiler(>=6.3.1)
+      "Swift 6.3.1"
     #elseif compiler(>=6.3)
       "Swift 6.3"
     #else

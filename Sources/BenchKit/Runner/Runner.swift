@@ -5,25 +5,6 @@ import TensorCore
 
 /// Schedules visits, pairs them and decides when a cell is known well enough. It computes no model: workers do.
 public actor Runner {
-  public struct Settings: Sendable {
-    public var worker: WorkerCommand
-    public var workerPrefix: [String] = []
-    /// Commands of the peers, by engine name.
-    public var peers: [String: WorkerCommand] = [:]
-    public var timeout: Double = 300
-    public var resultURL: URL
-    /// Where reference outputs are kept between runs.
-    public var cacheFolder: URL
-    /// Writes what a peer needs of a cell and returns file paths by kind.
-    public var exportFiles: (@Sendable (Cell) throws -> [String: String])?
-
-    public init(worker: WorkerCommand, resultURL: URL, cacheFolder: URL) {
-      self.worker = worker
-      self.resultURL = resultURL
-      self.cacheFolder = cacheFolder
-    }
-  }
-
   public enum Event: Sendable {
     case measuring(label: String, model: String, done: Int, of: Int, round: Int)
     /// A cell has its first figures, or will not have any.
@@ -31,25 +12,28 @@ public actor Runner {
     case round(Int, unresolved: Int, worst: Double)
   }
 
-  private let catalog: Catalog
   private let suite: Suite
-  private let settings: Settings
+  private let workers: Workers
+  private let counter: CellCounter
+  private let resultURL: URL
   private let report: @Sendable (Event) -> Void
   private var file: ResultFile
   private var isInterrupted = false
-  private var current: Task<JobOutcome, Never>?
+  private var current: (() -> Void)?
   private let start = Date()
   private let elapsedBefore: Double
   private let counters = MachineCounters.now()
   private var generator = SystemRandomNumberGenerator()
 
   public init(
-    catalog: Catalog, suite: Suite, file: ResultFile, settings: Settings, report: @escaping @Sendable (Event) -> Void
+    catalog: Catalog, suite: Suite, file: ResultFile, workers: Workers, resultURL: URL,
+    report: @escaping @Sendable (Event) -> Void
   ) {
-    self.catalog = catalog
     self.suite = suite
     self.file = file
-    self.settings = settings
+    self.workers = workers
+    self.counter = CellCounter(catalog: catalog, workers: workers)
+    self.resultURL = resultURL
     self.report = report
     self.elapsedBefore = file.elapsed
   }
@@ -57,7 +41,7 @@ public actor Runner {
   /// Ends the running worker and makes `run` return with what there is.
   public func interrupt() {
     isInterrupted = true
-    current?.cancel()
+    current?()
   }
 
   private var elapsed: Double { -start.timeIntervalSinceNow }
@@ -65,8 +49,9 @@ public actor Runner {
   /// Measures until every cell is known to the suite's precision or the time is spent.
   public func run() async throws -> ResultFile {
     for engine in file.cells.map(\.cell.engine).uniqued() where file.idleResident[engine] == nil {
-      guard let worker = command(engine) else { continue }
-      let idle = await perform(worker, Job(.idle))
+      var empty = Cell(model: "")
+      empty.engine = engine
+      let idle = await perform(empty, Job(.idle))
       file.idleResident[engine] = idle.figures.first { $0.name == "peak-resident" }?.value
     }
     try await countAll()
@@ -149,80 +134,9 @@ public actor Runner {
   }
 
   private func count(_ index: Int) async {
-    let cell = file.cells[index].cell
-    let outcome = await perform(cell, Job(.counts, cell))
-    guard !isInterrupted else { return }
-    var result = file.cells[index]
-    result.hello = outcome.hello
-    result.prepared = outcome.prepared
-    for figure in outcome.figures {
-      if let value = figure.value { result.figures[figure.name] = value }
-      if let reason = figure.unavailable { result.unavailableFigures[figure.name] = reason }
-    }
-    if let reason = outcome.failure {
-      (result.status, result.reason) = (.failed, reason)
-    } else if let reason = outcome.skipped {
-      (result.status, result.reason) = (.unavailable, reason)
-    } else {
-      result.status = .measured
-      if (try? catalog.backend(cell.backend).computesOutputs) != false {
-        await check(outcome.output?.values, &result)
-      }
-    }
-    file.cells[index] = result
-  }
-
-  private func check(_ values: [Float]?, _ result: inout CellResult) async {
-    guard let values else {
-      (result.status, result.reason) = (.invalid, "the worker gave no output to check")
-      return
-    }
-    result.outputDigest = Digest(of: values).hex
-    do {
-      let reference = try await referenceOutput(for: result.cell)
-      result.expectedDigest = Digest(of: reference).hex
-      guard let accuracy = Accuracy(values, reference: reference) else {
-        (result.status, result.reason) = (.invalid, "the output has NaN or the wrong size")
-        return
-      }
-      result.accuracy = accuracy
-      let tolerance = result.cell.engine == "pacer" ? Accuracy.tolerance : 1e-3
-      if !(accuracy.relative <= tolerance) {
-        (result.status, result.reason) = (
-          .invalid,
-          String(
-            format: "the output is off by %.2e of its largest value; allowed is %.0e", accuracy.relative, tolerance)
-        )
-      }
-    } catch {
-      (result.status, result.reason) = (.invalid, "no reference output: \(error)")
-    }
-  }
-
-  /// The output of the unoptimised graph with the reference ops, from the cache or from a worker.
-  private func referenceOutput(for cell: Cell) async throws -> [Float] {
-    var reference = Cell(model: cell.model)
-    (reference.weights, reference.input, reference.shape) = (cell.weights, cell.input, cell.shape)
-    reference.kernels = .reference
-    var digest = Digest()
-    digest.combine(file.version + reference.id)
-    for path in [cell.weights, cell.input].compactMap({ $0 }) {
-      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-      digest.combine("\(attributes?[.size] ?? 0) \(attributes?[.modificationDate] ?? 0)")
-    }
-    let url = settings.cacheFolder.appendingPathComponent("reference-\(digest.hex).json")
-    if let data = try? Data(contentsOf: url),
-      let output = try? JSONDecoder().decode(WorkerLine.Output.self, from: data),
-      let values = output.values
-    {
-      return values
-    }
-    // The oracle needs no prefix: under emulation it would take minutes.
-    let outcome = await perform(settings.worker, Job(.counts, reference))
-    if let failure = outcome.failure { throw UserError(failure) }
-    guard let output = outcome.output, let values = output.values else { throw UserError("the oracle gave no output") }
-    try? writeAtomically(JSONEncoder().encode(output), to: url)
-    return values
+    let pending = file.cells[index]
+    let counted = await cancellable { [counter] in await counter.count(pending) }
+    if !isInterrupted { file.cells[index] = counted }
   }
 
   // MARK: Timing
@@ -234,7 +148,7 @@ public actor Runner {
     let at = elapsedBefore + elapsed
     let outcome = await perform(cell, job)
     guard !isInterrupted else { return }
-    guard outcome.failure == nil, let prepared = outcome.prepared, let sample = outcome.sample,
+    guard outcome.failure == nil, let prepared = outcome.prepared, let sample = outcome.samples.first,
       !sample.latencies.isEmpty
     else {
       file.cells[index].status = .failed
@@ -306,41 +220,21 @@ public actor Runner {
 
   // MARK: Workers
 
-  private func command(_ engine: String) -> WorkerCommand? {
-    engine == "pacer" ? settings.worker.prefixed(settings.workerPrefix) : settings.peers[engine]
-  }
-
   private func perform(_ cell: Cell, _ job: Job) async -> JobOutcome {
-    guard let command = command(cell.engine) else {
-      var outcome = JobOutcome()
-      outcome.failure =
-        "\(UnknownName(kind: "engine", name: cell.engine, known: ["pacer"] + settings.peers.keys.sorted()))"
-      return outcome
-    }
-    var job = job
-    if cell.engine != "pacer" {
-      do { job.files = try settings.exportFiles?(cell) ?? [:] } catch {
-        var outcome = JobOutcome()
-        outcome.failure = "the model could not be exported: \(error)"
-        return outcome
-      }
-    }
-    return await perform(command, job)
+    await cancellable { [workers] in await workers.perform(cell, job) }
   }
 
-  private func perform(_ command: WorkerCommand, _ job: Job) async -> JobOutcome {
-    let task = Task { [timeout = settings.timeout] in await command.run(job, timeout: timeout) }
-    current = task
+  /// The value of `body`, which `interrupt` cancels.
+  private func cancellable<Value: Sendable>(_ body: @escaping @Sendable () async -> Value) async -> Value {
+    let task = Task { await body() }
+    current = { task.cancel() }
     defer { current = nil }
     return await task.value
   }
 
   private func save() throws {
     file.elapsed = elapsedBefore + elapsed
-    if let before = counters, let now = MachineCounters.now() {
-      file.environment.steal = now.total > before.total ? (now.steal - before.steal) / (now.total - before.total) : nil
-      if let a = before.throttled, let b = now.throttled { file.environment.throttled = b - a }
-    }
-    try file.write(to: settings.resultURL)
+    file.environment.noteDisturbances(since: counters)
+    try file.write(to: resultURL)
   }
 }

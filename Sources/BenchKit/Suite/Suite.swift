@@ -63,6 +63,12 @@ public struct Suite: Sendable {
 
   /// A suite by name in `folder`, or by path.
   public static func load(_ name: String, in folder: URL) throws -> Suite {
+    let (root, file) = try root(name, in: folder)
+    return try parse(root, file: file)
+  }
+
+  /// The YAML of a suite by name in `folder`, or by path, and its file's name.
+  static func root(_ name: String, in folder: URL) throws -> (root: Node, file: String) {
     let url = name.hasSuffix(".yaml") ? URL(fileURLWithPath: name) : folder.appendingPathComponent(name + ".yaml")
     guard FileManager.default.fileExists(atPath: url.path) else {
       throw UnknownName(kind: "suite", name: name, known: names(in: folder))
@@ -71,15 +77,26 @@ public struct Suite: Sendable {
     do { text = try String(contentsOf: url, encoding: .utf8) } catch {
       throw UserError("\(url.path) cannot be read: \(reason(error))")
     }
-    return try parse(text, file: url.lastPathComponent)
+    return (try compose(text, file: url.lastPathComponent), url.lastPathComponent)
   }
 
-  public static func parse(_ text: String, file: String) throws -> Suite {
+  private static func compose(_ text: String, file: String) throws -> Node {
     let root: Node?
     do { root = try Yams.compose(yaml: text) } catch let error as YamlError {
       throw UserError("\(file): \(error)")
     }
     guard let root else { throw UserError("\(file): empty suite; it needs cells:") }
+    return root
+  }
+
+  public static func parse(_ text: String, file: String) throws -> Suite {
+    try parse(compose(text, file: file), file: file)
+  }
+
+  private static func parse(_ root: Node, file: String) throws -> Suite {
+    if root.mapping?["timed"] != nil || root.mapping?["exact"] != nil {
+      throw UserError("\(file) says what a gate looks at: bench-suite gate --suite \(file)")
+    }
     let fields = try YAMLFields(
       root, file: file, known: ["name", "summary", "budget", "cell-budget", "precision", "rounds", "job", "cells"])
     var job = Job(.latency)

@@ -13,8 +13,8 @@
 
 /// What the system counted for this process so far.
 struct ProcessUsage {
-  var cpuNanoseconds: Int
-  var minorFaults: Int
+  var cpuNanoseconds = 0
+  var minorFaults = 0
 
   static func now() -> ProcessUsage {
     var usage = rusage()
@@ -27,5 +27,13 @@ struct ProcessUsage {
       (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + Int(usage.ru_utime.tv_usec)
       + Int(usage.ru_stime.tv_usec)
     return ProcessUsage(cpuNanoseconds: microseconds * 1000, minorFaults: usage.ru_minflt)
+  }
+
+  static func - (a: ProcessUsage, b: ProcessUsage) -> ProcessUsage {
+    ProcessUsage(cpuNanoseconds: a.cpuNanoseconds - b.cpuNanoseconds, minorFaults: a.minorFaults - b.minorFaults)
+  }
+  static func += (a: inout ProcessUsage, b: ProcessUsage) {
+    a.cpuNanoseconds += b.cpuNanoseconds
+    a.minorFaults += b.minorFaults
   }
 }

@@ -14,6 +14,10 @@ public struct Job: Codable, Sendable {
     case latency
     /// Count allocations and faults, and hand out the outputs.
     case counts
+    /// Time the frozen control instead of a cell.
+    case control
+    /// Time each node alone.
+    case profile
   }
 
   public var `protocol` = protocolVersion
@@ -25,6 +29,13 @@ public struct Job: Codable, Sendable {
   public var minTime = 0.25
   /// Inferences before timing; nil for until they are steady.
   public var warmup: Int?
+  /// Whether to wait for a line on standard input before every `iterations` inferences, until it ends: two workers that
+  /// take turns on the same processor meet the same disturbances. The first turn is the warm-up.
+  public var takesTurns: Bool?
+  /// Processors to stay on; nil for all that are allowed.
+  public var processors: [Int]?
+  /// Share by which every inference is made longer, to try what a comparison would find.
+  public var slowdown: Double?
   /// For engines that cannot build the model themselves: files the runner wrote.
   public var files: [String: String] = [:]
 
@@ -39,6 +50,7 @@ public enum WorkerLine: Sendable, Equatable {
   case hello(Hello)
   case prepared(Prepared)
   case sample(Sample)
+  case profile([NodeTime])
   case figure(Figure)
   case output(Output)
   /// The cell cannot run here, and why: a row, not an error.
@@ -51,6 +63,8 @@ public enum WorkerLine: Sendable, Equatable {
     public var `protocol`: Int
     public var isa: String?
     public var processor: String?
+    /// Whether jobs with turns are understood.
+    public var takesTurns: Bool?
   }
 
   public struct Prepared: Codable, Sendable, Equatable {
@@ -85,6 +99,15 @@ public enum WorkerLine: Sendable, Equatable {
     public var latencies: [Int]
   }
 
+  /// One node of a profile.
+  public struct NodeTime: Codable, Sendable, Equatable {
+    public var node: String
+    public var op: String
+    public var kernel: String
+    /// Median over the inferences.
+    public var time: Int
+  }
+
   public struct Figure: Codable, Sendable, Equatable {
     public var name: String
     public var value: Double?
@@ -113,8 +136,8 @@ public enum WorkerLine: Sendable, Equatable {
 }
 
 extension WorkerLine: Codable {
-  private enum Key: String, CodingKey { case kind, reason }
-  private enum Kind: String, Codable { case hello, prepared, sample, figure, output, skipped, failed }
+  private enum Key: String, CodingKey { case kind, reason, nodes }
+  private enum Kind: String, Codable { case hello, prepared, sample, profile, figure, output, skipped, failed }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
@@ -122,6 +145,7 @@ extension WorkerLine: Codable {
     case .hello: self = .hello(try Hello(from: decoder))
     case .prepared: self = .prepared(try Prepared(from: decoder))
     case .sample: self = .sample(try Sample(from: decoder))
+    case .profile: self = .profile(try container.decode([NodeTime].self, forKey: .nodes))
     case .figure: self = .figure(try Figure(from: decoder))
     case .output: self = .output(try Output(from: decoder))
     case .skipped: self = .skipped(reason: try container.decode(String.self, forKey: .reason))
@@ -139,6 +163,9 @@ extension WorkerLine: Codable {
     case .hello(let line): try put(.hello, line)
     case .prepared(let line): try put(.prepared, line)
     case .sample(let line): try put(.sample, line)
+    case .profile(let nodes):
+      try container.encode(Kind.profile, forKey: .kind)
+      try container.encode(nodes, forKey: .nodes)
     case .figure(let line): try put(.figure, line)
     case .output(let line): try put(.output, line)
     case .skipped(let reason):

@@ -1,10 +1,13 @@
 import RuntimeCore
 
-/// Runs a session until it is steady and then times it.
+/// Times pieces of work, once they are steady.
 struct Sampler {
   var iterations: Int?
   var minTime: Double
   var warmup: Int?
+  /// Share by which every piece is made longer.
+  var slowdown = 0.0
+  let work: () throws -> Void
 
   /// Warm-up ends when the medians of two windows of this many inferences agree …
   static let window = 5
@@ -12,48 +15,49 @@ struct Sampler {
   static let agreement = 0.02
   static let longestWarmup = 0.5
 
-  struct Result {
-    var sample: WorkerLine.Sample
-    var usage: ProcessUsage
+  init(_ job: Job, work: @escaping () throws -> Void) {
+    (iterations, minTime, warmup, slowdown) = (job.iterations, job.minTime, job.warmup, job.slowdown ?? 0)
+    self.work = work
   }
 
-  func run(_ session: any Session) throws -> Result {
-    let first = try time(session)
+  /// Runs until steady: a sample with no latencies yet, and how many are to be taken.
+  func warmUp() throws -> (sample: WorkerLine.Sample, iterations: Int) {
+    let first = try time()
     var discarded: [Int] = []
     var steady = false
     if let warmup {
-      for _ in 0..<warmup { discarded.append(try time(session)) }
+      for _ in 0..<warmup { discarded.append(try time()) }
     } else {
       var spent = Double(first) * 1e-9
       while !steady && spent < Self.longestWarmup {
-        discarded.append(try time(session))
+        discarded.append(try time())
         spent += Double(discarded.last!) * 1e-9
         steady = Self.isSteady(discarded)
       }
     }
-
-    var expected = iterations ?? 1
-    if iterations == nil {
-      let typical = max(discarded.suffix(Self.window).min() ?? first, 1)
-      expected = min(max(Int(minTime * 1e9) / typical, 1), 20_000)
-    }
-    var latencies = [Int](repeating: 0, count: expected)
-    let before = ProcessUsage.now()
-    for i in 0..<expected { latencies[i] = try time(session) }
-    let after = ProcessUsage.now()
-    return Result(
-      sample: WorkerLine.Sample(
-        firstInference: first, warmup: discarded.count, warmupTime: discarded.reduce(0, +), steady: steady,
-        latencies: latencies),
-      usage: ProcessUsage(
-        cpuNanoseconds: (after.cpuNanoseconds - before.cpuNanoseconds) / expected,
-        minorFaults: after.minorFaults - before.minorFaults))
+    let typical = max(discarded.suffix(Self.window).min() ?? first, 1)
+    let sample = WorkerLine.Sample(
+      firstInference: first, warmup: discarded.count, warmupTime: discarded.reduce(0, +), steady: steady, latencies: [])
+    return (sample, iterations ?? min(max(Int(minTime * 1e9) / typical, 1), 20_000))
   }
 
-  @inline(__always) private func time(_ session: any Session) throws -> Int {
+  /// That many latencies, and what the process used for them altogether.
+  func time(_ count: Int) throws -> (latencies: [Int], usage: ProcessUsage) {
+    var latencies = [Int](repeating: 0, count: count)
+    let before = ProcessUsage.now()
+    for i in 0..<count { latencies[i] = try time() }
+    return (latencies, ProcessUsage.now() - before)
+  }
+
+  @inline(__always) private func time() throws -> Int {
     let start = monotonicNanoseconds()
-    try session.run()
-    return monotonicNanoseconds() - start
+    try work()
+    var elapsed = monotonicNanoseconds() - start
+    if slowdown > 0 {
+      let end = start + Int(Double(elapsed) * (1 + slowdown))
+      while start + elapsed < end { elapsed = monotonicNanoseconds() - start }
+    }
+    return elapsed
   }
 
   static func isSteady(_ latencies: [Int]) -> Bool {

@@ -1,3 +1,4 @@
+import CMeasure
 import Foundation
 import GraphCore
 import ModelZoo
@@ -26,9 +27,8 @@ public struct Worker {
       try output.write(contentsOf: encoder.encode(line) + Data("\n".utf8))
     }
     do {
-      let data = try FileHandle.standardInput.readToEnd() ?? Data()
-      guard !data.isEmpty else { return 0 }
-      try worker.run(JSONDecoder().decode(Job.self, from: data))
+      guard let line = readLine() else { return 0 }
+      try worker.run(JSONDecoder().decode(Job.self, from: Data(line.utf8)))
       return 0
     } catch {
       try? worker.emit(.failed(reason: describe(error)))
@@ -42,11 +42,13 @@ public struct Worker {
       .hello(
         .init(
           engine: "pacer", version: catalog.version, protocol: protocolVersion, isa: isa,
-          processor: catalog.processorName)))
+          processor: catalog.processorName, takesTurns: true)))
     guard job.protocol == protocolVersion else {
       return try emit(.failed(reason: "the job speaks protocol \(job.protocol), this worker \(protocolVersion)"))
     }
     if job.action == .idle { return try emitPeakMemory() }
+    if let processors = job.processors { try Processors.stay(on: processors) }
+    if job.action == .control { return try control(job) }
     guard let cell = job.cell else { throw UserError("the job has no cell") }
     let model = try catalog.model(cell.model)
     let backend = try catalog.backend(cell.backend)
@@ -89,20 +91,71 @@ public struct Worker {
           kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
 
     switch job.action {
-    case .idle: break
-    case .latency: try measureLatency(job, session)
+    case .idle, .control: break
+    case .latency: try measureLatency(job, session.run)
     case .counts: try count(session, checksOutputs: backend.computesOutputs)
+    case .profile: try profile(job, session, executable.placement)
     }
   }
 
-  private func measureLatency(_ job: Job, _ session: any Session) throws {
-    let sampler = Sampler(iterations: job.iterations, minTime: job.minTime, warmup: job.warmup)
-    let result = try sampler.run(session)
-    try emit(.sample(result.sample))
-    try emit(.figure(.init("cpu-time", Double(result.usage.cpuNanoseconds))))
-    try emit(
-      .figure(.init("minor-faults", Double(result.usage.minorFaults) / Double(result.sample.latencies.count))))
+  /// Warms up and then measures: once, or at each line of standard input, whose first line was the job.
+  private func inTurns(_ job: Job, warmUp: () throws -> Void, measure: () throws -> Void) throws {
+    guard job.takesTurns == true else {
+      try warmUp()
+      return try measure()
+    }
+    guard readLine() != nil else { return }
+    try warmUp()
+    try emit(.sample(.init(firstInference: 0, warmup: 0, warmupTime: 0, steady: true, latencies: [])))
+    while readLine() != nil { try measure() }
+  }
+
+  private func measureLatency(_ job: Job, _ work: @escaping () throws -> Void) throws {
+    let sampler = Sampler(job, work: work)
+    var (usage, count) = (ProcessUsage(), 0)
+    var (sample, iterations) = (WorkerLine.Sample?.none, 1)
+    try inTurns(job) {
+      (sample, iterations) = try sampler.warmUp()
+    } measure: {
+      let timed = try sampler.time(iterations)
+      usage += timed.usage
+      count += iterations
+      sample!.latencies = timed.latencies
+      try emit(.sample(sample!))
+    }
+    if count > 0 {
+      try emit(.figure(.init("cpu-time", Double(usage.cpuNanoseconds / count))))
+      try emit(.figure(.init("minor-faults", Double(usage.minorFaults) / Double(count))))
+    }
     try emitPeakMemory()
+  }
+
+  private func control(_ job: Job) throws {
+    try emit(.prepared(.init(loadTime: 0, optimiseTime: 0, prepareTime: 0)))
+    var sum: Float = 0
+    try measureLatency(job) { sum += pacer_control() }
+    // Never true, which the compiler does not know.
+    if sum.isNaN { throw UserError("the control computed nonsense") }
+  }
+
+  private func profile(_ job: Job, _ session: any Session, _ placement: [Placement]) throws {
+    try inTurns(job) {
+      for _ in 0..<(job.warmup ?? 3) { try session.run() }
+    } measure: {
+      var times = [[Double]](repeating: [], count: placement.count)
+      for _ in 0..<(job.iterations ?? 3) {
+        var start = monotonicNanoseconds()
+        try session.run(afterEach: { index in
+          times[index].append(Double(monotonicNanoseconds() - start))
+          start = monotonicNanoseconds()
+        })
+      }
+      try emit(
+        .profile(
+          zip(placement, times).filter { !$1.isEmpty }.map { place, times in
+            .init(node: place.node, op: place.op, kernel: place.kernel, time: Int(median(times)))
+          }))
+    }
   }
 
   /// One inference to reach the steady state and one that is counted.

@@ -4,39 +4,104 @@ import Pacer
 
 struct CompareCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "compare", abstract: "Compare two result files: exact figures, and ratios taken within one run.",
+    commandName: "compare", abstract: "Compare two versions: git revisions measured side by side, or stored results.",
     discussion: """
-      bench-suite compare Results/local/A/default.json Results/local/B/default.json
+      bench-suite compare                       the merge base and the working tree, uncommitted changes included
+      bench-suite compare v1.0 HEAD --model mobilenet-v2 --threads 1,2
+      bench-suite compare 0.1.0-g71eb61d0c1f2 0.2.0-g0123456789ab        two versions recorded under Results/
+      bench-suite compare A/default.json B/default.json
 
-      Times are not compared: those of different sessions differ for reasons that no version has.
-      Exit status: 0 compared, 5 no cell is in both.
+      Git revisions are built once each, and timed in pairs of fresh processes that take turns on the same processors.
+      Stored results are compared by exact figures and by ratios within each run: times of different sessions differ
+      for reasons that no version has.
+
+      Exit status: 0 compared, 1 the tool failed, 3 invalid (the control moved, or an output is wrong), 5 nothing to
+      compare.
       """)
 
-  @Argument(help: "Result file of the older version.")
-  var base: String
-  @Argument(help: "Result file of the newer version.")
-  var head: String
-  @Flag(help: "Write JSON instead of Markdown.")
+  @Argument(help: "A git revision, a version under Results/, or a result file (default: the merge base).")
+  var base: String?
+  @Argument(help: "The newer one (default: the working tree).")
+  var head: String?
+  @Option(help: "Suite whose cells are compared; of stored versions, the suite that was run.")
+  var suite: String?
+  @Option(help: "Models, instead of a suite: mobilenet-v2, resnet-18; a comma list means each.")
+  var model: String?
+  @OptionGroup var cells: CellOptions
+  @Option(help: "Seconds for the times (default: the suite's budget).")
+  var timeBudget: Double?
+  @Option(help: "Of stored versions: the host they were recorded on.")
+  var host: String?
+  @Flag(help: "Print JSON instead of Markdown.")
   var json = false
-  @Option(help: "File to write, instead of standard output.")
+  @Option(help: "File to write, without its extension (default: Results/compare/BASE..HEAD).")
   var output: String?
 
   func run() async throws {
-    let cells = try await userFacing {
-      let comparison = StoredComparison(
-        base: try ResultFile.read(URL(fileURLWithPath: base)), head: try ResultFile.read(URL(fileURLWithPath: head)),
-        catalog: catalog)
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-      let data = json ? try encoder.encode(comparison) + Data("\n".utf8) : Data(comparison.markdown.utf8)
-      if let output {
-        try writeAtomically(data, to: URL(fileURLWithPath: output))
-        print("\(comparison.verdict)\ncomparison  \(output)")
-      } else {
-        FileHandle.standardOutput.write(data)
-      }
-      return comparison.cells
+    let status = try await userFacing {
+      let terminal = Terminal(isQuiet: json)
+      let comparison = try await comparison(terminal)
+      let url =
+        output.map { URL(fileURLWithPath: $0) }
+        ?? projectFolder.appendingPathComponent("Results/compare/\(comparison.baseVersion)..\(comparison.headVersion)")
+      let data = try JSONEncoder.readable.encode(comparison) + Data("\n".utf8)
+      let (report, figures) = (url.appendingPathExtension("md"), url.appendingPathExtension("json"))
+      try writeAtomically(Data(comparison.markdown.utf8), to: report)
+      try writeAtomically(data, to: figures)
+      print(json ? String(decoding: data, as: UTF8.self) : comparison.markdown, terminator: "")
+      if !json { print("\nreport  \(displayPath(report))\nfigures \(displayPath(figures))") }
+      return comparison.isEmpty ? Int32(5) : comparison.invalid != nil ? 3 : 0
     }
-    if cells == 0 { throw ExitCode(5) }
+    if status != 0 { throw ExitCode(status) }
+  }
+
+  private func comparison(_ terminal: Terminal) async throws -> Comparison {
+    let builder = VersionSource.builder(terminal)
+    func find(_ name: String) async throws -> VersionSource {
+      try await VersionSource.find(name, suite: suite ?? "default", host: host, builder: builder)
+    }
+    let first: VersionSource
+    if let base {
+      first = try await find(base)
+    } else {
+      first = .program(try await VersionSource.revision(VersionSource.repository.mergeBase(), builder))
+    }
+    if case .stored = first, head == nil {
+      throw UserError("\(base!) is a stored result: name the one to compare it with")
+    }
+    let second =
+      if let head { try await find(head) } else { VersionSource.program(try await VersionSource.workingTree(builder)) }
+    switch (first, second) {
+    case (.stored(let old), .stored(let new)): return Comparison(base: old, head: new, catalog: catalog)
+    case (.program(let old), .program(let new)): return try await measure(old, new, terminal)
+    default: throw UserError("\(base!) and \(head!) are not alike: compare two git revisions, or two stored results")
+    }
+  }
+
+  private func measure(_ base: VersionSession.Arm, _ head: VersionSession.Arm, _ terminal: Terminal) async throws
+    -> Comparison
+  {
+    var loaded = try Suite.load(suite ?? "compare", in: suitesFolder)
+    let choices = cells.choices(models: model)
+    if !choices.isEmpty { loaded.groups = [CellGroup(choices: choices, place: "command line")] }
+    var session = VersionSession(
+      base: base, head: head, catalog: catalog, cells: try loaded.cells(catalog),
+      oracle: WorkerCommand(ownPath, ["worker"]))
+    session.seconds = timeBudget ?? loaded.budget
+    session.progress = { terminal.show($0) }
+    terminal.announce(
+      "\(base.version) → \(head.version): \(session.cells.count) cells, at most \(Terminal.duration(session.seconds)) of times"
+    )
+    let comparison = try await untilInterrupted { [session] in await session.run() }
+    terminal.finish()
+    return comparison
+  }
+}
+
+extension JSONEncoder {
+  static var readable: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    return encoder
   }
 }

@@ -68,6 +68,10 @@ struct ListCommand: AsyncParsableCommand {
       for metric in catalog.metrics { print("\(metric.name) (\(metric.kind.rawValue)): \(metric.summary)") }
     case .suites:
       for name in Suite.names(in: suitesFolder) {
+        if let gate = try? GateSuite.load(name, in: suitesFolder) {
+          print("\(name): \(gate.summary) (for bench-suite gate)")
+          continue
+        }
         let suite = try Suite.load(name, in: suitesFolder)
         print("\(name): \(suite.summary) (\(try suite.cells(catalog).count) cells)")
       }

@@ -1,0 +1,99 @@
+import Foundation
+
+/// What counting says about two versions: exact figures with a direction, identities without one. No statistics.
+public struct ExactComparison: Codable, Sendable {
+  public enum Verdict: String, Codable, Sendable {
+    case improvement = "IMPROVEMENT"
+    case regression = "REGRESSION"
+    /// Different, with no better or worse to it.
+    case changed = "CHANGED"
+    case noData = "NO-DATA"
+  }
+
+  /// One exact figure or identity of one cell that differs.
+  public struct Difference: Codable, Sendable {
+    public var model: String
+    public var cell: String
+    public var metric: String
+    public var base: String
+    public var head: String
+    public var verdict: Verdict
+  }
+
+  public struct Lonely: Codable, Sendable {
+    public var model: String
+    public var cell: String
+    /// "base" or "head": the only side that has it measured.
+    public var side: String
+    public var reason: String
+  }
+
+  /// Cells counted in both.
+  public var cells = 0
+  public var differences: [Difference] = []
+  public var lonely: [Lonely] = []
+
+  public init(base: [CellResult], head: [CellResult], catalog: Catalog) {
+    let heads = Dictionary(head.map { ($0.cell.id, $0) }) { first, _ in first }
+    let bases = Dictionary(base.map { ($0.cell.id, $0) }) { first, _ in first }
+    for cell in base where cell.hasFigures {
+      if let other = heads[cell.cell.id], other.hasFigures {
+        compare(cell, other, catalog)
+      } else {
+        leave(cell, "base", heads[cell.cell.id])
+      }
+    }
+    for cell in head where cell.hasFigures && bases[cell.cell.id]?.hasFigures != true {
+      leave(cell, "head", bases[cell.cell.id])
+    }
+  }
+
+  public func count(_ verdict: Verdict) -> Int { differences.count { $0.verdict == verdict } }
+
+  private mutating func leave(_ cell: CellResult, _ side: String, _ other: CellResult?) {
+    let reason = other.map { "\($0.status.rawValue)\($0.reason.map { ": " + $0 } ?? "")" } ?? "no such cell"
+    lonely.append(Lonely(model: cell.cell.model, cell: cell.label, side: side, reason: reason))
+  }
+
+  private mutating func compare(_ base: CellResult, _ head: CellResult, _ catalog: Catalog) {
+    cells += 1
+    func add(_ metric: String, _ a: String, _ b: String, _ verdict: Verdict) {
+      differences.append(
+        Difference(model: head.cell.model, cell: head.label, metric: metric, base: a, head: b, verdict: verdict))
+    }
+    for metric in catalog.exactMetrics {
+      let (a, b) = (metric.value(base), metric.value(head))
+      guard a != b else { continue }
+      if let a, let b, !metric.differs(a, b) { continue }
+      // Zero is a figure; none is not.
+      let (left, right) = (a.map { Format.exact($0, metric.unit) }, b.map { Format.exact($0, metric.unit) })
+      add(metric.name, left ?? "–", right ?? "–", Self.verdict(a, b, metric))
+    }
+    let (left, right) = (base.identities, head.identities)
+    for name in CellResult.identityNames {
+      if let a = left[name], let b = right[name], a != b { add(name, a, b, .changed) }
+    }
+  }
+
+  static func verdict(_ base: Double?, _ head: Double?, _ metric: Metric) -> Verdict {
+    guard let base, let head else { return .changed }
+    return (head < base) == metric.lowerIsBetter ? .improvement : .regression
+  }
+}
+
+extension CellResult {
+  /// Whether exact figures were taken, be it that time was measured in another cell of the same graph.
+  public var hasFigures: Bool { status == .measured || status == .same }
+
+  static let identityNames = ["graph", "weights", "input", "output", "expected output", "kernels"]
+
+  /// What the cell is, as far as it is known: neither better nor worse.
+  var identities: [String: String] {
+    let kernels = prepared?.kernels.sorted { $0.key < $1.key }.map { "\($0.value) × \($0.key)" }
+    let pairs: [(String, String?)] = [
+      ("graph", prepared?.graph), ("weights", prepared?.weights), ("input", prepared?.input),
+      ("output", outputDigest), ("expected output", expectedDigest), ("kernels", kernels?.joined(separator: ", ")),
+    ]
+    return Dictionary(pairs.compactMap { name, value in value.map { (name, $0) } }) { first, _ in first }
+  }
+}

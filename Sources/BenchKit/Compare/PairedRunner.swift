@@ -1,0 +1,188 @@
+import Foundation
+
+/// A fresh process of each version, on the same processors, taking turns.
+public struct Pair: Codable, Sendable {
+  /// Medians of one inference, in nanoseconds.
+  public var base: Double
+  public var head: Double
+  /// Median over the turns of ln(head / base).
+  public var difference: Double
+  public var baseFirst: Bool
+  public var processors: [Int]?
+}
+
+/// All pairs of one cell, or of the control.
+public struct PairSeries: Codable, Sendable {
+  public var label: String
+  public var model: String
+  /// Inferences in a turn, turns, and inferences before the first.
+  public var iterations = 1
+  public var turns = 1
+  public var warmup = 2
+  /// Whether the processes took turns; otherwise they ran one after the other.
+  public var tookTurns = true
+  public var pairs: [Pair] = []
+  /// Why there are no more pairs.
+  public var failure: String?
+
+  public var differences: [Double] { pairs.map(\.difference) }
+  public var base: Estimate { Estimate(geometric: pairs.map(\.base)) }
+  public var head: Estimate { Estimate(geometric: pairs.map(\.head)) }
+  /// The ratio head / base and its exact 95 % interval.
+  public var ratio: MedianInterval { MedianInterval(differences.map(exp)) }
+  /// Standard deviation of a pair's log ratio, from the median distance to the median.
+  public var sigma: Double {
+    let middle = median(differences)
+    return 1.4826 * median(differences.map { abs($0 - middle) })
+  }
+}
+
+/// Measures cells of two versions side by side. One sample is a pair of fresh processes that take turns on the same
+/// processors: what disturbs the machine for longer than a turn disturbs both.
+public actor PairedRunner {
+  public struct Progress: Sendable {
+    public var label: String
+    public var pairs: Int
+    public var elapsed: Double
+  }
+
+  /// Seconds of timed inferences in a process, as far as its turns allow.
+  public static let processTime = 0.03
+  private static let turnTime = 0.003
+  private static let fewestTurns = 8
+
+  /// The cells in order, then the control.
+  public private(set) var series: [PairSeries] = []
+  private var cells: [Cell?]
+  private let base: Workers
+  private let head: Workers
+  private let controls: (base: WorkerCommand, head: WorkerCommand)
+  /// Share by which head is made slower, by cell: to try what would be found.
+  private let slowdown: [Int: Double]
+  private let deadline: Date
+  private let start = Date()
+  private let report: @Sendable (Progress) -> Void
+
+  public var control: PairSeries { series[series.count - 1] }
+
+  /// - Parameter cells: each with what counting found in both versions.
+  init(
+    base: Workers, head: Workers, controls: (base: WorkerCommand, head: WorkerCommand),
+    cells: [(base: CellResult, head: CellResult)], slowdown: [Int: Double] = [:], seconds: Double,
+    report: @escaping @Sendable (Progress) -> Void = { _ in }
+  ) {
+    (self.base, self.head, self.controls) = (base, head, controls)
+    (self.slowdown, self.report) = (slowdown, report)
+    deadline = Date(timeIntervalSinceNow: seconds)
+    self.cells = cells.map(\.head.cell) + [nil]
+    for cell in cells {
+      var one = PairSeries(label: cell.head.label, model: cell.head.cell.model)
+      one.tookTurns = cell.base.hello?.takesTurns == true && cell.head.hello?.takesTurns == true
+      series.append(one)
+    }
+    series.append(PairSeries(label: "control", model: ""))
+  }
+
+  /// So many new pairs of each cell asked for, and of the control as many as of any cell; fewer where the time is spent.
+  public func pairs(_ requests: [(cell: Int, count: Int)]) async -> [Int: [Double]] {
+    let most = requests.map(\.count).max() ?? 0
+    let control = series.count - 1
+    var blocks: [(index: Int, count: Int)] = []
+    for (index, count) in requests + [(control, most)] where series[index].failure == nil {
+      blocks += stride(from: 0, to: count, by: 2).map { (index, min(2, count - $0)) }
+    }
+    let before = series.map(\.pairs.count)
+    for (index, count) in blocks.shuffled() {
+      let first = Bool.random()
+      for position in 0..<count where series[index].failure == nil && Date() < deadline && !Task.isCancelled {
+        if series[index].pairs.isEmpty { await calibrate(index) }
+        guard series[index].failure == nil else { break }
+        report(
+          Progress(
+            label: series[index].label, pairs: series.reduce(0) { $0 + $1.pairs.count },
+            elapsed: -start.timeIntervalSinceNow))
+        await measure(index, baseFirst: (position == 0) == first)
+      }
+    }
+    var fresh: [Int: [Double]] = [:]
+    for (index, _) in requests { fresh[index] = Array(series[index].differences.dropFirst(before[index])) }
+    return fresh
+  }
+
+  /// Chooses how many inferences both versions do: once for all pairs of the cell.
+  private func calibrate(_ index: Int) async {
+    var job = job(index)
+    (job.iterations, job.warmup) = (5, nil)
+    let outcome = await perform(base, controls.base, index, job)
+    guard outcome.failure == nil, let latency = outcome.turns.first, let sample = outcome.samples.first else {
+      series[index].failure = "base: \(outcome.failure ?? outcome.skipped ?? "no samples")"
+      return
+    }
+    let seconds = latency * 1e-9
+    func fits(_ time: Double, _ range: ClosedRange<Int>) -> Int {
+      min(max(Int(time / seconds), range.lowerBound), range.upperBound)
+    }
+    series[index].iterations = fits(Self.turnTime, 1...1000)
+    let turn = seconds * Double(series[index].iterations)
+    series[index].turns = max(Self.fewestTurns, min(Int(Self.processTime / turn), 4 * Self.fewestTurns))
+    series[index].warmup = min(sample.warmup, fits(Self.processTime / 2, 2...1000))
+    if !series[index].tookTurns { series[index].iterations *= series[index].turns }
+  }
+
+  private func job(_ index: Int) -> Job {
+    var job = cells[index].map { Job(.latency, $0) } ?? Job(.control)
+    (job.iterations, job.warmup) = (series[index].iterations, series[index].warmup)
+    return job
+  }
+
+  private func perform(_ workers: Workers, _ control: WorkerCommand, _ index: Int, _ job: Job) async -> JobOutcome {
+    guard let cell = cells[index] else { return await control.run(job, timeout: workers.timeout) }
+    return await workers.perform(cell, job)
+  }
+
+  private func measure(_ index: Int, baseFirst: Bool) async {
+    var plain = job(index)
+    // Who takes no turns may not know of processors either: then neither version is bound to any.
+    if series[index].tookTurns { plain.processors = Processors.choose(cells[index]?.threads ?? 1) }
+    var changed = plain
+    changed.slowdown = slowdown[index]
+    let (a, b) = await outcomes(index, plain, changed, baseFirst: baseFirst)
+    if Task.isCancelled { return }
+    for (name, outcome) in [("base", a), ("head", b)] {
+      if let reason = outcome.failure ?? outcome.skipped { series[index].failure = "\(name): \(reason)" }
+    }
+    guard series[index].failure == nil else { return }
+    let ratios = zip(a.turns, b.turns).map { log($1 / $0) }
+    guard ratios.count == (series[index].tookTurns ? series[index].turns : 1) else {
+      series[index].failure = "a worker ended in the middle of its turns"
+      return
+    }
+    series[index].pairs.append(
+      Pair(
+        base: median(a.turns), head: median(b.turns), difference: median(ratios), baseFirst: baseFirst,
+        processors: plain.processors))
+  }
+
+  private func outcomes(_ index: Int, _ a: Job, _ b: Job, baseFirst: Bool) async -> (base: JobOutcome, head: JobOutcome)
+  {
+    guard series[index].tookTurns else {
+      if baseFirst {
+        let first = await perform(base, controls.base, index, a)
+        return (first, await perform(head, controls.head, index, b))
+      }
+      let first = await perform(head, controls.head, index, b)
+      return (await perform(base, controls.base, index, a), first)
+    }
+    do {
+      let left = try cells[index].map { try base.resolve($0, a) } ?? (controls.base, a)
+      let right = try cells[index].map { try head.resolve($0, b) } ?? (controls.head, b)
+      let outcomes = await WorkerCommand.takeTurns(
+        baseFirst ? left : right, baseFirst ? right : left, count: series[index].turns, timeout: base.timeout)
+      return baseFirst ? (outcomes.first, outcomes.second) : (outcomes.second, outcomes.first)
+    } catch {
+      var outcome = JobOutcome()
+      outcome.failure = "\(error)"
+      return (outcome, outcome)
+    }
+  }
+}

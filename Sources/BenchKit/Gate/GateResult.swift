@@ -1,0 +1,95 @@
+import Foundation
+
+/// What a gate found, and how it ends.
+public struct GateResult: Codable, Sendable {
+  public enum Verdict: String, Codable, Sendable {
+    case pass = "PASS"
+    case regression = "REGRESSION"
+    case improvement = "IMPROVEMENT"
+    case unresolved = "UNRESOLVED"
+    case noData = "NO-DATA"
+    case invalid = "INVALID"
+  }
+
+  /// How strictly the findings are judged.
+  public struct Policy: Codable, Sendable {
+    /// Changed identities and unresolved times fail too.
+    public var isStrict = false
+    /// An improvement ends with a status of its own.
+    public var reportsImprovement = false
+    public init(isStrict: Bool = false, reportsImprovement: Bool = false) {
+      (self.isStrict, self.reportsImprovement) = (isStrict, reportsImprovement)
+    }
+  }
+
+  public var version: String
+  public var policy: Policy
+  /// Cells counted, and what differs from the committed baseline.
+  public var counted = 0
+  public var differences: [ExactComparison.Difference] = []
+  /// A cell whose output is wrong.
+  public var wrong: String?
+  /// Side by side with another version; nil where nothing was timed.
+  public var comparison: Comparison?
+  /// Why nothing was timed though it should have been.
+  public var timingProblem: String?
+  /// Why there was nothing to time.
+  public var note: String?
+  /// Whether the baseline was changed to hold what was found.
+  public var isAccepted = false
+  /// Seconds it took.
+  public var elapsed = 0.0
+
+  public init(version: String, policy: Policy) { (self.version, self.policy) = (version, policy) }
+
+  func count(_ verdict: ExactComparison.Verdict) -> Int { differences.count { $0.verdict == verdict } }
+
+  private func times(_ verdict: String) -> Int { comparison?.times.count { $0.verdict == verdict } ?? 0 }
+
+  public var verdict: Verdict {
+    if wrong != nil { return .invalid }
+    let exactRegressions = isAccepted ? 0 : count(.regression) + (comparison?.exact.count(.regression) ?? 0)
+    if exactRegressions > 0 { return .regression }
+    if comparison?.invalid != nil { return .invalid }
+    if times("REGRESSION") > 0 { return .regression }
+    if policy.isStrict && !isAccepted && count(.changed) + (comparison?.exact.count(.changed) ?? 0) > 0 {
+      return .regression
+    }
+    if timingProblem != nil { return .noData }
+    let known = counted - Set(differences.filter { $0.verdict == .noData }.map { $0.model + $0.cell }).count
+    if !isAccepted && known <= 0 && comparison.map({ $0.times.isEmpty }) != false { return .noData }
+    if times("UNRESOLVED") > 0 { return .unresolved }
+    if policy.reportsImprovement && count(.improvement) + times("IMPROVEMENT") > 0 { return .improvement }
+    return .pass
+  }
+
+  /// 0 pass (unresolved times pass with a warning), 2 regression, 3 invalid, 4 improvement where asked for, 5 no data,
+  /// 6 unresolved where that is strict.
+  public var exitStatus: Int32 {
+    switch verdict {
+    case .pass: 0
+    case .regression: 2
+    case .invalid: 3
+    case .improvement: 4
+    case .noData: 5
+    case .unresolved: policy.isStrict ? 6 : 0
+    }
+  }
+
+  /// One sentence a person can repeat.
+  public var sentence: String {
+    var parts: [String] = []
+    if let wrong { parts.append(wrong) }
+    if counted > 0 {
+      let counts: [(ExactComparison.Verdict, String)] = [
+        (.regression, "worse"), (.improvement, "better"), (.changed, "changed"), (.noData, "without data"),
+      ]
+      let words = counts.compactMap { verdict, word in count(verdict) > 0 ? "\(count(verdict)) \(word)" : nil }
+      let found = words.isEmpty ? "every figure as promised" : words.joined(separator: ", ")
+      parts.append("\(counted) cells counted: \(found)" + (isAccepted && !words.isEmpty ? " (accepted)" : ""))
+    }
+    if let comparison { parts.append("against \(comparison.baseVersion): " + comparison.verdict) }
+    if let problem = timingProblem ?? note { parts.append("no times: \(problem)") }
+    return "\(verdict.rawValue): " + parts.joined(separator: "; ")
+  }
+}

@@ -1,0 +1,17 @@
+/// What measuring needs of C: a frozen control, and the processors a process stays on.
+#ifndef C_MEASURE_H
+#define C_MEASURE_H
+
+/// Multiplies and adds its way through 64 KiB many times, in the baseline instruction set; the value depends on all of
+/// it. No change to Pacer touches it: where it seems faster in one version than in another, the two were not measured
+/// under the same conditions.
+float pacer_control(void);
+
+/// Writes the numbers of the processors that this process may use, at most `capacity`, and returns how many there are;
+/// 0 where the system does not tell.
+int pacer_allowed_processors(int *numbers, int capacity);
+
+/// Keeps the calling thread, and those it starts from now on, on these processors. Returns 0, or an error number.
+int pacer_stay_on_processors(const int *numbers, int count);
+
+#endif

@@ -1,0 +1,27 @@
+#define _GNU_SOURCE
+#include "CMeasure.h"
+
+#ifdef __linux__
+#include <errno.h>
+#include <sched.h>
+
+int pacer_allowed_processors(int *numbers, int capacity) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  int count = 0;
+  for (int number = 0; number < CPU_SETSIZE; number++)
+    if (CPU_ISSET(number, &set) && count++ < capacity) numbers[count - 1] = number;
+  return count;
+}
+
+int pacer_stay_on_processors(const int *numbers, int count) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < count; i++)
+    if (numbers[i] >= 0 && numbers[i] < CPU_SETSIZE) CPU_SET(numbers[i], &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno;
+}
+#else
+int pacer_allowed_processors(int *numbers, int capacity) { return 0; }
+int pacer_stay_on_processors(const int *numbers, int count) { return 78; }
+#endif
