@@ -2,8 +2,10 @@
 #include "CMeasure.h"
 
 #ifdef __linux__
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 
 int pacer_allowed_processors(int *numbers, int capacity) {
   cpu_set_t set;
@@ -19,7 +21,15 @@ int pacer_stay_on_processors(const int *numbers, int count) {
   CPU_ZERO(&set);
   for (int i = 0; i < count; i++)
     if (numbers[i] >= 0 && numbers[i] < CPU_SETSIZE) CPU_SET(numbers[i], &set);
-  return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno;
+  DIR *tasks = opendir("/proc/self/task");
+  if (!tasks) return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno;
+  int error = 0;
+  for (struct dirent *task; (task = readdir(tasks));) {
+    const int number = atoi(task->d_name);
+    if (number > 0 && sched_setaffinity(number, sizeof set, &set) != 0) error = errno;
+  }
+  closedir(tasks);
+  return error;
 }
 #else
 int pacer_allowed_processors(int *numbers, int capacity) { return 0; }

@@ -29,7 +29,7 @@ struct BenchSuite: AsyncParsableCommand {
     version: pacerRelease,
     subcommands: [
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
-      ReportCommand.self, CompareCommand.self, GateCommand.self, RecordCommand.self,
+      ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

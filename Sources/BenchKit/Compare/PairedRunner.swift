@@ -50,6 +50,7 @@ public actor PairedRunner {
   public static let processTime = 0.03
   private static let turnTime = 0.003
   private static let fewestTurns = 8
+  private static let controlPairs = 24
 
   /// The cells in order, then the control.
   public private(set) var series: [PairSeries] = []
@@ -83,10 +84,10 @@ public actor PairedRunner {
     series.append(PairSeries(label: "control", model: ""))
   }
 
-  /// So many new pairs of each cell asked for, and of the control as many as of any cell; fewer where the time is spent.
+  /// So many new pairs of each cell asked for, and at first as many of the control; fewer where the time is spent.
   public func pairs(_ requests: [(cell: Int, count: Int)]) async -> [Int: [Double]] {
-    let most = requests.map(\.count).max() ?? 0
     let control = series.count - 1
+    let most = min(requests.map(\.count).max() ?? 0, max(0, Self.controlPairs - series[control].pairs.count))
     var blocks: [(index: Int, count: Int)] = []
     for (index, count) in requests + [(control, most)] where series[index].failure == nil {
       blocks += stride(from: 0, to: count, by: 2).map { (index, min(2, count - $0)) }

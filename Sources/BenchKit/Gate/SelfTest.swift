@@ -14,10 +14,19 @@ public struct SelfTest: Sendable {
     public var unresolved = 0
     public var invalid = 0
     public var layout = 0
+    /// The change seen in every cell of every gate, in the order of the suite.
+    public var changes: [Double] = []
+    public var verdicts: [String] = []
     public var pairs = 0
     public var seconds = 0.0
     /// Standard deviation of a pair's log ratio, one per gate and cell.
     public var sigmas: [Double] = []
+  }
+
+  public struct Outcome: Codable, Sendable {
+    public var trials: [Trial]
+    /// Log ratios of A/A, cell by cell in the order taken.
+    public var recorded: [[Double]]
   }
 
   public enum Kind: String, CaseIterable, Sendable {
@@ -43,8 +52,7 @@ public struct SelfTest: Sendable {
   }
 
   /// - Parameter gates: how many of each kind.
-  /// - Returns: the trials, and every log ratio of the gates without any slowdown, cell by cell in the order taken.
-  public func run(_ kinds: [Kind], gates: Int) async throws -> (trials: [Trial], recorded: [[Double]]) {
+  public func run(_ kinds: [Kind], gates: Int) async throws -> Outcome {
     let counted = await session.countAll()
     let timed = session.timed(counted)
     guard !timed.isEmpty else { throw UserError("no cell can be timed: \(counted.head.first?.reason ?? "")") }
@@ -75,13 +83,15 @@ public struct SelfTest: Sendable {
         report(trials[index])
       }
     }
-    return (trials, recorded)
+    return Outcome(trials: trials, recorded: recorded)
   }
 
   private func note(_ comparison: Comparison, _ slowed: Int?, _ trial: inout Trial) {
     trial.gates += 1
     trial.seconds += comparison.elapsed ?? 0
     trial.pairs += comparison.times.reduce(0) { $0 + $1.series.pairs.count }
+    trial.changes += comparison.times.map { $0.series.ratio.value - 1 }
+    trial.verdicts += comparison.times.map(\.verdict)
     trial.sigmas += comparison.times.map(\.series.sigma)
     trial.layout += comparison.times.contains(where: \.isLayout) ? 1 : 0
     if slowed != nil { trial.slowed += 1 }

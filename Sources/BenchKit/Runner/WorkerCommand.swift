@@ -59,9 +59,8 @@ extension WorkerCommand {
     let outcomes = await withTimeout(timeout) { [jobs] in
       var inner = JobOutcome()
       let outer = await first.command.converse(jobs.0) { one in
-        guard try await one.isPrepared() else { return }
         inner = await second.command.converse(jobs.1) { two in
-          guard try await two.isPrepared() else { return }
+          for worker in [one, two] { guard try await worker.isPrepared() else { return } }
           for turn in 0...count {
             let order = turn % 2 == 0 ? [one, two] : [two, one]
             for worker in order { guard try await worker.takeTurn() else { return } }

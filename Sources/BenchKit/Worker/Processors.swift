@@ -15,7 +15,7 @@ enum Processors {
     allowed.count > threads ? Array(allowed.shuffled().prefix(threads)).sorted() : nil
   }
 
-  /// Keeps the calling thread, and those it starts from now on, on the given processors.
+  /// Keeps this process on the given processors.
   /// - Throws: ``UserError`` where the system has none of them.
   static func stay(on processors: [Int]) throws {
     let error = pacer_stay_on_processors(processors.map { Int32(clamping: $0) }, Int32(processors.count))

@@ -19,6 +19,9 @@ public struct Worker {
   /// so that no library's chatter can get into the protocol.
   public static func serve(_ catalog: Catalog) -> Int32 {
     signal(SIGPIPE, SIG_IGN)
+    // Where the heap begins moves every inference by a per cent or two, and a job of another length moves the heap: it
+    // begins elsewhere in every process, so that this averages out. Never freed.
+    pacer_move_heap(Int.random(in: 1..<(1 << 16)))
     let descriptor = dup(1)
     dup2(2, 1)
     let output = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
@@ -47,7 +50,6 @@ public struct Worker {
       return try emit(.failed(reason: "the job speaks protocol \(job.protocol), this worker \(protocolVersion)"))
     }
     if job.action == .idle { return try emitPeakMemory() }
-    if let processors = job.processors { try Processors.stay(on: processors) }
     if job.action == .control { return try control(job) }
     guard let cell = job.cell else { throw UserError("the job has no cell") }
     let model = try catalog.model(cell.model)
@@ -100,6 +102,8 @@ public struct Worker {
 
   /// Warms up and then measures: once, or at each line of standard input, whose first line was the job.
   private func inTurns(_ job: Job, warmUp: () throws -> Void, measure: () throws -> Void) throws {
+    // Only now: two workers on the same processors prepare on all there are.
+    if let processors = job.processors { try Processors.stay(on: processors) }
     guard job.takesTurns == true else {
       try warmUp()
       return try measure()

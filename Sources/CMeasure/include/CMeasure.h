@@ -11,7 +11,10 @@ float pacer_control(void);
 /// 0 where the system does not tell.
 int pacer_allowed_processors(int *numbers, int capacity);
 
-/// Keeps the calling thread, and those it starts from now on, on these processors. Returns 0, or an error number.
+/// Keeps every thread of the process, and those it starts from now on, on these processors. Returns 0, or an error number.
 int pacer_stay_on_processors(const int *numbers, int count);
+
+/// Takes so many bytes from the heap and never gives them back, so that what comes after lies elsewhere.
+void pacer_move_heap(long byte_count);
 
 #endif

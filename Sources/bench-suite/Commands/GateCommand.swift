@@ -255,7 +255,10 @@ struct GateCommand: AsyncParsableCommand {
     }
     let result = try await untilInterrupted { try await test.run(kinds, gates: gates) }
     terminal.finish()
+    let file = projectFolder.appendingPathComponent("Results/local/self-test.json")
+    try writeAtomically(JSONEncoder.readable.encode(result), to: file)
     print("\n" + SelfTest.markdown(result.trials))
+    print("figures \(displayPath(file))\n")
     if kinds.contains(.same) { print(await replays(result.recorded, suite.rule)) }
     return 0
   }
