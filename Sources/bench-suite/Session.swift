@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Pacer
 
@@ -96,12 +97,20 @@ func onInterrupt(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceS
   }
 }
 
-/// The value of `body`, which is cancelled when the program is asked to end.
-func untilInterrupted<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+/// The value of `body`, which is cancelled when the program is asked to end. Half of it decides nothing: the command ends
+/// with status 130 then, unless the part there is is wanted.
+func untilInterrupted<Value: Sendable>(
+  keepsPart: Bool = false, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
   let task = Task { try await body() }
   let interrupts = onInterrupt { task.cancel() }
   defer { for source in interrupts { source.cancel() } }
-  return try await task.value
+  let value = try await task.value
+  if task.isCancelled && !keepsPart {
+    FileHandle.standardError.write(Data("\nbench-suite: interrupted; nothing was decided or written\n".utf8))
+    throw ExitCode(130)
+  }
+  return value
 }
 
 extension Workers {

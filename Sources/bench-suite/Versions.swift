@@ -24,7 +24,7 @@ enum VersionSource {
 
   static func workingTree(_ builder: VersionBuilder) async throws -> VersionSession.Arm {
     let version = await Version.current(release: pacerRelease)
-    let program = try await builder.program(workingTree: version.description, scratch: scratchFolder)
+    let program = try await builder.workingTree(scratch: scratchFolder)
     return await arm(program, suffix: version.description.dropFirst(version.release.count))
   }
 

@@ -55,6 +55,11 @@ private func gate(
     let wrongAndWorse = gate([.regression]) { $0.wrong = "x" }
     let moved = gate(times: [.regression]) { $0.comparison!.invalid = "the control moved" }
     let worseAndMoved = gate([.regression], times: [.pass]) { $0.comparison!.invalid = "the control moved" }
+    let failed = gate(times: [.unresolved, .pass]) { $0.comparison!.times[0].series.failure = "head: signal 11" }
+    let crashing = gate(times: [.pass]) {
+      $0.comparison!.exact.lonely = [.init(model: "m", cell: "c", side: "base", reason: "failed: x", hasFailed: true)]
+    }
+    let untimed = gate(times: [.unresolved], counted: 0) { $0.comparison!.times[0].series.pairs = [] }
     let layout = gate(times: [.regression]) { $0.comparison!.times[0].isLayout = true }
     let cases: [(GateResult, GateResult.Verdict, Int32)] = [
       (gate(), .pass, 0), (gate([.regression]), .regression, 2), (gate([.improvement]), .improvement, 4),
@@ -64,6 +69,7 @@ private func gate(
       (gate(times: [.unresolved], isStrict: true), .unresolved, 6), (gate(times: [.improvement]), .improvement, 4),
       (gate([.regression]) { $0.isAccepted = true }, .pass, 0), (wrongAndWorse, .invalid, 3), (moved, .invalid, 3),
       (worseAndMoved, .regression, 2), (layout, .pass, 0),
+      (failed, .invalid, 3), (crashing, .regression, 2), (untimed, .noData, 5),
       (gate { $0.timingProblem = "shallow" }, .noData, 5), (gate { $0.note = "nothing changed" }, .pass, 0),
     ]
     for (index, (result, verdict, status)) in cases.enumerated() {

@@ -2,7 +2,7 @@ import Foundation
 
 /// What two versions say about each other. Two stored results give exact figures and the ratios taken within each run;
 /// two programs measured side by side give exact figures and times.
-public struct Comparison: Codable, Sendable {
+public struct Comparison: Encodable, Sendable {
   /// A cell's ratio to its baseline in either run.
   public struct RatioPair: Codable, Sendable {
     public var model: String
@@ -18,7 +18,7 @@ public struct Comparison: Codable, Sendable {
   }
 
   /// The time of one cell in both versions, measured in pairs.
-  public struct CellTime: Codable, Sendable {
+  public struct CellTime: Encodable, Sendable {
     public var series: PairSeries
     public var decision: TimeRule.Decision
     /// Whether a slowdown or a gain went away when both versions were linked in another order.
@@ -27,8 +27,30 @@ public struct Comparison: Codable, Sendable {
     public var pairsNeeded: Int?
     public var smallestDetectable: Double?
 
-    public var verdict: String { isLayout ? "LAYOUT" : decision.verdict.rawValue }
+    /// A cell whose worker failed has no times to decide on.
+    public var verdict: String { series.failure != nil ? "FAILED" : isLayout ? "LAYOUT" : decision.verdict.rawValue }
+
+    private enum Key: String, CodingKey {
+      case series, decision, isLayout, pairsNeeded, smallestDetectable, verdict, ratio
+    }
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: Key.self)
+      try container.encode(series, forKey: .series)
+      try container.encode(decision, forKey: .decision)
+      try container.encode(isLayout, forKey: .isLayout)
+      try container.encodeIfPresent(pairsNeeded, forKey: .pairsNeeded)
+      try container.encodeIfPresent(smallestDetectable, forKey: .smallestDetectable)
+      try container.encode(verdict, forKey: .verdict)
+      if !series.pairs.isEmpty { try container.encode(series.ratio, forKey: .ratio) }
+    }
   }
+
+  /// The comparison as JSON has it: with what follows from its figures.
+  public struct Document: Encodable, Sendable {
+    public var verdict: String
+    public var comparison: Comparison
+  }
+  public var document: Document { Document(verdict: verdict, comparison: self) }
 
   /// One node of a cell in both versions; times are nanoseconds.
   public struct NodeDifference: Codable, Sendable {
@@ -118,6 +140,7 @@ public struct Comparison: Codable, Sendable {
       let words: [(String, String)] = [
         ("REGRESSION", "slower"), ("IMPROVEMENT", "faster"), ("PASS", "not slower"),
         ("LAYOUT", "different by the layout of the code only"), ("UNRESOLVED", "unresolved"),
+        ("FAILED", "failed"),
       ]
       let counts = words.compactMap { verdict, word in
         let count = times.count { $0.verdict == verdict }

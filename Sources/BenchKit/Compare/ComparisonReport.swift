@@ -16,8 +16,8 @@ extension Comparison {
     let rows = (times + (control.map { [$0] } ?? [])).map { time in
       let series = time.series
       let name = series.model.isEmpty ? series.label : "\(series.model): \(series.label)"
-      guard !series.pairs.isEmpty else {
-        return [name, "–", "", "–", "", "–", "", "0", series.failure ?? time.verdict]
+      guard !series.pairs.isEmpty, series.failure == nil else {
+        return [name, "–", "", "–", "", "–", "", "\(series.pairs.count)", series.failure ?? time.verdict]
       }
       let ratio = series.ratio
       let isResolved = ratio.low.map { $0 > 1 || ratio.high! < 1 } ?? false
@@ -31,7 +31,7 @@ extension Comparison {
     var text = "\n## Times\n\n"
     text += markdownTable(["cell", "base", "±", "head", "±", "change", "p", "n", "verdict"], left: 1, rows)
     text += "\n`~`: the interval of the change holds nought. n counts pairs of fresh processes.\n"
-    for time in times where time.decision.verdict == .unresolved && !time.series.pairs.isEmpty {
+    for time in times where time.verdict == "UNRESOLVED" && !time.series.pairs.isEmpty {
       text += "\n\(time.series.model): \(time.series.label) is unresolved: \(time.explanation).\n"
     }
     return text

@@ -26,6 +26,8 @@ public struct ExactComparison: Codable, Sendable {
     /// "base" or "head": the only side that has it measured.
     public var side: String
     public var reason: String
+    /// Whether the cell fails in the other, rather than being unknown or unavailable there.
+    public var hasFailed: Bool
   }
 
   /// Cells counted in both.
@@ -48,30 +50,36 @@ public struct ExactComparison: Codable, Sendable {
     }
   }
 
+  /// Cells that base measured and head fails at.
+  var failures: [Lonely] { lonely.filter { $0.side == "base" && $0.hasFailed } }
+
   public func count(_ verdict: Verdict) -> Int { differences.count { $0.verdict == verdict } }
 
   private mutating func leave(_ cell: CellResult, _ side: String, _ other: CellResult?) {
-    let reason = other.map { "\($0.status.rawValue)\($0.reason.map { ": " + $0 } ?? "")" } ?? "no such cell"
-    lonely.append(Lonely(model: cell.cell.model, cell: cell.label, side: side, reason: reason))
+    lonely.append(
+      Lonely(
+        model: cell.cell.model, cell: cell.label, side: side, reason: other?.state ?? "no such cell",
+        hasFailed: other?.status == .failed))
+  }
+
+  private mutating func add(_ cell: CellResult, _ metric: String, _ a: String, _ b: String, _ verdict: Verdict) {
+    differences.append(
+      Difference(model: cell.cell.model, cell: cell.label, metric: metric, base: a, head: b, verdict: verdict))
   }
 
   private mutating func compare(_ base: CellResult, _ head: CellResult, _ catalog: Catalog) {
     cells += 1
-    func add(_ metric: String, _ a: String, _ b: String, _ verdict: Verdict) {
-      differences.append(
-        Difference(model: head.cell.model, cell: head.label, metric: metric, base: a, head: b, verdict: verdict))
-    }
     for metric in catalog.exactMetrics {
       let (a, b) = (metric.value(base), metric.value(head))
       guard a != b else { continue }
       if let a, let b, !metric.differs(a, b) { continue }
       // Zero is a figure; none is not.
       let (left, right) = (a.map { Format.exact($0, metric.unit) }, b.map { Format.exact($0, metric.unit) })
-      add(metric.name, left ?? "–", right ?? "–", Self.verdict(a, b, metric))
+      add(head, metric.name, left ?? "–", right ?? "–", Self.verdict(a, b, metric))
     }
     let (left, right) = (base.identities, head.identities)
     for name in CellResult.identityNames {
-      if let a = left[name], let b = right[name], a != b { add(name, a, b, .changed) }
+      if let a = left[name], let b = right[name], a != b { add(head, name, a, b, .changed) }
     }
   }
 
@@ -84,6 +92,9 @@ public struct ExactComparison: Codable, Sendable {
 extension CellResult {
   /// Whether exact figures were taken, be it that time was measured in another cell of the same graph.
   public var hasFigures: Bool { status == .measured || status == .same }
+
+  /// The status, with its reason.
+  var state: String { status.rawValue + (reason.map { ": " + $0 } ?? "") }
 
   static let identityNames = ["graph", "weights", "input", "output", "expected output", "kernels"]
 

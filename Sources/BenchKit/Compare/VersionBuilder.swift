@@ -1,6 +1,5 @@
 import Foundation
 import Subprocess
-import TensorCore
 
 /// Builds versions of Pacer and keeps their programs, one folder a version.
 ///
@@ -54,13 +53,10 @@ public struct VersionBuilder: Sendable {
   }
 
   /// The program of the working tree as it is now, built where its own builds are.
-  public func program(workingTree version: String, scratch: URL) async throws -> Program {
+  public func workingTree(scratch: URL) async throws -> Program {
     try await build(repository.folder, scratch: scratch, name: "the working tree")
-    var digest = Digest()
-    digest.combine(version)
-    // As long as a commit's: the length of a program's path moves its stack.
-    let name = "w" + digest.hex.prefix(11)
-    let folder = cache.appendingPathComponent("\(name)-\(configuration)")
+    // As long as a commit's twelve digits: the length of a program's path moves its stack.
+    let folder = cache.appendingPathComponent("working-tree-\(configuration)")
     try? FileManager.default.removeItem(at: folder)
     return try await keep(scratch: scratch, in: folder)
   }

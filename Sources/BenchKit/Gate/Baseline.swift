@@ -34,13 +34,7 @@ public struct Baseline: Codable, Sendable, Equatable {
 
   public func write(to url: URL) throws { try writeAtomically(data, to: url) }
 
-  private var data: Data {
-    get throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-      return try encoder.encode(self) + Data("\n".utf8)
-    }
-  }
+  private var data: Data { get throws { try JSONEncoder.readable.encode(self) + Data("\n".utf8) } }
 
   /// What differs from the promise.
   /// - Parameter toolchain: compiler and C library, as ``MachineDescription/toolchain`` has them.
@@ -55,9 +49,8 @@ public struct Baseline: Codable, Sendable, Equatable {
             model: result.cell.model, cell: result.label, metric: metric, base: base, head: head, verdict: verdict))
       }
       guard result.hasFigures else {
-        let state = "\(result.status.rawValue): \(result.reason ?? "")"
         // A cell that this machine cannot run is no fault of the version; one that fails is.
-        add("status", "measured", state, result.status == .unavailable ? .noData : .regression)
+        add("status", "measured", result.state, result.status == .unavailable ? .noData : .regression)
         continue
       }
       guard let entry = cells[result.cell.id] else {

@@ -42,15 +42,20 @@ extension GateResult {
           isFailure: !isAccepted && ($0.verdict == .regression || $0.verdict == .changed && policy.isStrict))
       }
     }
+    list += (comparison?.exact.failures ?? []).map {
+      Finding(
+        group: "compare", name: "\($0.model): \($0.cell)", verdict: "REGRESSION", text: "measured → \($0.reason)",
+        isFailure: true)
+    }
     if let invalid = comparison?.invalid {
       list.append(Finding(group: "time", name: "validity", verdict: "INVALID", text: invalid, isFailure: true))
     }
     list += (comparison?.times ?? []).map { time in
-      let change = time.series.pairs.isEmpty ? time.series.failure ?? "no pairs" : Format.change(time.series.ratio)
+      let change = time.series.failure ?? (time.series.pairs.isEmpty ? "no pairs" : Format.change(time.series.ratio))
       let text = time.verdict == "UNRESOLVED" && !time.series.pairs.isEmpty ? "\(change); \(time.explanation)" : change
       return Finding(
         group: "time", name: "\(time.series.model): \(time.series.label)", verdict: time.verdict, text: text,
-        isFailure: time.verdict == "REGRESSION" || time.verdict == "UNRESOLVED" && policy.isStrict)
+        isFailure: ["REGRESSION", "FAILED"].contains(time.verdict) || time.verdict == "UNRESOLVED" && policy.isStrict)
     }
     if let timingProblem {
       list.append(Finding(group: "time", name: "base", verdict: "NO-DATA", text: timingProblem, isFailure: false))

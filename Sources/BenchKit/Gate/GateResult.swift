@@ -1,7 +1,7 @@
 import Foundation
 
 /// What a gate found, and how it ends.
-public struct GateResult: Codable, Sendable {
+public struct GateResult: Encodable, Sendable {
   public enum Verdict: String, Codable, Sendable {
     case pass = "PASS"
     case regression = "REGRESSION"
@@ -50,14 +50,17 @@ public struct GateResult: Codable, Sendable {
     if wrong != nil { return .invalid }
     let exactRegressions = isAccepted ? 0 : count(.regression) + (comparison?.exact.count(.regression) ?? 0)
     if exactRegressions > 0 { return .regression }
-    if comparison?.invalid != nil { return .invalid }
+    if comparison?.exact.failures.isEmpty == false { return .regression }
+    if comparison?.invalid != nil || times("FAILED") > 0 { return .invalid }
     if times("REGRESSION") > 0 { return .regression }
     if policy.isStrict && !isAccepted && count(.changed) + (comparison?.exact.count(.changed) ?? 0) > 0 {
       return .regression
     }
     if timingProblem != nil { return .noData }
     let known = counted - Set(differences.filter { $0.verdict == .noData }.map { $0.model + $0.cell }).count
-    if !isAccepted && known <= 0 && comparison.map({ $0.times.isEmpty }) != false { return .noData }
+    if !isAccepted && known <= 0 && comparison.map({ $0.times.allSatisfy { $0.series.pairs.isEmpty } }) != false {
+      return .noData
+    }
     if times("UNRESOLVED") > 0 { return .unresolved }
     if policy.reportsImprovement && count(.improvement) + times("IMPROVEMENT") > 0 { return .improvement }
     return .pass
@@ -91,5 +94,16 @@ public struct GateResult: Codable, Sendable {
     if let comparison { parts.append("against \(comparison.baseVersion): " + comparison.verdict) }
     if let problem = timingProblem ?? note { parts.append("no times: \(problem)") }
     return "\(verdict.rawValue): " + parts.joined(separator: "; ")
+  }
+
+  /// The gate as JSON has it: with what follows from its figures.
+  public struct Document: Encodable, Sendable {
+    public var verdict: Verdict
+    public var exitStatus: Int32
+    public var sentence: String
+    public var gate: GateResult
+  }
+  public var document: Document {
+    Document(verdict: verdict, exitStatus: exitStatus, sentence: sentence, gate: self)
   }
 }

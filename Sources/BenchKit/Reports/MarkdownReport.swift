@@ -85,9 +85,7 @@ public struct JSONReport: Report {
   public let name = "json"
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    return (try? encoder.encode(file)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
+    (try? JSONEncoder.readable.encode(file)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
   }
 }
 

@@ -16,6 +16,15 @@ package func writeAtomically(_ data: Data, to url: URL) throws {
   }
 }
 
+extension JSONEncoder {
+  /// The form of every JSON file that people may read or compare.
+  package static var readable: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    return encoder
+  }
+}
+
 /// Makes a folder and those above it.
 func makeFolder(_ folder: URL) throws {
   var isFolder: ObjCBool = false

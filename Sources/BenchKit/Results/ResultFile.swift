@@ -27,9 +27,7 @@ public struct ResultFile: Codable, Sendable {
   }
 
   public func write(to url: URL) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    try writeAtomically(encoder.encode(self), to: url)
+    try writeAtomically(JSONEncoder.readable.encode(self), to: url)
   }
 
   public static func read(_ url: URL) throws -> ResultFile {
@@ -83,6 +81,11 @@ public struct CellResult: Codable, Sendable {
   public init(cell: Cell, label: String) {
     self.cell = cell
     self.label = label
+  }
+
+  /// What is wrong with its output; nil where nothing is known to be.
+  public var wrongOutput: String? {
+    status == .invalid ? "\(cell.model): \(label): \(reason ?? "the output is wrong")" : nil
   }
 
   func medianOfVisits(_ value: (Visit) -> Double?) -> Double? {

@@ -72,15 +72,11 @@ struct BisectCommand: AsyncParsableCommand {
   ) async throws -> (Bisection.Judgement, String) {
     let head: VersionSession.Arm
     do { head = try await VersionSource.revision(commit, builder) } catch { return (.skip, "\(error)") }
-    let suite = Suite(
-      name: "bisect", budget: timeBudget, cellBudget: timeBudget,
-      groups: [CellGroup(choices: cells.choices(models: model), place: "command line")])
-    let all = try suite.cells(catalog)
+    let all = try GateSuite.cells([CellGroup(choices: cells.choices(models: model), place: "command line")], catalog)
     guard all.count == 1 else { throw UserError("bisect follows one cell, these are \(all.count): choose one") }
     var session = VersionSession(
       base: base, head: head, catalog: catalog, cells: all, oracle: WorkerCommand(ownPath, ["worker"]))
     session.seconds = metric == "latency" ? timeBudget : 0
-    session.profilesNodes = false
     session.progress = { terminal.show($0) }
     let comparison = try await untilInterrupted { [session] in await session.run() }
     terminal.finish()

@@ -44,7 +44,7 @@ struct CompareCommand: AsyncParsableCommand {
       let url =
         output.map { URL(fileURLWithPath: $0) }
         ?? projectFolder.appendingPathComponent("Results/compare/\(comparison.baseVersion)..\(comparison.headVersion)")
-      let data = try JSONEncoder.readable.encode(comparison) + Data("\n".utf8)
+      let data = try JSONEncoder.readable.encode(comparison.document) + Data("\n".utf8)
       let (report, figures) = (url.appendingPathExtension("md"), url.appendingPathExtension("json"))
       try writeAtomically(Data(comparison.markdown.utf8), to: report)
       try writeAtomically(data, to: figures)
@@ -88,6 +88,7 @@ struct CompareCommand: AsyncParsableCommand {
       base: base, head: head, catalog: catalog, cells: try loaded.cells(catalog),
       oracle: WorkerCommand(ownPath, ["worker"]))
     session.seconds = timeBudget ?? loaded.budget
+    session.profilesUnchanged = true
     session.progress = { terminal.show($0) }
     terminal.announce(
       "\(base.version) → \(head.version): \(session.cells.count) cells, at most \(Terminal.duration(session.seconds)) of times"
@@ -95,13 +96,5 @@ struct CompareCommand: AsyncParsableCommand {
     let comparison = try await untilInterrupted { [session] in await session.run() }
     terminal.finish()
     return comparison
-  }
-}
-
-extension JSONEncoder {
-  static var readable: JSONEncoder {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    return encoder
   }
 }

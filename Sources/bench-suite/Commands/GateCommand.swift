@@ -94,7 +94,7 @@ struct GateCommand: AsyncParsableCommand {
     let arms = try await arms(&result, terminal)
     var counted: [CellResult] = []
     if baseWorker == nil { counted = try await count(suite, arms?.head.workers ?? .standard, &result, terminal) }
-    if let arms, !Task.isCancelled {
+    if let arms {
       let session = try session(suite, arms, terminal)
       terminal.announce(
         "timing \(session.cells.count) cells of \(arms.base.version) and \(arms.head.version), at most "
@@ -180,9 +180,7 @@ struct GateCommand: AsyncParsableCommand {
     let counted = try await untilInterrupted { try await gate.count() }
     terminal.finish()
     result.counted = counted.count
-    if let wrong = counted.first(where: { $0.status == .invalid }) {
-      result.wrong = "\(wrong.cell.model): \(wrong.label): \(wrong.reason ?? "the output is wrong")"
-    }
+    result.wrong = counted.lazy.compactMap(\.wrongOutput).first
     let baseline = try Baseline.read(baselineURL) ?? Baseline()
     result.differences = baseline.differences(to: counted, toolchain: toolchain, metrics: catalog.exactMetrics)
     return counted
@@ -229,7 +227,7 @@ struct GateCommand: AsyncParsableCommand {
       try writeAtomically(before + Data(result.markdown.utf8), to: file)
     }
     if json {
-      print(String(decoding: try JSONEncoder.readable.encode(result), as: UTF8.self))
+      print(String(decoding: try JSONEncoder.readable.encode(result.document), as: UTF8.self))
     } else {
       print(result.markdown)
       if environment["GITHUB_ACTIONS"] == "true" { for line in result.annotations { print(line) } }
@@ -253,7 +251,7 @@ struct GateCommand: AsyncParsableCommand {
       terminal.announce(
         "\(trial.name): \(trial.gates) gates, \(trial.alarms) alarms, \(trial.found)/\(trial.slowed) found")
     }
-    let result = try await untilInterrupted { try await test.run(kinds, gates: gates) }
+    let result = try await untilInterrupted(keepsPart: true) { try await test.run(kinds, gates: gates) }
     terminal.finish()
     let file = projectFolder.appendingPathComponent("Results/local/self-test.json")
     try writeAtomically(JSONEncoder.readable.encode(result), to: file)
