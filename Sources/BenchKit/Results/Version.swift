@@ -15,17 +15,19 @@ public struct Version: Sendable {
   }
 
   public static func current(release: String) async -> Version {
-    guard let commit = await git("rev-parse", "--short=12", "HEAD") else { return Version(release: release) }
-    guard let status = await git("status", "--porcelain"), !status.isEmpty else {
+    guard let commit = await git(["rev-parse", "--short=12", "HEAD"]) else { return Version(release: release) }
+    // What was measured is no part of what measures.
+    let sources = [":/", ":(exclude,top)Results"]
+    guard let status = await git(["status", "--porcelain", "--"] + sources), !status.isEmpty else {
       return Version(release: release, commit: commit)
     }
     var digest = Digest()
     digest.combine(status)
-    digest.combine(await git("diff", "HEAD") ?? "")
+    digest.combine(await git(["diff", "HEAD", "--"] + sources) ?? "")
     return Version(release: release, commit: commit, changes: String(digest.hex.prefix(8)))
   }
 
-  private static func git(_ arguments: String...) async -> String? {
+  private static func git(_ arguments: [String]) async -> String? {
     let result = try? await run(
       .name("git"), arguments: Arguments(arguments), output: .string(limit: 64 << 20), error: .discarded)
     guard let result, case .exited(0) = result.terminationStatus else { return nil }

@@ -24,7 +24,7 @@ public struct TimeRule: Codable, Sendable, Equatable {
   public var margin = 0.01
   public var target = 0.03
   public var alarms = 0.01
-  public var misses = 0.04
+  public var misses = 0.02
   public var screen = 16
   public var unscreened = 4
 
