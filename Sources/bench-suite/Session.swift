@@ -47,12 +47,13 @@ struct SuiteSession {
     let result = try await runner.run()
     terminal.finish()
 
-    let report = url.deletingPathExtension().appendingPathExtension("md")
-    try Data(MarkdownReport().render(result, catalog).utf8).write(to: report)
+    let document = result.document(catalog)
+    let reports = ["md", "html"].map { url.deletingPathExtension().appendingPathExtension($0) }
+    for report in reports { try document.write(to: report) }
     if options.json {
       print(JSONReport().render(result, catalog), terminator: "")
     } else {
-      terminal.summarise(result, url: displayPath(url), report: displayPath(report))
+      terminal.summarise(result, url: displayPath(url), reports: reports.map(displayPath))
     }
     return result
   }

@@ -63,7 +63,7 @@ final class Terminal: Sendable {
 
   func finish() { clear() }
 
-  func summarise(_ file: ResultFile, url: String, report: String) {
+  func summarise(_ file: ResultFile, url: String, reports: [String]) {
     for model in uniqueModels(file) {
       put("\n\(model)\n\(Self.heading)\n")
       for cell in file.cells where cell.cell.model == model && cell.status != .same { put(Self.row(cell) + "\n") }
@@ -75,7 +75,9 @@ final class Terminal: Sendable {
     let verdict = ResultTable.verdict(file)
     if !verdict.isEmpty { put("\n\(verdict)\n") }
     if !file.isComplete { put("\nInterrupted: what was measured is kept; `--resume` goes on.\n") }
-    put("\nresult  \(url)\nreport  \(report)\nnext    swift run bench-suite report \(url) --format csv\n")
+    put(
+      "\nresult  \(url)\nreport  \(reports.joined(separator: "  "))\nnext    swift run bench-suite report \(url) --format csv\n"
+    )
   }
 
   private func uniqueModels(_ file: ResultFile) -> [String] {

@@ -42,7 +42,7 @@ def main():
         emit("skipped", reason=f"{error}; install with: python3 -m venv Suites/peers/.venv && "
              "Suites/peers/.venv/bin/pip install onnxruntime==1.31.1 numpy")
         return
-    emit("hello", engine="onnxruntime", version=onnxruntime.__version__, protocol=1)
+    emit("hello", engine="onnxruntime", version=onnxruntime.__version__, protocol=1, takesTurns=True)
     if job["action"] == "idle":
         return peak_resident()
     cell = job["cell"]
@@ -65,29 +65,55 @@ def main():
         result = session.run(None, feed)
         return time.perf_counter_ns() - begin, result
 
-    first, result = run()
     if job["action"] == "counts":
-        output = numpy.ascontiguousarray(result[0], dtype="<f4")
+        output = numpy.ascontiguousarray(run()[1][0], dtype="<f4")
         emit("output", shape=list(output.shape), data=base64.b64encode(output.tobytes()).decode())
         return
-    warm = []
-    steady = False
-    if job.get("warmup") is not None:
-        warm = [run()[0] for _ in range(job["warmup"])]
+
+    def warm_up():
+        first = run()[0]
+        warm = []
+        steady = False
+        if job.get("warmup") is not None:
+            warm = [run()[0] for _ in range(job["warmup"])]
+        else:
+            while not steady and first + sum(warm) < 5e8:
+                warm.append(run()[0])
+                if len(warm) >= 10:
+                    last, before = statistics.median(warm[-5:]), statistics.median(warm[-10:-5])
+                    steady = abs(last - before) <= 0.02 * before
+        return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
+
+    if job.get("processors"):
+        for task in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(task), job["processors"])
+    cpu, faults, timed = 0.0, 0, 0
+
+    def measure(sample, count):
+        nonlocal cpu, faults, timed
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        latencies = [run()[0] for _ in range(count)]
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        cpu += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        faults += after.ru_minflt - before.ru_minflt
+        timed += count
+        emit("sample", **sample, latencies=latencies)
+
+    if job.get("takesTurns"):
+        # A line on standard input is a turn; the first is the warm-up.
+        if not sys.stdin.readline():
+            return
+        sample, _ = warm_up()
+        emit("sample", **sample, latencies=[])
+        while sys.stdin.readline():
+            measure(sample, job["iterations"])
     else:
-        while not steady and first + sum(warm) < 5e8:
-            warm.append(run()[0])
-            if len(warm) >= 10:
-                last, before = statistics.median(warm[-5:]), statistics.median(warm[-10:-5])
-                steady = abs(last - before) <= 0.02 * before
-    count = job.get("iterations") or max(1, min(20000, int(job["minTime"] * 1e9 / max(min(warm[-5:] or [first]), 1))))
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    latencies = [run()[0] for _ in range(count)]
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    emit("sample", firstInference=first, warmup=len(warm), warmupTime=sum(warm), steady=steady, latencies=latencies)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    emit("figure", name="cpu-time", value=cpu * 1e9 / count)
-    emit("figure", name="minor-faults", value=(after.ru_minflt - before.ru_minflt) / count)
+        sample, warm = warm_up()
+        typical = max(min(warm[-5:] or [sample["firstInference"]]), 1)
+        measure(sample, job.get("iterations") or max(1, min(20000, int(job["minTime"] * 1e9 / typical))))
+    if timed:
+        emit("figure", name="cpu-time", value=cpu * 1e9 / timed)
+        emit("figure", name="minor-faults", value=faults / timed)
     peak_resident()
 
 

@@ -63,7 +63,7 @@ import Testing
     let base = file(
       "1", [([], 255, []), (["freeze"], 255, [0.90, 0.91, 0.92]), (["prepack-weights"], 7, [0.5, 0.6])])
     let head = file("2", [([], 254, []), (["freeze"], 256, [0.80, 0.81, 0.82]), (["fuse-add-relu"], 9, [0.9, 0.9])])
-    #expect(compare(base, head).markdown == Self.report)
+    #expect(compare(base, head).report.markdown == Self.report)
   }
 
   @Test func `a figure that only one version has is changed, not better or worse`() {

@@ -99,7 +99,7 @@ private func gate(
   }
 
   @Test func `the report of a gate`() {
-    let text = gate([.regression], times: [.pass]).markdown
+    let text = gate([.regression], times: [.pass]).report.markdown
     #expect(text.hasPrefix("# Pacer gate: REGRESSION\n\nREGRESSION: 2 cells counted: 1 worse; against b: "))
     #expect(text.contains("| m: c0 | heap-allocations |        1 |   2 | REGRESSION |"))
     #expect(text.contains("## Times") && text.contains("PASS"))

@@ -62,13 +62,15 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
 
 @Suite struct RunnerTests {
   private func run(
-    _ body: String, in folder: URL, cells: [String] = ["none", "all"], rounds: Int = 2
+    _ body: String, in folder: URL, cells: [String] = ["none", "all"], rounds: Int = 2,
+    change: (inout [CellResult]) -> Void = { _ in }
   ) async throws -> ResultFile {
     let catalog = Catalog.standard()
     let suite = BenchKit.Suite(
       name: "t", budget: 1e6, cellBudget: 1e6, rounds: rounds,
       groups: [CellGroup(choices: ["model": ["mobilenet-v2"], "passes": cells, "backend": ["null"]], place: "test")])
-    let results = try suite.cells(catalog)
+    var results = try suite.cells(catalog)
+    change(&results)
     let file = ResultFile(
       version: "v", suite: "t", suiteDigest: Suite.digest(results), started: "2026-01-01T00:00:00Z", command: "test",
       environment: .current(processor: "p", isa: "i", git: "g"), cells: results)
@@ -113,6 +115,27 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     #expect(result.cells[1].sameAs == result.cells[0].label)
   }
 
+  @Test func `a cell takes turns with its baseline, which is visited too`() async throws {
+    let folder = try temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let takesTurns = hello.replacingOccurrences(of: "}", with: #","takesTurns":true}"#)
+    // Twice as fast with freeze; both slower and slower from turn to turn.
+    let body = """
+      read job; case "$job" in *freeze*) fast=1;; *) fast=2;; esac
+      echo '\(takesTurns)'; echo '\(prepared)'
+      case "$job" in *takesTurns*) turn=0; empty='' ;; *) echo '\(sample)'; exit ;; esac
+      while read line; do
+        latency=$((fast * (turn + 2) * 1000000)); [ $turn -gt 0 ] && empty=$latency; turn=$((turn + 1))
+        echo '{"kind":"sample","firstInference":9,"warmup":0,"warmupTime":0,"steady":true,"latencies":['$empty']}'
+      done
+      """
+    let result = try await run(body, in: folder, rounds: 3) { $0[1].baseline = $0[0].label }
+    #expect(result.cells.map(\.visits.count) == [3, 3])
+    let ratio = try #require(result.cells[1].ratio)
+    #expect(abs(ratio.value - 0.5) < 1e-9 && ratio.count == 3 && result.cells[0].ratio == nil)
+    #expect(result.cells[1].visits[0].sample.latencies.count == Turns.fewest)
+  }
+
   @Test func `a file in the folder's place is an error that says what to do`() async throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -127,9 +150,9 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     defer { try? FileManager.default.removeItem(at: folder) }
     let body = "cat >/dev/null; echo '\(hello)'; echo '\(prepared)'; echo '\(sample)'"
     let result = try await run(body, in: folder, cells: ["none"])
-    let text = MarkdownReport().render(result, Catalog.standard())
+    let text = MarkdownReport().render(result, Catalog.standard()).replacing(#/ +/#, with: " ")
     #expect(text.contains("# Pacer, suite `t`, version v\n"))
-    #expect(text.contains("| null, all off | 5.00 ms | ±0.0% | – |  | 2 | – | – | – | – |"))
+    #expect(text.contains("| null, all off | 5.00 ms | ±0.0% | – | | 2 | – | – | – | – |"))
     let csv = CSVReport().render(result, Catalog.standard())
     #expect(csv.split(separator: "\n")[1].hasPrefix("mobilenet-v2,\"null, all off\",measured,2,"))
   }

@@ -54,18 +54,6 @@ struct SeededGenerator: RandomNumberGenerator {
     #expect(median([3, 1, 2]) == 2 && median([4, 1, 2, 3]) == 2.5 && median([]).isNaN)
   }
 
-  @Test func `a ratio is taken against the baseline as it was at that moment`() throws {
-    func visit(_ at: Double, _ latency: Int, round: Int = 0) -> Visit {
-      Visit(
-        round: round, at: at, prepared: .init(loadTime: 0, optimiseTime: 0, prepareTime: 0),
-        sample: .init(firstInference: 0, warmup: 0, warmupTime: 0, steady: true, latencies: [latency]), figures: [:])
-    }
-    let baselines = [visit(0, 100), visit(10, 400), visit(20, 1, round: 1)]
-    #expect(abs(try #require(Runner.ratio(visit(5, 100), to: baselines)) - 0.5) < 1e-12)
-    #expect(abs(try #require(Runner.ratio(visit(11, 100), to: baselines)) - 0.25) < 1e-12)
-    #expect(Runner.ratio(visit(5, 100, round: 2), to: baselines) == nil)
-  }
-
   @Test func `warm-up ends when two windows agree and not before`() {
     #expect(!Sampler.isSteady([100, 100, 100, 100, 100, 100, 100, 100, 100]))
     #expect(Sampler.isSteady([200, 100, 100, 100, 100, 100, 101, 101, 101, 101]))

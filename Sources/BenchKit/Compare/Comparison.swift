@@ -46,11 +46,11 @@ public struct Comparison: Encodable, Sendable {
   }
 
   /// The comparison as JSON has it: with what follows from its figures.
-  public struct Document: Encodable, Sendable {
+  public struct Figures: Encodable, Sendable {
     public var verdict: String
     public var comparison: Comparison
   }
-  public var document: Document { Document(verdict: verdict, comparison: self) }
+  public var figures: Figures { Figures(verdict: verdict, comparison: self) }
 
   /// One node of a cell in both versions; times are nanoseconds.
   public struct NodeDifference: Codable, Sendable {

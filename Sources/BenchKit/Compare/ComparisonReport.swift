@@ -1,109 +1,145 @@
 import Foundation
 
 extension Comparison {
-  /// The comparison as Markdown; the same text is fit for a terminal.
-  public var markdown: String {
-    var text = "# \(baseVersion) → \(headVersion)\n\n\(verdict)\n"
+  /// What the two versions say about each other, as a report says it.
+  public var report: Document {
+    var document = Document("\(baseVersion) → \(headVersion)")
+    document.text(verdict)
     if times.isEmpty {
-      text += "\nTimes of different sessions are not compared: only exact figures, and ratios taken within one run.\n"
+      document.text(
+        "Times of different sessions are not compared: only exact figures, and ratios taken within one run.")
     }
-    for note in notes { text += "\n> Note: \(note).\n" }
-    return text + timesSection + exactSection + ratiosSection + nodesSection + lonelySection + validitySection
+    for note in notes { document.note("\(note).") }
+    describeTimes(&document)
+    describeExact(&document)
+    describeRatios(&document)
+    describeNodes(&document)
+    describeLonely(&document)
+    describeValidity(&document)
+    return document
   }
 
-  private var timesSection: String {
-    guard !times.isEmpty else { return "" }
-    let rows = (times + (control.map { [$0] } ?? [])).map { time in
+  private func describeTimes(_ document: inout Document) {
+    guard !times.isEmpty else { return }
+    let rows = (times + (control.map { [$0] } ?? [])).map { time -> Table.Row in
       let series = time.series
       let name = series.model.isEmpty ? series.label : "\(series.model): \(series.label)"
+      let tags = series.model.isEmpty ? [:] : ["model": series.model]
       guard !series.pairs.isEmpty, series.failure == nil else {
-        return [name, "–", "", "–", "", "–", "", "\(series.pairs.count)", series.failure ?? time.verdict]
+        let fields = [name, "–", "", "–", "", "–", "", "\(series.pairs.count)", series.failure ?? time.verdict]
+        return Table.Row(fields.map { Table.Field($0) }, tags: tags)
       }
       let ratio = series.ratio
       let isResolved = ratio.low.map { $0 > 1 || ratio.high! < 1 } ?? false
-      return [
-        name, Format.time(series.base.value), Format.spread(series.base), Format.time(series.head.value),
-        Format.spread(series.head), isResolved ? Format.change(ratio) : "~",
-        String(format: "%.2g", SignTest.p(series.differences)), "\(ratio.count)",
-        time.series.model.isEmpty ? (invalid == nil ? "steady" : "MOVED") : time.verdict,
-      ]
+      let p = SignTest.p(series.differences)
+      return Table.Row(
+        [
+          Table.Field(name), Table.Field(Format.time(series.base.value), key: series.base.value),
+          Table.Field(Format.spread(series.base), key: series.base.relativeHalfWidth),
+          Table.Field(Format.time(series.head.value), key: series.head.value),
+          Table.Field(Format.spread(series.head), key: series.head.relativeHalfWidth),
+          Table.Field(isResolved ? Format.change(ratio) : "~", key: ratio.value),
+          Table.Field(String(format: "%.2g", p), key: p), Table.Field("\(ratio.count)", key: Double(ratio.count)),
+          Table.Field(series.model.isEmpty ? (invalid == nil ? "steady" : "MOVED") : time.verdict),
+        ], tags: tags)
     }
-    var text = "\n## Times\n\n"
-    text += markdownTable(["cell", "base", "±", "head", "±", "change", "p", "n", "verdict"], left: 1, rows)
-    text += "\n`~`: the interval of the change holds nought. n counts pairs of fresh processes.\n"
+    document.heading("Times")
+    document.table(Table(["cell", "base", "±", "head", "±", "change", "p", "n", "verdict"], left: 1, rows))
+    document.text("`~`: the interval of the change holds nought. n counts pairs of fresh processes.")
+    document.chart(
+      .spreads(
+        SpreadChart(
+          title: "head over base, pair by pair: 5th to 95th percentile, quartiles, median", axis: "head / base",
+          rows: times.compactMap { time in
+            SpreadChart.Row(
+              "\(time.series.model): \(time.series.label)", time.series.differences.map(exp),
+              text: String(format: "%.3f", time.series.ratio.value), tags: ["model": time.series.model])
+          })))
     for time in times where time.verdict == "UNRESOLVED" && !time.series.pairs.isEmpty {
-      text += "\n\(time.series.model): \(time.series.label) is unresolved: \(time.explanation).\n"
+      document.text("\(time.series.model): \(time.series.label) is unresolved: \(time.explanation).")
     }
-    return text
   }
 
-  private var exactSection: String {
-    guard !exact.differences.isEmpty else { return "" }
-    return "\n## What changed exactly\n\n"
-      + markdownTable(
-        ["cell", "metric", "base", "head", "verdict"], left: 2,
-        Self.grouped(exact.differences).map { cells, first in
-          [cells, first.metric, first.base, first.head, first.verdict.rawValue]
-        })
+  private func describeExact(_ document: inout Document) {
+    guard !exact.differences.isEmpty else { return }
+    document.heading("What changed exactly")
+    document.table(Self.table(exact.differences, base: "base", head: "head"))
   }
 
-  private var ratiosSection: String {
-    guard !ratios.isEmpty else { return "" }
-    return "\n## Ratios within a run\n\n`~`: the intervals of the two runs have values in common.\n\n"
-      + markdownTable(
+  /// Differences of exact figures; the same of several cells is one row.
+  static func table(_ differences: [ExactComparison.Difference], base: String, head: String) -> Table {
+    Table(
+      ["cell", "metric", base, head, "verdict"], left: 2,
+      grouped(differences).map { cells, first in
+        Table.Row(
+          [cells, first.metric, first.base, first.head, first.verdict.rawValue].map { Table.Field($0) },
+          tags: ["model": first.model])
+      })
+  }
+
+  private func describeRatios(_ document: inout Document) {
+    guard !ratios.isEmpty else { return }
+    document.heading("Ratios within a run")
+    document.text("`~`: the intervals of the two runs have values in common.")
+    document.table(
+      Table(
         ["cell", "to", "base", "±", "head", "±", "change"], left: 2,
         ratios.map { pair in
-          [
+          let fields = [
             "\(pair.model): \(pair.cell)", pair.baseline, Format.ratio(pair.base), Format.spread(pair.base),
             Format.ratio(pair.head), Format.spread(pair.head),
             pair.isResolved ? String(format: "%+.0f%%", (pair.change - 1) * 100) : "~",
           ]
-        })
+          return Table.Row(fields.map { Table.Field($0) }, tags: ["model": pair.model])
+        }))
   }
 
-  private var nodesSection: String {
-    var text = ""
+  private func describeNodes(_ document: inout Document) {
     for cell in nodes.map({ "\($0.model): \($0.cell)" }).uniqued() {
-      let rows = nodes.filter { "\($0.model): \($0.cell)" == cell }
-      text += "\n## Nodes of \(cell)\n\n"
-      text += markdownTable(
-        ["node", "op", "base", "head", "change", "kernel"], left: 2,
-        rows.map { row in
-          let isResolved = row.ratio.map { $0.low.map { $0 > 1 } == true || $0.high.map { $0 < 1 } == true } ?? false
-          let kernel =
-            row.baseKernel == row.headKernel
-            ? row.headKernel ?? "" : "\(row.baseKernel ?? "no such node") → \(row.headKernel ?? "no such node")"
-          return [
-            row.node, row.op, row.base.map(Format.time) ?? "–", row.head.map(Format.time) ?? "–",
-            isResolved ? Format.change(row.ratio!) : "~", kernel,
-          ]
-        })
+      document.heading("Nodes of \(cell)")
+      document.table(Self.table(nodes.filter { "\($0.model): \($0.cell)" == cell }, base: "base", head: "head"))
     }
-    return text
   }
 
-  private var lonelySection: String {
-    guard !exact.lonely.isEmpty else { return "" }
-    return "\n## In one version only\n\n"
-      + markdownTable(
+  /// Nodes of two versions, or of two cells, side by side.
+  static func table(_ nodes: [NodeDifference], base: String, head: String) -> Table {
+    Table(
+      ["node", "op", base, head, "change", "kernel"], left: 2,
+      nodes.map { row in
+        let isResolved = row.ratio.map { $0.low.map { $0 > 1 } == true || $0.high.map { $0 < 1 } == true } ?? false
+        let kernel =
+          row.baseKernel == row.headKernel
+          ? row.headKernel ?? "" : "\(row.baseKernel ?? "no such node") → \(row.headKernel ?? "no such node")"
+        return Table.Row([
+          Table.Field(row.node), Table.Field(row.op), Table.Field(row.base.map(Format.time) ?? "–", key: row.base),
+          Table.Field(row.head.map(Format.time) ?? "–", key: row.head),
+          Table.Field(isResolved ? Format.change(row.ratio!) : "~", key: row.ratio?.value), Table.Field(kernel),
+        ])
+      })
+  }
+
+  private func describeLonely(_ document: inout Document) {
+    guard !exact.lonely.isEmpty else { return }
+    document.heading("In one version only")
+    document.table(
+      Table(
         ["cell", "measured in", "in the other"], left: 3,
-        exact.lonely.map { ["\($0.model): \($0.cell)", $0.side, $0.reason] })
+        exact.lonely.map { ["\($0.model): \($0.cell)", $0.side, $0.reason] }))
   }
 
-  private var validitySection: String {
-    guard let environment, let elapsed else { return "" }
-    var text = "\n## Environment and validity\n\n"
-    text +=
+  private func describeValidity(_ document: inout Document) {
+    guard let environment, let elapsed else { return }
+    document.heading("Environment and validity")
+    document.text(
       "\(environment.processor) (\(environment.isa), \(environment.processors) processors), \(environment.system), "
-    text += "\(environment.libc), \(environment.compiler); \(Int(elapsed)) s.\n"
-    text +=
-      "Pairs of fresh processes take turns on the same processors; an interval is the median's, from the order of "
-    text += "the pairs (exact, 95 %).\n"
+        + "\(environment.libc), \(environment.compiler); \(Int(elapsed)) s.")
+    var text = "Pairs of fresh processes take turns on the same processors; an interval is the median's, from the "
+    text += "order of the pairs (exact, 95 %)."
     if invalid == nil, let control, !control.series.pairs.isEmpty {
-      text += "The control, which no version changes, stayed where it was.\n"
+      text += " The control, which no version changes, stayed where it was."
     }
-    for warning in environment.warnings { text += "\n> Note: \(warning).\n" }
-    return text
+    document.text(text)
+    for warning in environment.warnings { document.note("\(warning).") }
   }
 
   /// The same difference of several cells is one row.

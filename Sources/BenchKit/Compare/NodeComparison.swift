@@ -34,9 +34,8 @@ extension VersionSession {
         return []
       }
       let baseFirst = pair % 2 == 0
-      let outcomes = await WorkerCommand.takeTurns(
-        baseFirst ? a : b, baseFirst ? b : a, count: Self.profiledTurns, timeout: base.workers.timeout)
-      let (left, right) = baseFirst ? (outcomes.first, outcomes.second) : (outcomes.second, outcomes.first)
+      let (left, right) = await WorkerCommand.pair(
+        a, b, aFirst: baseFirst, turns: Self.profiledTurns, timeout: base.workers.timeout)
       guard left.failure == nil, right.failure == nil, !left.profiles.isEmpty, !right.profiles.isEmpty else {
         return []
       }

@@ -48,8 +48,6 @@ public actor PairedRunner {
 
   /// Seconds of timed inferences in a process, as far as its turns allow.
   public static let processTime = 0.03
-  private static let turnTime = 0.003
-  private static let fewestTurns = 8
   private static let controlPairs = 24
 
   /// The cells in order, then the control.
@@ -115,18 +113,13 @@ public actor PairedRunner {
     var job = job(index)
     (job.iterations, job.warmup) = (5, nil)
     let outcome = await perform(base, controls.base, index, job)
-    guard outcome.failure == nil, let latency = outcome.turns.first, let sample = outcome.samples.first else {
+    guard let pace = Turns.Pace(outcome) else {
       series[index].failure = "base: \(outcome.failure ?? outcome.skipped ?? "no samples")"
       return
     }
-    let seconds = latency * 1e-9
-    func fits(_ time: Double, _ range: ClosedRange<Int>) -> Int {
-      min(max(Int(time / seconds), range.lowerBound), range.upperBound)
-    }
-    series[index].iterations = fits(Self.turnTime, 1...1000)
-    let turn = seconds * Double(series[index].iterations)
-    series[index].turns = max(Self.fewestTurns, min(Int(Self.processTime / turn), 4 * Self.fewestTurns))
-    series[index].warmup = min(sample.warmup, fits(Self.processTime / 2, 2...1000))
+    series[index].iterations = pace.iterations
+    series[index].turns = Turns.count([pace], seconds: Self.processTime)
+    series[index].warmup = pace.warmup(within: Self.processTime / 2)
     if !series[index].tookTurns { series[index].iterations *= series[index].turns }
   }
 
@@ -166,20 +159,12 @@ public actor PairedRunner {
 
   private func outcomes(_ index: Int, _ a: Job, _ b: Job, baseFirst: Bool) async -> (base: JobOutcome, head: JobOutcome)
   {
-    guard series[index].tookTurns else {
-      if baseFirst {
-        let first = await perform(base, controls.base, index, a)
-        return (first, await perform(head, controls.head, index, b))
-      }
-      let first = await perform(head, controls.head, index, b)
-      return (await perform(base, controls.base, index, a), first)
-    }
     do {
       let left = try cells[index].map { try base.resolve($0, a) } ?? (controls.base, a)
       let right = try cells[index].map { try head.resolve($0, b) } ?? (controls.head, b)
-      let outcomes = await WorkerCommand.takeTurns(
-        baseFirst ? left : right, baseFirst ? right : left, count: series[index].turns, timeout: base.timeout)
-      return baseFirst ? (outcomes.first, outcomes.second) : (outcomes.second, outcomes.first)
+      let turns = series[index].tookTurns ? series[index].turns : nil
+      let outcomes = await WorkerCommand.pair(left, right, aFirst: baseFirst, turns: turns, timeout: base.timeout)
+      return (outcomes.a, outcomes.b)
     } catch {
       var outcome = JobOutcome()
       outcome.failure = "\(error)"

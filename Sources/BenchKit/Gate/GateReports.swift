@@ -2,22 +2,16 @@ import Foundation
 
 extension GateResult {
   /// For a person, and for the summary of a workflow.
-  public var markdown: String {
-    var text = "# Pacer gate: \(verdict.rawValue)\n\n\(sentence)\n"
+  public var report: Document {
+    var document = Document("Pacer gate: \(verdict.rawValue)")
+    document.text(sentence)
     if !differences.isEmpty {
-      text += "\n## Against the committed baseline\n\n"
-      text += markdownTable(
-        ["cell", "metric", "baseline", "now", "verdict"], left: 2,
-        Comparison.grouped(differences).map { [$0, $1.metric, $1.base, $1.head, $1.verdict.rawValue] })
+      document.heading("Against the committed baseline")
+      document.table(Comparison.table(differences, base: "baseline", head: "now"))
     }
-    if let comparison {
-      text +=
-        "\n"
-        + comparison.markdown.split(separator: "\n", omittingEmptySubsequences: false)
-        .map { $0.hasPrefix("#") ? "#" + $0 : $0 }.joined(separator: "\n")
-    }
-    text += "\nVersion \(version), \(Int(elapsed)) s.\n"
-    return text
+    if let comparison { document.append(comparison.report) }
+    document.text("Version \(version), \(Int(elapsed)) s.")
+    return document
   }
 
   /// One finding of the gate, as machines list them.

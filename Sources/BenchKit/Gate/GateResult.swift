@@ -97,13 +97,13 @@ public struct GateResult: Encodable, Sendable {
   }
 
   /// The gate as JSON has it: with what follows from its figures.
-  public struct Document: Encodable, Sendable {
+  public struct Figures: Encodable, Sendable {
     public var verdict: Verdict
     public var exitStatus: Int32
     public var sentence: String
     public var gate: GateResult
   }
-  public var document: Document {
-    Document(verdict: verdict, exitStatus: exitStatus, sentence: sentence, gate: self)
+  public var figures: Figures {
+    Figures(verdict: verdict, exitStatus: exitStatus, sentence: sentence, gate: self)
   }
 }

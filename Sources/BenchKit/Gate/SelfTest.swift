@@ -142,7 +142,7 @@ public struct SelfTest: Sendable {
       let (low, high) = SignTest.interval(count, of: all)
       return String(format: "%d/%d (%.0f–%.0f%%)", count, all, low * 100, high * 100)
     }
-    return markdownTable(
+    return Table(
       ["head", "alarms", "found", "passed", "unresolved", "invalid", "layout", "σ of a pair", "pairs", "s a gate"],
       left: 1,
       trials.map { trial in
@@ -154,6 +154,7 @@ public struct SelfTest: Sendable {
           String(format: "%.1f%%", median(trial.sigmas) * 100), String(format: "%.0f", Double(trial.pairs) / each),
           String(format: "%.0f", trial.seconds / each),
         ]
-      })
+      }
+    ).markdown
   }
 }

@@ -1,7 +1,123 @@
+import Foundation
+
 /// A way to write down a result.
 public protocol Report: Sendable {
   var name: String { get }
+  /// What its file's name ends in.
+  var fileExtension: String { get }
   func render(_ file: ResultFile, _ catalog: Catalog) -> String
 }
 
-public let standardReports: [any Report] = [MarkdownReport(), JSONReport(), CSVReport()]
+public let standardReports: [any Report] = [
+  MarkdownReport(), HTMLReport(), CSVReport(), JSONReport(), BenchstatReport(), GitHubActionBenchmarkReport(),
+]
+
+public struct MarkdownReport: Report {
+  public let name = "markdown"
+  public let fileExtension = "md"
+  public init() {}
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).markdown }
+}
+
+public struct HTMLReport: Report {
+  public let name = "html"
+  public let fileExtension = "html"
+  public init() {}
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).html }
+}
+
+/// The result file itself.
+public struct JSONReport: Report {
+  public let name = "json"
+  public let fileExtension = "json"
+  public init() {}
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
+    (try? JSONEncoder.readable.encode(file)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
+  }
+}
+
+/// One line per cell, one column per metric (RFC 4180).
+public struct CSVReport: Report {
+  public let name = "csv"
+  public let fileExtension = "csv"
+  public init() {}
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
+    func quoted(_ text: String) -> String { "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }
+    let headings = ["model", "cell", "status", "visits"] + catalog.metrics.map(\.name)
+    var text = (headings + ["ratio", "ratio-low", "ratio-high"]).joined(separator: ",") + "\n"
+    for cell in file.cells {
+      var fields = [cell.cell.model, quoted(cell.label), cell.status.rawValue, "\(cell.visits.count)"]
+      fields += catalog.metrics.map { metric in
+        cell.status == .measured ? metric.value(cell).map { "\($0)" } ?? "" : ""
+      }
+      let ratio = cell.status == .measured ? cell.ratio : nil
+      let interval = ratio.flatMap { $0.high.isFinite ? $0 : nil }
+      fields += [
+        ratio.map { "\($0.value)" } ?? "", interval.map { "\($0.low)" } ?? "", interval.map { "\($0.high)" } ?? "",
+      ]
+      text += fields.joined(separator: ",") + "\n"
+    }
+    return text
+  }
+}
+
+/// Go's benchmark format, a line per fresh process, for `benchstat` and what else reads it.
+public struct BenchstatReport: Report {
+  public let name = "benchstat"
+  public let fileExtension = "txt"
+  public init() {}
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
+    let machine = file.environment
+    var text = "goos: linux\npkg: pacer/\(file.suite)\ncpu: \(machine.processor)\n"
+    for cell in file.cells where cell.status == .measured {
+      let name =
+        "Benchmark"
+        + [cell.cell.model, cell.label].joined(separator: "/").replacingOccurrences(of: ", ", with: "/")
+        .map { $0.isWhitespace ? "_" : String($0) }.joined()
+      for visit in cell.visits {
+        text += "\(name) \(visit.sample.latencies.count) \(Int(visit.median)) ns/op"
+        if let bytes = cell.figures["heap-bytes"], let count = cell.figures["heap-allocations"] {
+          text += " \(Int(bytes)) B/op \(Int(count)) allocs/op"
+        }
+        text += "\n"
+      }
+    }
+    return text
+  }
+}
+
+/// What github-action-benchmark reads as `customSmallerIsBetter`: ratios, since times of different runners do not compare.
+public struct GitHubActionBenchmarkReport: Report {
+  public let name = "github-action-benchmark"
+  public let fileExtension = "json"
+  public init() {}
+
+  private struct Entry: Encodable {
+    var name: String
+    var unit: String
+    var value: Double
+    var range: String?
+    var extra: String?
+  }
+
+  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
+    var entries: [Entry] = []
+    for cell in file.cells where cell.status == .measured {
+      let name = "\(cell.cell.model): \(cell.label)"
+      if let ratio = cell.ratio, let baseline = cell.baseline {
+        entries.append(
+          Entry(
+            name: name, unit: "× \(baseline)", value: ratio.value,
+            range: ratio.high.isFinite ? String(format: "%.4f–%.4f", ratio.low, ratio.high) : nil,
+            extra: cell.latency.map { "\(Format.time($0.value)), \(cell.visits.count) processes" }))
+      }
+      for metric in catalog.exactMetrics where ["heap-allocations", "arena-bytes"].contains(metric.name) {
+        if let value = metric.value(cell) {
+          let unit = metric.unit == .bytes ? "bytes" : "calls"
+          entries.append(Entry(name: "\(name), \(metric.name)", unit: unit, value: value))
+        }
+      }
+    }
+    return (try? JSONEncoder.readable.encode(entries)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? "[]\n"
+  }
+}

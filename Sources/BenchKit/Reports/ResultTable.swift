@@ -41,6 +41,19 @@ public struct ResultTable: Sendable {
     return (fields, nil)
   }
 
+  /// What the fields of a measured cell are sorted by.
+  static func keys(_ result: CellResult) -> [Double?] {
+    func metric(_ name: String) -> Double? {
+      standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }
+    }
+    return [
+      nil, result.latency?.value, result.latency?.relativeHalfWidth,
+      result.ratio?.value ?? (result.accuracy == nil ? nil : 1), result.ratio?.relativeHalfWidth,
+      Double(result.visits.count), metric("heap-allocations"), metric("tensor-allocations"), metric("peak-resident"),
+      metric("error"),
+    ]
+  }
+
   /// A sentence a person can repeat.
   public static func verdict(_ file: ResultFile) -> String {
     var sentences: [String] = []

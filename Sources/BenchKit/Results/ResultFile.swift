@@ -105,6 +105,8 @@ public struct Visit: Codable, Sendable {
   public var prepared: WorkerLine.Prepared
   public var sample: WorkerLine.Sample
   public var figures: [String: Double]
+  /// Time over that of the baseline's process that took turns with this one; nil for the baseline itself.
+  public var ratio: Double?
 
   public var median: Double { BenchKit.median(sample.latencies.map(Double.init)) }
 }

@@ -24,6 +24,7 @@ public actor Runner {
   private let elapsedBefore: Double
   private let counters = MachineCounters.now()
   private var generator = SystemRandomNumberGenerator()
+  private var paces: [Int: Turns.Pace] = [:]
 
   public init(
     catalog: Catalog, suite: Suite, file: ResultFile, workers: Workers, resultURL: URL,
@@ -60,8 +61,7 @@ public actor Runner {
     while !isInterrupted {
       let open = file.cells.indices.filter { needsVisit($0) }
       guard !open.isEmpty, round < suite.rounds, hasTime(for: open) else { break }
-      let baselines = Set(open.compactMap { index in file.cells[index].baseline.flatMap { find($0, like: index) } })
-      let order = interleave(Set(open).subtracting(baselines).shuffled(using: &generator), baselines)
+      let order = open.shuffled(using: &generator)
       for (position, index) in order.enumerated() where !isInterrupted && hasTime(for: [index]) {
         report(
           .measuring(
@@ -82,26 +82,6 @@ public actor Runner {
     file.isComplete = !isInterrupted
     try save()
     return file
-  }
-
-  /// Cells in the order given, with a visit of their baselines before the first, after the last and after every third:
-  /// a ratio is taken against what the baseline needed just before and just after.
-  private func interleave(_ cells: [Int], _ baselines: Set<Int>) -> [Int] {
-    var order: [Int] = []
-    var sinceBaseline: [Int: Int] = [:]
-    for cell in cells {
-      guard let baseline = file.cells[cell].baseline.flatMap({ find($0, like: cell) }) else {
-        order.append(cell)
-        continue
-      }
-      if sinceBaseline[baseline] == nil || sinceBaseline[baseline]! >= 3 {
-        order.append(baseline)
-        sinceBaseline[baseline] = 0
-      }
-      order.append(cell)
-      sinceBaseline[baseline]! += 1
-    }
-    return order + baselines.sorted()
   }
 
   // MARK: Counting
@@ -141,39 +121,128 @@ public actor Runner {
 
   // MARK: Timing
 
+  /// A fresh process of the cell; its baseline's takes turns with it, and is a visit of the baseline too.
   private func visit(_ index: Int, _ round: Int) async {
-    let cell = file.cells[index].cell
-    var job = suite.job
-    job.cell = cell
-    let at = elapsedBefore + elapsed
-    let outcome = await perform(cell, job)
-    guard !isInterrupted else { return }
-    guard outcome.failure == nil, let prepared = outcome.prepared, let sample = outcome.samples.first,
-      !sample.latencies.isEmpty
-    else {
-      file.cells[index].status = .failed
-      file.cells[index].reason = outcome.failure ?? outcome.skipped ?? "the worker gave no samples"
-      report(.row(file.cells[index]))
+    guard let baseline = baseline(of: index) else {
+      var job = suite.job
+      job.cell = file.cells[index].cell
+      let at = elapsedBefore + elapsed
+      note(await perform(file.cells[index].cell, job), index, (round, at))
       return
     }
+    guard let (a, b, turns) = await jobs(baseline, index) else { return }
+    let place = (round: round, at: elapsedBefore + elapsed)
+    let baselineFirst = Bool.random(using: &generator)
+    let outcomes = await cancellable { [workers] in
+      await WorkerCommand.pair(a, b, aFirst: baselineFirst, turns: turns, timeout: workers.timeout)
+    }
+    guard !isInterrupted else { return }
+    if let reason = outcomes.a.failure, outcomes.b.failure == nil {
+      return fail(index, "its baseline, beside it: \(reason)")
+    }
+    let differences = zip(outcomes.a.turns, outcomes.b.turns).map { log($1 / $0) }
+    if outcomes.b.failure == nil { note(outcomes.a, baseline, place) }
+    note(outcomes.b, index, place, ratio: differences.isEmpty ? nil : exp(median(differences)))
+  }
+
+  /// What the baseline and the cell are to do in one visit; nil, and the cell failed, where that cannot be found out.
+  private func jobs(_ baseline: Int, _ index: Int) async -> (
+    a: WorkerCommand.Assignment, b: WorkerCommand.Assignment, turns: Int?
+  )? {
+    let cells = [baseline, index].map { file.cells[$0] }
+    let takeTurns = cells.allSatisfy { $0.hello?.takesTurns == true }
+    var jobs = cells.map { result in
+      var job = suite.job
+      job.cell = result.cell
+      return job
+    }
+    var turns: Int?
+    if takeTurns {
+      if let iterations = suite.job.iterations {
+        turns = (1...Turns.fewest).last { iterations % $0 == 0 }
+        for side in jobs.indices { jobs[side].iterations = iterations / turns! }
+      } else {
+        var paces: [Turns.Pace] = []
+        for place in [baseline, index] {
+          guard let pace = await pace(of: place) else { return nil }
+          paces.append(pace)
+        }
+        turns = Turns.count(paces, seconds: suite.job.minTime)
+        for (side, pace) in paces.enumerated() {
+          jobs[side].iterations = pace.iterations
+          jobs[side].warmup = suite.job.warmup ?? pace.warmup(within: Sampler.longestWarmup)
+        }
+      }
+      // The same processors for both; where one needs fewer, some of them.
+      let processors = Processors.choose(cells.map(\.cell.threads).max()!)
+      for side in jobs.indices { jobs[side].processors = processors.map { Array($0.prefix(cells[side].cell.threads)) } }
+    }
+    do {
+      let sides = try zip(cells, jobs).map { try workers.resolve($0.cell, $1) }
+      return (sides[0], sides[1], turns)
+    } catch {
+      fail(index, "\(error)")
+      return nil
+    }
+  }
+
+  /// Found out once for each cell, by a short visit that counts for nothing else.
+  private func pace(of index: Int) async -> Turns.Pace? {
+    if let known = paces[index] { return known }
+    var job = Job(.latency, file.cells[index].cell)
+    job.minTime = 0.01
+    let outcome = await perform(file.cells[index].cell, job)
+    guard !isInterrupted else { return nil }
+    paces[index] = Turns.Pace(outcome)
+    if paces[index] == nil { fail(index, outcome.failure ?? outcome.skipped ?? "the worker gave no samples") }
+    return paces[index]
+  }
+
+  private func note(_ outcome: JobOutcome, _ index: Int, _ place: (round: Int, at: Double), ratio: Double? = nil) {
+    guard !isInterrupted else { return }
+    let samples = outcome.samples.filter { !$0.latencies.isEmpty }
+    guard outcome.failure == nil, let prepared = outcome.prepared, var sample = samples.first else {
+      return fail(index, outcome.failure ?? outcome.skipped ?? "the worker gave no samples")
+    }
+    sample.latencies = samples.flatMap(\.latencies)
     var figures: [String: Double] = [:]
     for figure in outcome.figures { figures[figure.name] = figure.value }
-    if let peak = figures["peak-resident"], let idle = file.idleResident[cell.engine] {
+    if let peak = figures["peak-resident"], let idle = file.idleResident[file.cells[index].cell.engine] {
       figures["peak-resident-above-idle"] = peak - idle
     }
     file.cells[index].visits.append(
-      Visit(round: round, at: at, prepared: prepared, sample: sample, figures: figures))
+      Visit(
+        round: place.round, at: place.at, prepared: prepared, sample: sample, figures: figures, ratio: ratio))
     summarise(index)
     if file.cells[index].visits.count == 1 { report(.row(file.cells[index])) }
+  }
+
+  private func fail(_ index: Int, _ reason: String) {
+    file.cells[index].status = .failed
+    file.cells[index].reason = reason
+    report(.row(file.cells[index]))
   }
 
   private func needsVisit(_ index: Int) -> Bool {
     let result = file.cells[index]
     guard result.status == .measured else { return false }
+    // A baseline is visited beside the cells that are held against it.
+    let isVisitedBeside = file.cells.indices.contains { $0 != index && baseline(of: $0) == index }
+    if isVisitedBeside { return false }
     guard result.visits.count >= 3 else { return true }
-    let spent = result.visits.reduce(0) { $0 + seconds($1) }
-    guard spent < suite.cellBudget else { return false }
+    guard Double(result.visits.count) * cost(index) < suite.cellBudget else { return false }
     return ((result.ratio ?? result.latency)?.relativeHalfWidth ?? .infinity) > suite.precision
+  }
+
+  /// The cell that ratios are taken against, where it and the cell are measured.
+  private func baseline(of index: Int) -> Int? {
+    guard file.cells[index].status == .measured else { return nil }
+    return file.cells[index].baseline.flatMap { find($0, like: index) }
+  }
+
+  /// What the last visit of a cell took, its baseline's part included; a guess before the first.
+  private func cost(_ index: Int) -> Double {
+    [index, baseline(of: index)].compactMap { $0 }.reduce(0) { $0 + (file.cells[$1].visits.last.map(seconds) ?? 0.5) }
   }
 
   /// What a visit cost, as far as it told.
@@ -185,7 +254,7 @@ public actor Runner {
   }
 
   private func hasTime(for indices: [Int]) -> Bool {
-    let shortest = indices.map { file.cells[$0].visits.last.map(seconds) ?? 0.5 }.min() ?? 0
+    let shortest = indices.map(cost).min() ?? 0
     return elapsedBefore + elapsed + shortest < suite.budget
   }
 
@@ -201,21 +270,8 @@ public actor Runner {
     let result = file.cells[index]
     guard !result.visits.isEmpty else { return }
     file.cells[index].latency = Estimate(geometric: result.visits.map(\.median))
-    guard let label = result.baseline, let other = find(label, like: index) else { return }
-    let ratios = result.visits.compactMap { Self.ratio($0, to: file.cells[other].visits) }
-    file.cells[index].ratio = ratios.isEmpty ? nil : Estimate(geometric: ratios)
-  }
-
-  /// A visit's median over what the baseline would have needed at that moment: between its visits of the same round
-  /// before and after, interpolated on the logarithm.
-  static func ratio(_ visit: Visit, to baselines: [Visit]) -> Double? {
-    let same = baselines.filter { $0.round == visit.round }
-    let before = same.last { $0.at <= visit.at }
-    let after = same.first { $0.at > visit.at }
-    guard let first = before ?? after, let second = after ?? before else { return nil }
-    let span = second.at - first.at
-    let share = span > 0 ? (visit.at - first.at) / span : 0
-    return visit.median / exp(log(first.median) * (1 - share) + log(second.median) * share)
+    let ratios = result.visits.compactMap(\.ratio)
+    if !ratios.isEmpty { file.cells[index].ratio = Estimate(geometric: ratios) }
   }
 
   // MARK: Workers

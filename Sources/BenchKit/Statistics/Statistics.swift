@@ -23,6 +23,10 @@ public struct Estimate: Codable, Sendable, Equatable {
   /// Half the interval's width over the value; infinite for a single observation.
   public var relativeHalfWidth: Double { (high - low) / 2 / value }
 
+  init(value: Double, low: Double, high: Double, count: Int) {
+    (self.value, self.low, self.high, self.count) = (value, low, high, count)
+  }
+
   /// Geometric mean of positive values, by Student's t on their logarithms. Values must be independent: medians of
   /// fresh processes, not iterations within one.
   public init(geometric values: [Double]) {

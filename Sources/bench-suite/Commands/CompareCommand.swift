@@ -44,12 +44,15 @@ struct CompareCommand: AsyncParsableCommand {
       let url =
         output.map { URL(fileURLWithPath: $0) }
         ?? projectFolder.appendingPathComponent("Results/compare/\(comparison.baseVersion)..\(comparison.headVersion)")
-      let data = try JSONEncoder.readable.encode(comparison.document) + Data("\n".utf8)
-      let (report, figures) = (url.appendingPathExtension("md"), url.appendingPathExtension("json"))
-      try writeAtomically(Data(comparison.markdown.utf8), to: report)
-      try writeAtomically(data, to: figures)
-      print(json ? String(decoding: data, as: UTF8.self) : comparison.markdown, terminator: "")
-      if !json { print("\nreport  \(displayPath(report))\nfigures \(displayPath(figures))") }
+      let data = try JSONEncoder.readable.encode(comparison.figures) + Data("\n".utf8)
+      let report = comparison.report
+      let files = ["md", "html", "json"].map { url.appendingPathExtension($0) }
+      for file in files.prefix(2) { try report.write(to: file) }
+      try writeAtomically(data, to: files[2])
+      print(json ? String(decoding: data, as: UTF8.self) : report.markdown, terminator: "")
+      if !json {
+        for (name, file) in zip(["report ", "page   ", "figures"], files) { print("\(name) \(displayPath(file))") }
+      }
       return comparison.isEmpty ? Int32(5) : comparison.invalid != nil ? 3 : 0
     }
     if status != 0 { throw ExitCode(status) }

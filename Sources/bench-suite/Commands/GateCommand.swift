@@ -220,16 +220,16 @@ struct GateCommand: AsyncParsableCommand {
   private func write(_ result: GateResult) throws {
     let environment = ProcessInfo.processInfo.environment
     if let junit { try writeAtomically(Data(result.junit.utf8), to: URL(fileURLWithPath: junit)) }
-    if let output { try writeAtomically(Data(result.markdown.utf8), to: URL(fileURLWithPath: output)) }
+    if let output { try result.report.write(to: URL(fileURLWithPath: output)) }
     if let path = environment["GITHUB_STEP_SUMMARY"], !path.isEmpty {
       let file = URL(fileURLWithPath: path)
       let before = (try? Data(contentsOf: file)) ?? Data()
-      try writeAtomically(before + Data(result.markdown.utf8), to: file)
+      try writeAtomically(before + Data(result.report.markdown.utf8), to: file)
     }
     if json {
-      print(String(decoding: try JSONEncoder.readable.encode(result.document), as: UTF8.self))
+      print(String(decoding: try JSONEncoder.readable.encode(result.figures), as: UTF8.self))
     } else {
-      print(result.markdown)
+      print(result.report.markdown)
       if environment["GITHUB_ACTIONS"] == "true" { for line in result.annotations { print(line) } }
     }
   }

@@ -22,22 +22,14 @@ struct RecordCommand: AsyncParsableCommand {
     try await userFacing {
       let results = projectFolder.appendingPathComponent("Results")
       let source: URL
-      if let result {
-        source = URL(fileURLWithPath: result)
-      } else {
-        let version = await Version.current(release: pacerRelease).description
-        source = results.appendingPathComponent("local/\(version)/default.json")
-        guard FileManager.default.fileExists(atPath: source.path) else {
-          throw UserError(
-            "version \(version) has no run of the suite default yet: run bench-suite run default, or name a result file"
-          )
-        }
-      }
+      if let result { source = URL(fileURLWithPath: result) } else { source = try await ownResult("default") }
       let file = try ResultFile.read(source)
       let record = try Record(file, folder: folder.map { URL(fileURLWithPath: $0) } ?? results, host: host)
       let url = try record.keep(file)
       let report = url.deletingPathExtension().appendingPathExtension("md")
-      try writeAtomically(Data(MarkdownReport().render(try ResultFile.read(url), catalog).utf8), to: report)
+      let document = try ResultFile.read(url).document(catalog)
+      try document.write(to: report)
+      try document.write(to: url.deletingPathExtension().appendingPathExtension("html"))
       print("result  \(displayPath(url))\nreport  \(displayPath(report))")
       print("next    git add \(displayPath(url.deletingLastPathComponent()))")
     }

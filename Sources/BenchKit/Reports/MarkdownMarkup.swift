@@ -1,0 +1,41 @@
+import Foundation
+
+extension Document {
+  /// The document as Markdown; the same text is fit for a terminal.
+  public var markdown: String {
+    var parts = ["# \(title)\n"]
+    for block in blocks {
+      switch block {
+      case .heading(let text, let level): parts.append(String(repeating: "#", count: level) + " \(text)\n")
+      case .text(let text): parts.append(text + "\n")
+      case .note(let text): parts.append("> Note: \(text)\n")
+      case .code(let text): parts.append("```sh\n\(text)\n```\n")
+      case .table(let table): parts.append(table.markdown)
+      case .chart: break
+      }
+    }
+    return parts.joined(separator: "\n")
+  }
+}
+
+extension Table {
+  /// Columns line up, so that the same text is fit for a terminal.
+  public var markdown: String {
+    let cells = ([headings] + rows.map { $0.fields.map(\.text) }).map {
+      $0.map { $0.replacingOccurrences(of: "|", with: "\\|") }
+    }
+    let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+    func padded(_ row: [String]) -> String {
+      let fields = row.enumerated().map { column, field in
+        let spaces = String(repeating: " ", count: widths[column] - field.count)
+        return column < left ? field + spaces : spaces + field
+      }
+      return "| " + fields.joined(separator: " | ") + " |\n"
+    }
+    let rule = widths.enumerated().map { column, width in
+      column < left
+        ? String(repeating: "-", count: max(width, 3)) : String(repeating: "-", count: max(width - 1, 2)) + ":"
+    }
+    return padded(cells[0]) + "| " + rule.joined(separator: " | ") + " |\n" + cells.dropFirst().map(padded).joined()
+  }
+}

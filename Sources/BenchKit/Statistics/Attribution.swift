@@ -1,0 +1,229 @@
+import Foundation
+import RuntimeCore
+
+/// What single options were worth in a result.
+///
+/// Every effect is a contrast: a weighted sum of the logarithms of cells' ratios to their common baseline. One pass in
+/// one place is +1 for the cell with it and −1 for the cell without; a main effect is the mean of all such places, an
+/// interaction the difference of two, a Shapley share a weighted mean. Cells are independent processes, so the variances
+/// add up, and a cell that stands on both sides cancels: what runs the same graph is worth exactly nothing.
+public struct Attribution: Sendable {
+  public struct Effect: Sendable {
+    /// Time with the option over time without; nil where both run the same graph.
+    public var ratio: Estimate?
+    /// Places it is averaged over.
+    public var places: Int
+    /// The two cells, where there is one place.
+    public var with: CellResult?
+    public var without: CellResult?
+
+    public enum Finding: Sendable { case sameGraph, none, faster, slower, unknown }
+    public var finding: Finding {
+      guard let ratio else { return .sameGraph }
+      guard ratio.high.isFinite else { return .unknown }
+      return ratio.high < 1 ? .faster : ratio.low > 1 ? .slower : .none
+    }
+
+    /// "1.84× (1.80–1.89)": how much faster with it; "no effect here" where the interval holds 1.
+    public var words: String {
+      switch finding {
+      case .sameGraph: "same graph"
+      case .unknown: "too few processes"
+      case .none: "no effect here (\(Format.speedupInterval(ratio!)))"
+      case .faster, .slower: "\(Format.speedup(ratio!))× (\(Format.speedupInterval(ratio!)))"
+      }
+    }
+  }
+
+  /// The passes in order.
+  public let passes: [String]
+  private let cells: [CellResult]
+  /// Place of the measured cell that stands for a cell.
+  private let places: [Cell: Int]
+  /// A cell's other axes, as the passes were tried on.
+  private let axes: Cell?
+
+  /// - Parameter model: whose cells are looked at; their most tried combination of other axes, first of all.
+  public init(_ file: ResultFile, model: String, catalog: Catalog) {
+    passes = catalog.passes.map(\.name)
+    let cells = file.cells.filter { $0.cell.model == model && $0.cell.engine == "pacer" }
+    var places: [Cell: Int] = [:]
+    for (index, result) in cells.enumerated() {
+      switch result.status {
+      case .measured where result.baseline == nil || result.ratio != nil: places[result.cell] = index
+      case .same:
+        places[result.cell] = cells.firstIndex { $0.label == result.sameAs && $0.status == .measured }
+      default: break
+      }
+    }
+    self.cells = cells
+    self.places = places
+    let sets = Dictionary(grouping: places.keys, by: Self.withoutPasses)
+    axes = cells.map { Self.withoutPasses($0.cell) }.uniqued().max { (sets[$0]?.count ?? 0) < (sets[$1]?.count ?? 0) }
+  }
+
+  private static func withoutPasses(_ cell: Cell) -> Cell {
+    var cell = cell
+    cell.passes = []
+    return cell
+  }
+
+  // MARK: Contrasts
+
+  private func place(_ set: Set<String>) -> Int? {
+    guard var cell = axes else { return nil }
+    cell.passes = passes.filter(set.contains)
+    return places[cell]
+  }
+
+  /// The sum of coefficient × ln(ratio); nil where everything cancels.
+  private func contrast(_ terms: [(place: Int, weight: Double)]) -> Estimate? {
+    var weights: [Int: Double] = [:]
+    for (place, weight) in terms { weights[place, default: 0] += weight }
+    var (sum, variance, spread) = (0.0, 0.0, 0.0)
+    var isOpen = false
+    let used = weights.filter { abs($0.value) > 1e-12 }
+    guard !used.isEmpty else { return nil }
+    for (place, weight) in used.sorted(by: { $0.key < $1.key }) {
+      // The baseline is what ratios are taken against: exactly 1.
+      guard let ratio = cells[place].ratio, cells[place].baseline != nil else { continue }
+      sum += weight * log(ratio.value)
+      guard ratio.high.isFinite, ratio.low > 0, ratio.count > 1 else {
+        isOpen = true
+        continue
+      }
+      let error = weight * (log(ratio.high) - log(ratio.low)) / 2 / studentT975(ratio.count - 1)
+      variance += error * error
+      spread += pow(error, 4) / Double(ratio.count - 1)
+    }
+    // Welch and Satterthwaite's degrees of freedom.
+    let degrees = spread > 0 ? max(1, Int(variance * variance / spread)) : 1
+    let half = isOpen ? .infinity : studentT975(min(degrees, 1000)) * variance.squareRoot()
+    return Estimate(value: exp(sum), low: exp(sum - half), high: exp(sum + half), count: degrees + 1)
+  }
+
+  private func effect(_ terms: [(place: Int, weight: Double)], places: Int) -> Effect {
+    Effect(ratio: contrast(terms), places: places)
+  }
+
+  // MARK: Passes
+
+  /// Whether passes were varied at all.
+  public var hasPasses: Bool { passes.contains { effect(of: $0, beside: []) != nil || last($0) != nil } }
+
+  /// A pass added to others; nil where one of the two cells is not measured.
+  public func effect(of pass: String, beside others: Set<String>) -> Effect? {
+    guard let with = place(others.union([pass])), let without = place(others.subtracting([pass])) else { return nil }
+    var effect = effect([(with, 1), (without, -1)], places: 1)
+    (effect.with, effect.without) = (cells[with], cells[without])
+    return effect
+  }
+
+  /// Without any other.
+  public func alone(_ pass: String) -> Effect? { effect(of: pass, beside: []) }
+  /// Where all others are on: what leaving it out would cost.
+  public func last(_ pass: String) -> Effect? { effect(of: pass, beside: Set(passes)) }
+  /// Where those before it are on.
+  public func inOrder(_ pass: String) -> Effect? {
+    effect(of: pass, beside: Set(passes.prefix { $0 != pass }))
+  }
+
+  /// Sets of passes that were measured.
+  private var sets: [Set<String>] {
+    guard let axes else { return [] }
+    return places.keys.filter { Self.withoutPasses($0) == axes }.map { Set($0.passes) }
+  }
+
+  /// The mean over every place where the pass was both on and off; nil where there are fewer than two.
+  public func main(_ pass: String) -> Effect? {
+    let without = sets.filter { !$0.contains(pass) && place($0.union([pass])) != nil }
+    guard without.count > 1 else { return nil }
+    let weight = 1 / Double(without.count)
+    let terms = without.flatMap { set in [(place(set.union([pass]))!, weight), (place(set)!, -weight)] }
+    return effect(terms, places: without.count)
+  }
+
+  /// How much more two passes are worth together than apart, over every place where both were on and off: below 1 they
+  /// help each other, above 1 they do each other's work.
+  public func interaction(_ a: String, _ b: String) -> Effect? {
+    let without = sets.filter { set in
+      !set.contains(a) && !set.contains(b) && [[a], [b], [a, b]].allSatisfy { place(set.union($0)) != nil }
+    }
+    guard !without.isEmpty else { return nil }
+    let weight = 1 / Double(without.count)
+    let terms = without.flatMap { set in
+      [
+        (place(set.union([a, b]))!, weight), (place(set.union([a]))!, -weight), (place(set.union([b]))!, -weight),
+        (place(set)!, weight),
+      ]
+    }
+    return effect(terms, places: without.count)
+  }
+
+  /// Its share of everything, fair to every order of adding passes (Shapley's value); nil unless all combinations are
+  /// measured.
+  public func shapley(_ pass: String) -> Effect? {
+    let sets = sets
+    guard sets.count == 1 << passes.count else { return nil }
+    func factorial(_ n: Int) -> Double { n < 2 ? 1 : (2...n).reduce(1.0) { $0 * Double($1) } }
+    let n = passes.count
+    let terms = sets.filter { !$0.contains(pass) }.flatMap { set in
+      let weight = factorial(set.count) * factorial(n - set.count - 1) / factorial(n)
+      return [(place(set.union([pass]))!, weight), (place(set)!, -weight)]
+    }
+    return effect(terms, places: terms.count / 2)
+  }
+
+  // MARK: Other options
+
+  /// An option other than a pass: the second value in place of the first.
+  public struct Option: Sendable {
+    public var axis: String
+    public var from: String
+    public var to: String
+    public var cell: String
+    public var effect: Effect
+  }
+
+  /// Every two measured cells that differ in one of these axes alone, the first value being the one a cell has unless
+  /// told otherwise.
+  public var options: [Option] {
+    var list: [Option] = []
+    func vary<Value: Equatable>(
+      _ axis: String, _ path: WritableKeyPath<Cell, Value>, _ usual: Value, _ name: (Value) -> String
+    ) {
+      for result in cells where result.cell[keyPath: path] != usual {
+        var other = result.cell
+        other[keyPath: path] = usual
+        guard let with = places[result.cell], let without = places[other] else { continue }
+        var effect = effect([(with, 1), (without, -1)], places: 1)
+        (effect.with, effect.without) = (cells[with], cells[without])
+        list.append(
+          Option(
+            axis: axis, from: name(usual), to: name(result.cell[keyPath: path]),
+            cell: other.label(allPasses: passes), effect: effect))
+      }
+    }
+    vary("allocator", \.allocator, .system) { $0.rawValue }
+    vary("threads", \.threads, 1) { "\($0)" }
+    vary("kernels", \.kernels, .fast) { $0.rawValue }
+    vary("backend", \.backend, "cpu") { $0 }
+    vary("precision", \.precision, "fp32") { $0 }
+    vary("isa", \.isa, nil) { $0 ?? "best" }
+    return list
+  }
+}
+
+extension Format {
+  /// How much faster: the inverse of a ratio of times, with the digits its interval supports.
+  static func speedup(_ ratio: Estimate) -> String { speedup(1 / ratio.value, ratio) }
+
+  static func speedupInterval(_ ratio: Estimate) -> String {
+    speedup(1 / ratio.high, ratio) + "–" + speedup(1 / ratio.low, ratio)
+  }
+
+  private static func speedup(_ value: Double, _ ratio: Estimate) -> String {
+    let width = 1 / ratio.low - 1 / ratio.high
+    return String(format: width < 0.02 ? "%.3f" : width < 0.5 ? "%.2f" : "%.1f", value)
+  }
+}
