@@ -89,6 +89,12 @@ final class CPUSession: Session {
     }
   }
 
+  func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    pool.isTraced = true
+    defer { pool.isTraced = false }
+    return try trace(others: pool.takeSpans, afterEach: finished)
+  }
+
   private func run(step index: Int) throws {
     let step = executable.steps[index]
     for (slot, name) in parameters[index] { try look(up: name, into: slot) }

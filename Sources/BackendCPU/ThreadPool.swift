@@ -1,4 +1,5 @@
 import CIntrinsics
+import RuntimeCore
 import Synchronization
 
 #if canImport(Glibc)
@@ -32,13 +33,21 @@ final class ThreadPool: @unchecked Sendable {
   private let finishedPieces = Atomic<Int>(0)
   private let isRunning = Atomic<Bool>(false)
   private let isClosed = Atomic<Bool>(false)
+  /// Threads that have begun: each takes the next number.
+  private let started = Atomic<Int>(0)
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var threads: [pthread_t] = []
+  /// Whether the threads note what they do. Set between runs; they see it with the next ticket.
+  var isTraced = false
+  /// One list per thread, written by it alone before it says that its piece is finished.
+  private let spans: UnsafeMutablePointer<[ThreadSpan]>
 
   init(threadCount: Int) {
     self.threadCount = threadCount
     self.pieceCount = threadCount == 1 ? 1 : threadCount * 4
+    spans = .allocate(capacity: max(threadCount, 1))
+    spans.initialize(repeating: [], count: max(threadCount, 1))
     pthread_mutex_init(lock, nil)
     pthread_cond_init(wake, nil)
     for _ in 1..<max(threadCount, 1) {
@@ -46,7 +55,8 @@ final class ThreadPool: @unchecked Sendable {
       let started = pthread_create(
         &thread, nil,
         { context in
-          Unmanaged<ThreadPool>.fromOpaque(context!).takeUnretainedValue().serve()
+          let pool = Unmanaged<ThreadPool>.fromOpaque(context!).takeUnretainedValue()
+          pool.serve(pool.started.add(1, ordering: .relaxed).newValue)
           return nil
         }, Unmanaged.passUnretained(self).toOpaque())
       if started == 0 { threads.append(thread) }
@@ -63,6 +73,8 @@ final class ThreadPool: @unchecked Sendable {
     pthread_mutex_destroy(lock)
     wake.deallocate()
     lock.deallocate()
+    spans.deinitialize(count: max(threadCount, 1))
+    spans.deallocate()
   }
 
   /// Wakes the threads, runs `body`, and lets them sleep again.
@@ -89,12 +101,20 @@ final class ThreadPool: @unchecked Sendable {
       finishedPieces.store(0, ordering: .relaxed)
       let number = (ticket.load(ordering: .relaxed) >> 32) &+ 1
       ticket.store(number << 32 | UInt64(pieces) << 16, ordering: .releasing)
-      while claimAndRun() {}
+      while claimAndRun(0) {}
       while finishedPieces.load(ordering: .acquiring) < pieces { pause() }
     }
   }
 
-  private func claimAndRun() -> Bool {
+  /// What the other threads did since it was last asked; to be asked between calls.
+  func takeSpans() -> [ThreadSpan] {
+    (1..<max(threadCount, 1)).flatMap { thread in
+      defer { spans[thread].removeAll(keepingCapacity: true) }
+      return spans[thread]
+    }
+  }
+
+  private func claimAndRun(_ thread: Int) -> Bool {
     let seen = ticket.load(ordering: .acquiring)
     let piece = Int(seen & 0xffff)
     guard piece < Int(seen >> 16 & 0xffff) else { return false }
@@ -103,12 +123,19 @@ final class ThreadPool: @unchecked Sendable {
     }
     let call = call!
     let begin = piece * call.itemsPerPiece
-    call.kernel(call.parameters, begin, min(begin + call.itemsPerPiece, call.count))
+    let end = min(begin + call.itemsPerPiece, call.count)
+    if isTraced && thread > 0 {
+      let start = ContinuousClock.now
+      call.kernel(call.parameters, begin, end)
+      spans[thread].append(ThreadSpan(thread: thread, start: start, end: ContinuousClock.now))
+    } else {
+      call.kernel(call.parameters, begin, end)
+    }
     finishedPieces.add(1, ordering: .releasing)
     return true
   }
 
-  private func serve() {
+  private func serve(_ thread: Int) {
     while !isClosed.load(ordering: .acquiring) {
       pthread_mutex_lock(lock)
       while !isRunning.load(ordering: .acquiring) && !isClosed.load(ordering: .acquiring) {
@@ -117,7 +144,7 @@ final class ThreadPool: @unchecked Sendable {
       pthread_mutex_unlock(lock)
       var idle = 0
       while isRunning.load(ordering: .acquiring) {
-        if claimAndRun() {
+        if claimAndRun(thread) {
           idle = 0
         } else {
           idle += 1

@@ -21,4 +21,7 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// The floats at even places of the two vectors that begin at `pointer`.
 @inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even4(pointer) }
 
+/// SSE has no product of bytes.
+func setPeakDot(_ table: inout PacerKernelTable) {}
+
 package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("baseline") }

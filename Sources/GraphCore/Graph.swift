@@ -79,6 +79,11 @@ public struct Graph: Sendable {
 
   public var macs: Int { nodes.reduce(0) { $0 + $1.op.cost(for: inputTypes(of: $1)).macs } }
 
+  /// Bytes a node has to move at least: each input, parameters included, read once, and each output written once.
+  public func bytes(of node: Node) -> Int {
+    (inputTypes(of: node) + node.outputs.map { self[$0].type }).reduce(0) { $0 + $1.byteCount }
+  }
+
   /// Learned parameters: weights and biases, without batch-norm statistics and counters.
   public var parameterCount: Int {
     parameters.filter { !$0.name.contains(".running_") && !$0.name.hasSuffix("num_batches_tracked") }

@@ -23,5 +23,8 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2) }
   table.toNHWC = { toNHWC($0, $1, $2) }
   table.toNCHW = { toNCHW($0, $1, $2) }
+  table.peakMultiplyAdd = { peakMultiplyAdd($0, $1, $2) }
+  table.peakMultiplyAdds = 10 * Vector.scalarCount
+  setPeakDot(&table)
   return table
 }

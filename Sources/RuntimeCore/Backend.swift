@@ -14,10 +14,27 @@ public protocol Backend: Sendable {
   func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable
   /// False for a backend whose outputs mean nothing, so that nobody checks them.
   var computesOutputs: Bool { get }
+  /// What shows how fast the device can be at most; empty where there is no such thing.
+  func peakWork(_ options: PrepareOptions) throws -> [PeakWork]
 }
 
 extension Backend {
   public var computesOutputs: Bool { true }
+  public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] { [] }
+}
+
+/// Arithmetic that waits for nothing: its speed is the device's limit.
+public struct PeakWork: Sendable {
+  /// Type of the numbers: `fp32`.
+  public var name: String
+  /// Operations in one round; a multiply-add is two.
+  public var operations: Int
+  /// Does so many rounds on the calling thread; nil where the device has no such operation.
+  public var run: (@Sendable (Int) -> Void)?
+
+  public init(name: String, operations: Int, run: (@Sendable (Int) -> Void)?) {
+    (self.name, self.operations, self.run) = (name, operations, run)
+  }
 }
 
 public enum Availability: Sendable, Equatable {
@@ -84,6 +101,29 @@ public protocol Executable: Sendable {
   func makeSession() throws -> any Session
 }
 
+/// A thread at work.
+package struct ThreadSpan: Sendable {
+  package var thread: Int
+  package var start: ContinuousClock.Instant
+  package var end: ContinuousClock.Instant
+  package init(thread: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant) {
+    (self.thread, self.start, self.end) = (thread, start, end)
+  }
+}
+
+/// What one thread did for one node in a traced inference; times are nanoseconds since its start.
+public struct TraceSpan: Codable, Sendable, Equatable {
+  /// Place of the node in the executable's placement.
+  public var node: Int
+  /// 0 is the caller.
+  public var thread: Int
+  public var start: Int
+  public var end: Int
+  public init(node: Int, thread: Int, start: Int, end: Int) {
+    (self.node, self.thread, self.start, self.end) = (node, thread, start, end)
+  }
+}
+
 public struct Placement: Sendable, Equatable {
   public var node: String
   public var op: String
@@ -105,6 +145,9 @@ public protocol Session: AnyObject {
   /// Like `run`, with a call after each node of the executable's placement, by its position there.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func run(afterEach finished: (Int) -> Void) throws
+  /// Like `run`, and says which thread worked on what: pieces of nodes on every thread but the caller's.
+  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan]
   /// … and read here, until the next run.
   var outputs: [Tensor] { get }
   /// What the session asked of its allocator so far; nil where it has none.
@@ -116,6 +159,30 @@ public protocol Session: AnyObject {
 extension Session {
   public func run(afterEach finished: (Int) -> Void) throws {
     throw GraphError("this backend cannot time single nodes")
+  }
+  public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    try trace(others: { [] }, afterEach: finished)
+  }
+
+  /// Traces the caller's own work by node.
+  /// - Parameter others: what other threads did since it was last asked.
+  package func trace(others: () -> [ThreadSpan], afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    let start = ContinuousClock.now
+    func nanoseconds(_ instant: ContinuousClock.Instant) -> Int {
+      let passed = (instant - start).components
+      return Int(passed.seconds) * 1_000_000_000 + Int(passed.attoseconds / 1_000_000_000)
+    }
+    var spans: [TraceSpan] = []
+    var last = start
+    try run(afterEach: { node in
+      let all = [ThreadSpan(thread: 0, start: last, end: ContinuousClock.now)] + others()
+      spans += all.map {
+        TraceSpan(node: node, thread: $0.thread, start: nanoseconds($0.start), end: nanoseconds($0.end))
+      }
+      finished(node)
+      last = ContinuousClock.now
+    })
+    return spans
   }
   public var allocationStatistics: AllocationStatistics? { nil }
   public var arena: (byteCount: Int, lowerBound: Int)? { nil }

@@ -30,6 +30,7 @@ struct BenchSuite: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
       ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
+      ProfileCommand.self, DoctorCommand.self, RecipeCommand.self, HistoryCommand.self, OpsCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

@@ -16,7 +16,11 @@ struct CellOptions: ParsableArguments {
   var device: String?
   @Option(help: "Kernels: fast, im2col (unfused, whole matrix) or reference (scalar oracle).")
   var kernels: String?
-  @Option(help: "Passes: all, none, ladder, all-but-one, every-combination, or names joined with + (default: all).")
+  @Option(
+    help: """
+      Passes: all, none, ladder, each-alone, every-pair, all-but-one, every-combination, or names joined with + \
+      (default: all).
+      """)
   var passes: String?
   @Option(help: "Passes to leave out.")
   var disable: String?

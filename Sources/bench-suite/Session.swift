@@ -106,12 +106,12 @@ func untilInterrupted<Value: Sendable>(
   let task = Task { try await body() }
   let interrupts = onInterrupt { task.cancel() }
   defer { for source in interrupts { source.cancel() } }
-  let value = try await task.value
+  let result = await task.result
   if task.isCancelled && !keepsPart {
     FileHandle.standardError.write(Data("\nbench-suite: interrupted; nothing was decided or written\n".utf8))
     throw ExitCode(130)
   }
-  return value
+  return try result.get()
 }
 
 extension Workers {

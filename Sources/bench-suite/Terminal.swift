@@ -61,6 +61,8 @@ final class Terminal: Sendable {
     }
   }
 
+  func show(progress text: String) { if isInteractive { line(text) } }
+
   func finish() { clear() }
 
   func summarise(_ file: ResultFile, url: String, reports: [String]) {

@@ -16,4 +16,10 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// The floats at even places of the two vectors that begin at `pointer`.
 @inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even8(pointer) }
 
+/// As many products of bytes as the processor can add up in a second.
+func setPeakDot(_ table: inout PacerKernelTable) {
+  table.peakDot = { pacer_peak_dot_x86AVX2($0, $1, $2) }
+  table.peakDots = 320
+}
+
 package func makeAVX2Kernels() -> PacerKernelTable { makeKernelTable("avx2") }

@@ -39,16 +39,11 @@ struct Variant: Sendable, CustomStringConvertible {
 @Suite struct KernelTests {
   @Test(arguments: opCases, Variant.all)
   func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: Variant) throws {
-    let (graph, _) = try opCase.graph()
-    let arguments = try opCase.arguments()
-    let expected = try graph.evaluate(arguments)[0]
-    let backend = CPUBackend()
-    let rewritten = try Pipeline(variant.passes, checksNumbers: false)
-      .run(on: graph, for: backend.target(variant.options)).graph
-    let session = try backend.prepare(rewritten, variant.options).makeSession()
-    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
-    for _ in 0..<3 { try session.run() }
-    #expect(session.outputs[0].relativeError(to: try expected.converted(to: session.outputs[0].format)) < 1e-5)
+    let outcome = try Conformance.run(opCase, on: CPUBackend(), passes: variant.passes, variant.options)
+    guard case .correct = outcome else {
+      Issue.record("\(outcome)")
+      return
+    }
   }
 
   @Test(.enabled(if: Shared.isPresent), arguments: ["mobilenet_v2", "resnet18"], Variant.all)

@@ -133,8 +133,12 @@ extension Comparison {
     document.text(
       "\(environment.processor) (\(environment.isa), \(environment.processors) processors), \(environment.system), "
         + "\(environment.libc), \(environment.compiler); \(Int(elapsed)) s.")
-    var text = "Pairs of fresh processes take turns on the same processors; an interval is the median's, from the "
-    text += "order of the pairs (exact, 95 %)."
+    let takesTurns = times.allSatisfy(\.series.tookTurns)
+    var text =
+      takesTurns
+      ? "Pairs of fresh processes take turns on the same processors"
+      : "Pairs of fresh processes ran one after the other"
+    text += "; an interval is the median's, from the order of the pairs (exact, 95 %)."
     if invalid == nil, let control, !control.series.pairs.isEmpty {
       text += " The control, which no version changes, stayed where it was."
     }

@@ -44,6 +44,9 @@ extension VersionSession {
     guard let first = profiles.first else { return [] }
     var names = first.head[0].map(\.node)
     names += first.base[0].map(\.node).filter { !names.contains($0) }
+    // Views are no work.
+    let views = (first.head[0] + first.base[0]).filter { $0.time == 0 }.map(\.node)
+    names.removeAll(where: views.contains)
     return names.map { name in
       func find(_ profile: [WorkerLine.NodeTime]) -> WorkerLine.NodeTime? { profile.first { $0.node == name } }
       let (a, b) = (find(first.base[0]), find(first.head[0]))

@@ -141,7 +141,9 @@ public struct VersionSession: Sendable {
       return Dictionary(uniqueKeysWithValues: requests.map { ($0.cell, fresh[hits[$0.cell]] ?? []) })
     }
     for (place, decision) in zip(hits, again) {
-      comparison.times[place].isLayout = decision.verdict == .pass
+      // Gone, or turned round.
+      comparison.times[place].isLayout =
+        decision.verdict != .unresolved && decision.verdict != comparison.times[place].decision.verdict
     }
   }
 

@@ -105,18 +105,22 @@ extension ResultFile {
     let attribution = Attribution(self, model: model, catalog: catalog)
     document.table(
       Table(
-        ["pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average"], left: 2,
+        ["pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average", "mallocs", "peak"],
+        left: 2,
         catalog.passes.filter { rewrites[$0.name] != nil }.map { pass in
           [
             pass.name, pass.off, "\(rewrites[pass.name]!)",
             attribution.alone(pass.name)?.words ?? "–", attribution.inOrder(pass.name)?.words ?? "–",
             attribution.last(pass.name)?.words ?? "–",
             attribution.main(pass.name).map { "\($0.words), \($0.places) places" } ?? "–",
+            attribution.last(pass.name)?.change("heap-allocations", catalog) ?? "–",
+            attribution.last(pass.name)?.change("peak-resident", catalog) ?? "–",
           ]
         }))
     document.text(
       "How many times as fast with the pass as without it: where no other is on, where those above it are on, where all "
-        + "others are on, and on average of all places measured; with the 95 % interval.")
+        + "others are on, and on average of all places measured; with the 95 % interval. Mallocs and peak: without it → "
+        + "with it, where all others are on.")
     if attribution.passes.allSatisfy({ attribution.shapley($0) != nil }) {
       document.table(
         Table(
@@ -146,15 +150,10 @@ extension ResultFile {
         Table(
           ["option", "in", "times as fast", "mallocs", "peak"], left: 2,
           options.map { option in
-            func change(_ name: String) -> String {
-              guard let metric = catalog.metrics.first(where: { $0.name == name }),
-                let a = option.effect.without.flatMap(metric.value), let b = option.effect.with.flatMap(metric.value)
-              else { return "–" }
-              return "\(Format.value(a, metric.unit)) → \(Format.value(b, metric.unit))"
-            }
             return [
               "\(option.axis) \(option.to) instead of \(option.from)", option.cell, option.effect.words,
-              change("heap-allocations"), change("peak-resident"),
+              option.effect.change("heap-allocations", catalog) ?? "–",
+              option.effect.change("peak-resident", catalog) ?? "–",
             ]
           }))
     }

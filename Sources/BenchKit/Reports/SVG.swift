@@ -1,5 +1,16 @@
 import Foundation
 
+extension Chart {
+  /// A file of its own, with its colours.
+  public var svgFile: String {
+    let style = "<style>\(HTMLPage.colours)\(HTMLPage.chartStyle)svg{background:var(--page);color:var(--ink)}</style>"
+    let drawing = SVG.draw(self)
+    guard let end = drawing.firstIndex(of: ">") else { return drawing }
+    let head = drawing[..<end].replacingOccurrences(of: "<svg", with: "<svg xmlns=\"http://www.w3.org/2000/svg\"")
+    return head + ">" + style + drawing[drawing.index(after: end)...] + "\n"
+  }
+}
+
 /// Draws charts as SVG elements. Colours come from classes, so that a page may be light or dark.
 struct SVG {
   private var body = ""
@@ -18,16 +29,6 @@ struct SVG {
     case .lines(let chart): lines(chart)
     case .roofline(let chart): roofline(chart)
     }
-  }
-
-  /// A file of its own, with its colours.
-  static func file(_ chart: Chart) -> String {
-    let style = "<style>\(HTMLPage.colours)\(HTMLPage.chartStyle)svg{background:var(--page);color:var(--ink)}</style>"
-    let drawing = draw(chart)
-    guard let end = drawing.firstIndex(of: ">") else { return drawing }
-    let head = String(drawing[..<end]).replacingOccurrences(
-      of: "<svg", with: "<svg xmlns=\"http://www.w3.org/2000/svg\"")
-    return head + ">" + style + drawing[drawing.index(after: end)...] + "\n"
   }
 
   private var text: String {

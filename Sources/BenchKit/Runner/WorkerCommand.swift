@@ -31,6 +31,7 @@ public struct JobOutcome: Sendable {
   var output: WorkerLine.Output? { first { if case .output(let line) = $0 { line } else { nil } } }
   var skipped: String? { first { if case .skipped(let reason) = $0 { reason } else { nil } } }
   var samples: [WorkerLine.Sample] { lines.compactMap { if case .sample(let line) = $0 { line } else { nil } } }
+  var trace: WorkerLine.Trace? { first { if case .trace(let trace) = $0 { trace } else { nil } } }
   /// One per turn.
   var profiles: [[WorkerLine.NodeTime]] { lines.compactMap { if case .profile(let nodes) = $0 { nodes } else { nil } } }
   /// The median of each turn that timed anything, in nanoseconds.

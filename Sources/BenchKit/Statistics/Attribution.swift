@@ -24,6 +24,15 @@ public struct Attribution: Sendable {
       return ratio.high < 1 ? .faster : ratio.low > 1 ? .slower : .none
     }
 
+    /// A figure without → with the option; one value where they agree, nil where there is nothing to compare.
+    func change(_ metric: String, _ catalog: Catalog) -> String? {
+      guard finding != .sameGraph, let metric = catalog.metrics.first(where: { $0.name == metric }),
+        let a = without.flatMap(metric.value), let b = with.flatMap(metric.value)
+      else { return nil }
+      let (left, right) = (Format.value(a, metric.unit), Format.value(b, metric.unit))
+      return left == right ? left : "\(left) → \(right)"
+    }
+
     /// "1.84× (1.80–1.89)": how much faster with it; "no effect here" where the interval holds 1.
     public var words: String {
       switch finding {
@@ -50,7 +59,9 @@ public struct Attribution: Sendable {
     var places: [Cell: Int] = [:]
     for (index, result) in cells.enumerated() {
       switch result.status {
-      case .measured where result.baseline == nil || result.ratio != nil: places[result.cell] = index
+      // A cell without output, such as the null backend's, is nobody's baseline and has none.
+      case .measured where result.ratio != nil || result.baseline == nil && result.accuracy != nil:
+        places[result.cell] = index
       case .same:
         places[result.cell] = cells.firstIndex { $0.label == result.sameAs && $0.status == .measured }
       default: break
@@ -80,26 +91,18 @@ public struct Attribution: Sendable {
   private func contrast(_ terms: [(place: Int, weight: Double)]) -> Estimate? {
     var weights: [Int: Double] = [:]
     for (place, weight) in terms { weights[place, default: 0] += weight }
-    var (sum, variance, spread) = (0.0, 0.0, 0.0)
-    var isOpen = false
-    let used = weights.filter { abs($0.value) > 1e-12 }
+    let used = weights.filter { abs($0.value) > 1e-12 }.sorted { $0.key < $1.key }
     guard !used.isEmpty else { return nil }
-    for (place, weight) in used.sorted(by: { $0.key < $1.key }) {
-      // The baseline is what ratios are taken against: exactly 1.
-      guard let ratio = cells[place].ratio, cells[place].baseline != nil else { continue }
-      sum += weight * log(ratio.value)
-      guard ratio.high.isFinite, ratio.low > 0, ratio.count > 1 else {
-        isOpen = true
-        continue
-      }
-      let error = weight * (log(ratio.high) - log(ratio.low)) / 2 / studentT975(ratio.count - 1)
-      variance += error * error
-      spread += pow(error, 4) / Double(ratio.count - 1)
-    }
-    // Welch and Satterthwaite's degrees of freedom.
-    let degrees = spread > 0 ? max(1, Int(variance * variance / spread)) : 1
-    let half = isOpen ? .infinity : studentT975(min(degrees, 1000)) * variance.squareRoot()
-    return Estimate(value: exp(sum), low: exp(sum - half), high: exp(sum + half), count: degrees + 1)
+    return Estimate.product(
+      used.compactMap { place, weight in
+        // The baseline is what ratios are taken against: exactly 1.
+        cells[place].baseline == nil ? nil : cells[place].ratio.map { ($0, weight) }
+      })
+  }
+
+  /// Whether the ratios of two cells are to the same baseline.
+  private func haveOneBaseline(_ a: Int, _ b: Int) -> Bool {
+    (cells[a].baseline ?? cells[a].label) == (cells[b].baseline ?? cells[b].label)
   }
 
   private func effect(_ terms: [(place: Int, weight: Double)], places: Int) -> Effect {
@@ -195,7 +198,9 @@ public struct Attribution: Sendable {
       for result in cells where result.cell[keyPath: path] != usual {
         var other = result.cell
         other[keyPath: path] = usual
-        guard let with = places[result.cell], let without = places[other] else { continue }
+        guard let with = places[result.cell], let without = places[other], haveOneBaseline(with, without) else {
+          continue
+        }
         var effect = effect([(with, 1), (without, -1)], places: 1)
         (effect.with, effect.without) = (cells[with], cells[without])
         list.append(

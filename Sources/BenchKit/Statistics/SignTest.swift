@@ -127,6 +127,10 @@ public struct MedianInterval: Codable, Sendable, Equatable {
   public var high: Double?
   public var count: Int
 
+  init(value: Double, low: Double?, high: Double?, count: Int) {
+    (self.value, self.low, self.high, self.count) = (value, low, high, count)
+  }
+
   public init(_ values: [Double]) {
     let sorted = values.sorted()
     (value, count) = (median(values), values.count)

@@ -43,6 +43,28 @@ public struct Estimate: Codable, Sendable, Equatable {
     (low, high) = (exp(mean - half), exp(mean + half))
   }
 
+  /// The standard error of the logarithm; 0 for what is exact, infinite for a single observation.
+  var logError: Double {
+    guard high > low else { return 0 }
+    guard high.isFinite, low > 0, count > 1 else { return .infinity }
+    return (log(high) - log(low)) / 2 / studentT975(count - 1)
+  }
+
+  /// The exponential of a weighted sum of logarithms of independent estimates, with Welch and Satterthwaite's degrees of
+  /// freedom.
+  static func product(_ factors: [(estimate: Estimate, power: Double)]) -> Estimate {
+    let sum = factors.reduce(0) { $0 + $1.power * log($1.estimate.value) }
+    let errors = factors.map { ($0.power * $0.estimate.logError, max($0.estimate.count - 1, 1)) }
+    let variance = errors.reduce(0) { $0 + $1.0 * $1.0 }
+    guard variance.isFinite else { return Estimate(value: exp(sum), low: 0, high: .infinity, count: 1) }
+    let spread = errors.reduce(0) { $0 + pow($1.0, 4) / Double($1.1) }
+    let degrees = spread > 0 ? max(1, Int(min(variance * variance / spread, 1000) + 1e-6)) : 1000
+    let half = variance > 0 ? studentT975(degrees) * variance.squareRoot() : 0
+    return Estimate(value: exp(sum), low: exp(sum - half), high: exp(sum + half), count: degrees + 1)
+  }
+
+  func over(_ other: Estimate) -> Estimate { Self.product([(self, 1), (other, -1)]) }
+
   // JSON has no infinity: an open interval is written without its ends.
   private enum CodingKeys: String, CodingKey { case value, low, high, count }
   public init(from decoder: any Decoder) throws {

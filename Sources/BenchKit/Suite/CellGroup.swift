@@ -75,7 +75,7 @@ public struct CellGroup: Sendable {
     return cells
   }
 
-  /// `passes:` is none, all, ladder, all-but-one, every-combination, or names joined with +.
+  /// `passes:` is none, all, ladder, each-alone, every-pair, all-but-one, every-combination, or names joined with +.
   private func passSets(_ catalog: Catalog) throws -> [[String]] {
     let all = catalog.passes.map(\.name)
     var sets: [[String]] = []
@@ -84,6 +84,9 @@ public struct CellGroup: Sendable {
       case "none": sets.append([])
       case "all": sets.append(all)
       case "ladder": sets += (0...all.count).map { Array(all.prefix($0)) }
+      case "each-alone": sets += all.map { [$0] }
+      case "every-pair":
+        sets += all.indices.flatMap { first in all.indices.dropFirst(first + 1).map { [all[first], all[$0]] } }
       case "all-but-one": sets += all.map { left in all.filter { $0 != left } }
       case "every-combination":
         sets += (0..<(1 << all.count)).map { bits in all.indices.filter { bits >> $0 & 1 == 1 }.map { all[$0] } }

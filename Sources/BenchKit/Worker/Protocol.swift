@@ -18,6 +18,8 @@ public struct Job: Codable, Sendable {
     case control
     /// Time each node alone.
     case profile
+    /// Find out how fast the device's arithmetic and the machine's memory are at most.
+    case peaks
   }
 
   public var `protocol` = protocolVersion
@@ -51,6 +53,7 @@ public enum WorkerLine: Sendable, Equatable {
   case prepared(Prepared)
   case sample(Sample)
   case profile([NodeTime])
+  case trace(Trace)
   case figure(Figure)
   case output(Output)
   /// The cell cannot run here, and why: a row, not an error.
@@ -106,6 +109,18 @@ public enum WorkerLine: Sendable, Equatable {
     public var kernel: String
     /// Median over the inferences.
     public var time: Int
+    /// Multiply-accumulates, and bytes read and written at least.
+    public var macs: Int?
+    public var bytes: Int?
+    /// Calls of malloc and its kin.
+    public var allocations: Int?
+  }
+
+  /// One inference in time.
+  public struct Trace: Codable, Sendable, Equatable {
+    public var spans: [TraceSpan]
+    /// Bytes of tensors in use after each node; empty where the session does not tell.
+    public var liveBytes: [Int]
   }
 
   public struct Figure: Codable, Sendable, Equatable {
@@ -137,7 +152,7 @@ public enum WorkerLine: Sendable, Equatable {
 
 extension WorkerLine: Codable {
   private enum Key: String, CodingKey { case kind, reason, nodes }
-  private enum Kind: String, Codable { case hello, prepared, sample, profile, figure, output, skipped, failed }
+  private enum Kind: String, Codable { case hello, prepared, sample, profile, trace, figure, output, skipped, failed }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
@@ -146,6 +161,7 @@ extension WorkerLine: Codable {
     case .prepared: self = .prepared(try Prepared(from: decoder))
     case .sample: self = .sample(try Sample(from: decoder))
     case .profile: self = .profile(try container.decode([NodeTime].self, forKey: .nodes))
+    case .trace: self = .trace(try Trace(from: decoder))
     case .figure: self = .figure(try Figure(from: decoder))
     case .output: self = .output(try Output(from: decoder))
     case .skipped: self = .skipped(reason: try container.decode(String.self, forKey: .reason))
@@ -166,6 +182,7 @@ extension WorkerLine: Codable {
     case .profile(let nodes):
       try container.encode(Kind.profile, forKey: .kind)
       try container.encode(nodes, forKey: .nodes)
+    case .trace(let line): try put(.trace, line)
     case .figure(let line): try put(.figure, line)
     case .output(let line): try put(.output, line)
     case .skipped(let reason):

@@ -52,7 +52,6 @@ public struct Worker {
     if job.action == .idle { return try emitPeakMemory() }
     if job.action == .control { return try control(job) }
     guard let cell = job.cell else { throw UserError("the job has no cell") }
-    let model = try catalog.model(cell.model)
     let backend = try catalog.backend(cell.backend)
     let passes = try catalog.passes(cell.passes)
     if case .unavailable(let reason) = backend.availability() { return try emit(.skipped(reason: reason)) }
@@ -68,9 +67,11 @@ public struct Worker {
     if let device = cell.device, device != backend.name {
       return try emit(.skipped(reason: "backend \(backend.name) has no device \(device)"))
     }
-
     let options = PrepareOptions(
       kernels: cell.kernels, allocator: cell.allocator, threads: cell.threads, instructionSet: cell.isa)
+    if job.action == .peaks { return try PeakMeasurement(threads: cell.threads).run(backend.peakWork(options), emit) }
+
+    let model = try catalog.model(cell.model)
     let start = monotonicNanoseconds()
     let (graph, input) = try ModelInput(cell, model).load()
     let loaded = monotonicNanoseconds()
@@ -93,15 +94,15 @@ public struct Worker {
           kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
 
     switch job.action {
-    case .idle, .control: break
+    case .idle, .control, .peaks: break
     case .latency: try measureLatency(job, session.run)
     case .counts: try count(session, checksOutputs: backend.computesOutputs)
-    case .profile: try profile(job, session, executable.placement)
+    case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
   }
 
   /// Warms up and then measures: once, or at each line of standard input, whose first line was the job.
-  private func inTurns(_ job: Job, warmUp: () throws -> Void, measure: () throws -> Void) throws {
+  func inTurns(_ job: Job, warmUp: () throws -> Void, measure: () throws -> Void) throws {
     // Only now: two workers on the same processors prepare on all there are.
     if let processors = job.processors { try Processors.stay(on: processors) }
     guard job.takesTurns == true else {
@@ -140,26 +141,6 @@ public struct Worker {
     try measureLatency(job) { sum += pacer_control() }
     // Never true, which the compiler does not know.
     if sum.isNaN { throw UserError("the control computed nonsense") }
-  }
-
-  private func profile(_ job: Job, _ session: any Session, _ placement: [Placement]) throws {
-    try inTurns(job) {
-      for _ in 0..<(job.warmup ?? 3) { try session.run() }
-    } measure: {
-      var times = [[Double]](repeating: [], count: placement.count)
-      for _ in 0..<(job.iterations ?? 3) {
-        var start = monotonicNanoseconds()
-        try session.run(afterEach: { index in
-          times[index].append(Double(monotonicNanoseconds() - start))
-          start = monotonicNanoseconds()
-        })
-      }
-      try emit(
-        .profile(
-          zip(placement, times).filter { !$1.isEmpty }.map { place, times in
-            .init(node: place.node, op: place.op, kernel: place.kernel, time: Int(median(times)))
-          }))
-    }
   }
 
   /// One inference to reach the steady state and one that is counted.

@@ -124,7 +124,41 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long planeBlock;         // outputs per weight panel of planeGEMM
   PacerKernel indirectGEMM, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
+  long peakMultiplyAdds, peakDots;       // multiply-adds of one item
 } PacerKernelTable;
+
+// Sums of products of bytes, ten sums at a time. Items: rounds of ten instructions' worth. The parameter is one int32
+// that depends on all of them. In C: Swift's SIMD types have no such product. Named after the module they are compiled in.
+#define PACER_PEAK_DOT(name, vector, step)                                                \
+  static inline void name(const void *parameters, long begin, long end) {                 \
+    int32_t *output = (int32_t *)parameters;                                              \
+    vector a = (vector){*output}, b = a + 1, c = a + 2, d = a + 3, e = a + 4;             \
+    vector f = a + 5, g = a + 6, h = a + 7, i = a + 8, j = a + 9, x = a + 3, y = a + 5;   \
+    for (long round = begin; round < end; round++) {                                      \
+      a = step(a, x, y); b = step(b, x, y); c = step(c, x, y); d = step(d, x, y);         \
+      e = step(e, x, y); f = step(f, x, y); g = step(g, x, y); h = step(h, x, y);         \
+      i = step(i, x, y); j = step(j, x, y);                                               \
+    }                                                                                     \
+    vector sum = a + b + c + d + e + f + g + h + i + j;                                   \
+    *output = sum[0];                                                                     \
+  }
+#if defined(__AVX512VNNI__)
+typedef int32_t pacer_int16 __attribute__((ext_vector_type(16)));
+#define PACER_DOT(sum, x, y) ((pacer_int16)__builtin_ia32_vpdpbusd512(sum, x, y))
+PACER_PEAK_DOT(pacer_peak_dot_x86AVX512, pacer_int16, PACER_DOT)
+#elif defined(__AVX2__)
+typedef int32_t pacer_int8 __attribute__((ext_vector_type(8)));
+typedef int16_t pacer_short16 __attribute__((ext_vector_type(16)));
+typedef char pacer_char32 __attribute__((ext_vector_type(32)));
+static inline __attribute__((always_inline)) pacer_int8 pacer_dot(pacer_int8 sum, pacer_int8 x, pacer_int8 y) {
+  // Whoever computes y anew must multiply anew: equal products would be computed once.
+  __asm__ volatile("" : "+x"(y));
+  const pacer_short16 pairs = (pacer_short16)__builtin_ia32_pmaddubsw256((pacer_char32)x, (pacer_char32)y);
+  return sum + (pacer_int8)__builtin_ia32_pmaddwd256(pairs, (pacer_short16)1);
+}
+PACER_PEAK_DOT(pacer_peak_dot_x86AVX2, pacer_int8, pacer_dot)
+#endif
 
 // The floats at even places of the 2 × lanes that begin at `p`.
 #define PACER_EVEN(lanes, ...)                                                                        \

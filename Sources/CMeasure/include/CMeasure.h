@@ -17,4 +17,7 @@ int pacer_stay_on_processors(const int *numbers, int count);
 /// Takes so many bytes from the heap and never gives them back, so that what comes after lies elsewhere.
 void pacer_move_heap(long byte_count);
 
+/// Why the processor's instruction counter cannot be read, as an error number; 0 where it can.
+int pacer_counter_error(void);
+
 #endif

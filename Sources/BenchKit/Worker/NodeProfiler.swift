@@ -1,0 +1,100 @@
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Times the nodes of a prepared cell one by one, and says what that cost.
+struct NodeProfiler {
+  let worker: Worker
+  let job: Job
+  let session: any Session
+  let placement: [Placement]
+  let graph: Graph
+
+  init(worker: Worker, _ job: Job, _ session: any Session, _ placement: [Placement], _ graph: Graph) {
+    (self.worker, self.job, self.session, self.placement, self.graph) = (worker, job, session, placement, graph)
+  }
+
+  func run() throws {
+    try worker.inTurns(job) {
+      for _ in 0..<(job.warmup ?? 3) { try session.run() }
+    } measure: {
+      guard job.takesTurns == true else { return try worker.emit(.profile(whole())) }
+      var times = lists(of: job.iterations ?? 3)
+      for _ in 0..<(job.iterations ?? 3) { try time(into: &times) }
+      try worker.emit(.profile(nodes(times)))
+    }
+  }
+
+  /// Everything about one inference: times of plain and profiled ones in turn, allocations, a trace.
+  private func whole() throws -> [WorkerLine.NodeTime] {
+    let sampler = Sampler(job, work: session.run)
+    let (sample, iterations) = try sampler.warmUp()
+    let rounds = max(iterations / 2, 1)
+    var times = lists(of: rounds)
+    var (plain, profiled) = ([Double](), [Double]())
+    for _ in 0..<rounds {
+      var start = monotonicNanoseconds()
+      try session.run()
+      plain.append(Double(monotonicNanoseconds() - start))
+      start = monotonicNanoseconds()
+      try time(into: &times)
+      profiled.append(Double(monotonicNanoseconds() - start))
+    }
+    try worker.emit(.sample(sample))
+    try worker.emit(.figure(.init("plain-inference", median(plain))))
+    try worker.emit(.figure(.init("profiled-inference", median(profiled))))
+    var nodes = nodes(times)
+    let counts = try allocations()
+    for (place, node) in nodes.enumerated() {
+      nodes[place].allocations = counts[node.node]
+      guard let source = graph.nodes.first(where: { $0.name == node.node }) else { continue }
+      nodes[place].macs = source.op.cost(for: graph.inputTypes(of: source)).macs
+      nodes[place].bytes = node.kernel == "view" ? 0 : graph.bytes(of: source)
+    }
+    var live: [Int] = []
+    let spans = try session.runTraced { _ in
+      if let bytes = session.allocationStatistics?.liveBytes { live.append(bytes) }
+    }
+    try worker.emit(.trace(.init(spans: spans, liveBytes: live)))
+    return nodes
+  }
+
+  /// Nanoseconds of each node in one more inference.
+  private func time(into times: inout [[Double]]) throws {
+    var start = monotonicNanoseconds()
+    try session.run(afterEach: { index in
+      let end = monotonicNanoseconds()
+      times[index].append(Double(end - start))
+      start = monotonicNanoseconds()
+    })
+  }
+
+  /// Lists that take so many times of each node without growing.
+  private func lists(of count: Int) -> [[Double]] {
+    placement.map { _ in
+      var list: [Double] = []
+      list.reserveCapacity(count)
+      return list
+    }
+  }
+
+  private func nodes(_ times: [[Double]]) -> [WorkerLine.NodeTime] {
+    zip(placement, times).map { place, times in
+      // A view is no work: nothing runs for it.
+      .init(node: place.node, op: place.op, kernel: place.kernel, time: times.isEmpty ? 0 : Int(median(times)))
+    }
+  }
+
+  /// Calls of malloc and its kin in each node; empty where they cannot be counted.
+  private func allocations() throws -> [String: Int] {
+    guard let counter = worker.catalog.heapCounter, counter.unavailable() == nil else { return [:] }
+    var counts = [Int](repeating: 0, count: placement.count)
+    counter.start()
+    try session.run(afterEach: { index in
+      counts[index] = counter.stop().allocations
+      counter.start()
+    })
+    _ = counter.stop()
+    return Dictionary(zip(placement.map(\.node), counts)) { first, _ in first }
+  }
+}

@@ -1,0 +1,38 @@
+import GraphCore
+import TensorCore
+
+/// What became of an op case on a backend.
+public enum Conformance: Sendable {
+  /// The output is what the op's own `evaluate` gives; on these kernels.
+  case correct(kernels: [String])
+  case wrong(error: Double)
+  /// There is no kernel, and why.
+  case unsupported(reason: String)
+
+  /// Largest difference from the oracle over its largest value that float32 kernels may have.
+  public static let tolerance = 1e-5
+
+  /// Runs the case three times in one session and holds the last output against the oracle.
+  /// - Parameter passes: set format and packing, as they would for a model.
+  public static func run(
+    _ opCase: OpCase, on backend: any Backend, passes: [any Pass], _ options: PrepareOptions
+  ) throws -> Conformance {
+    if case .unavailable(let reason) = backend.availability() { return .unsupported(reason: reason) }
+    let (graph, _) = try opCase.graph()
+    let arguments = try opCase.arguments()
+    let expected = try graph.evaluate(arguments)[0]
+    let rewritten = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options)).graph
+    for node in rewritten.nodes {
+      if case .unsupported(let reason) = backend.support(for: node, in: rewritten, options) {
+        return .unsupported(reason: reason)
+      }
+    }
+    let executable = try backend.prepare(rewritten, options)
+    let session = try executable.makeSession()
+    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
+    for _ in 0..<3 { try session.run() }
+    let error = session.outputs[0].relativeError(to: try expected.converted(to: session.outputs[0].format))
+    guard error < tolerance else { return .wrong(error: error) }
+    return .correct(kernels: executable.placement.map(\.kernel))
+  }
+}

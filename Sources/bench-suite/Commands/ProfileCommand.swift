@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct ProfileCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "profile", abstract: "Say where a cell's time and bytes go, node by node, and what to try.",
+    discussion: """
+      bench-suite profile mobilenet-v2
+      bench-suite profile resnet-18 --passes none --threads 2
+      bench-suite profile --diff old/profile-resnet-18.json new/profile-resnet-18.json
+
+      Writes beside each other: the profile (JSON), the report (Markdown and a page), a table (CSV), one inference as
+      Chrome trace events for ui.perfetto.dev, and the charts (SVG).
+      """)
+
+  @Argument(help: "mobilenet-v2 or resnet-18; with --diff, two profiles (JSON).")
+  var model: [String]
+  @OptionGroup var cells: CellOptions
+  @Option(help: "Fresh processes.")
+  var processes = 7
+  @Flag(help: "Join two profiles node by node instead.")
+  var diff = false
+  @Flag(help: "Print the profile as JSON instead of Markdown.")
+  var json = false
+  @Option(help: "Files to write, without extension (default: Results/local/VERSION/profile-MODEL).")
+  var output: String?
+
+  func validate() throws {
+    if model.count != (diff ? 2 : 1) {
+      throw ValidationError(diff ? "--diff takes two profiles" : "name one model")
+    }
+    if processes < 1 { throw ValidationError("--processes must be at least 1") }
+  }
+
+  func run() async throws {
+    try await userFacing { if diff { try compare() } else { try await measure() } }
+  }
+
+  private func compare() throws {
+    let (base, head) = (
+      try Profile.read(URL(fileURLWithPath: model[0])), try Profile.read(URL(fileURLWithPath: model[1]))
+    )
+    let document = Profile.difference(base, head)
+    if let output { try document.write(to: URL(fileURLWithPath: output)) }
+    print(document.markdown, terminator: "")
+  }
+
+  private func measure() async throws {
+    let version = await Version.current(release: pacerRelease).description
+    let found = try CellGroup(choices: cells.choices(models: model[0]), place: "command line").cells(catalog)
+    guard found.count == 1 else { throw UserError("a profile is of one cell; these options mean \(found.count)") }
+    let cell = found[0]
+    let label = cell.label(allPasses: catalog.passes.map(\.name))
+    let terminal = Terminal(isQuiet: json)
+    let machine = MachineDescription.current(
+      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: version)
+    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+    let profile = try await untilInterrupted { [processes] in
+      try await Profile.measure(
+        cell, label: label, workers: .standard, processes: processes, version: version, command: command,
+        environment: machine
+      ) { terminal.show(progress: "process \($0 + 1) of \(processes)") }
+    }
+    terminal.finish()
+    let base =
+      output.map { URL(fileURLWithPath: $0) }
+      ?? projectFolder.appendingPathComponent("Results/local/\(version)/profile-\(cell.model)")
+    var files: [(name: String, data: Data)] = [
+      ("json", try JSONEncoder.readable.encode(profile)), ("csv", Data(profile.csv.utf8)),
+      ("trace.json", try profile.chromeTrace), ("ops.svg", Data(profile.opChart.svgFile.utf8)),
+      ("md", Data(profile.report(isWhole: true).markdown.utf8)),
+      ("html", Data(profile.report(isWhole: true).html.utf8)),
+    ]
+    if let roofline = profile.roofline { files.append(("roofline.svg", Data(Chart.roofline(roofline).svgFile.utf8))) }
+    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
+    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
+    print(profile.report(isWhole: false).markdown)
+    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+  }
+}

@@ -1,0 +1,174 @@
+import Foundation
+import Pacer
+import Testing
+
+@testable import BenchKit
+
+/// Results whose effects are known.
+enum KnownResult {
+  static let catalog = Catalog.standard()
+  static let passes = catalog.passes.map(\.name)
+
+  /// A result in which each pass set has the ratio that `ratio` gives; nil leaves the cell out.
+  static func file(
+    _ sets: [[String]], model: String = "mobilenet-v2", version: String = "1", ratio: (Set<String>) -> Double?
+  ) -> ResultFile {
+    var cells: [CellResult] = []
+    for set in sets {
+      guard let value = ratio(Set(set)) else { continue }
+      var cell = Cell(model: model)
+      cell.passes = passes.filter(set.contains)
+      var result = CellResult(cell: cell, label: cell.label(allPasses: passes))
+      result.status = .measured
+      result.accuracy = Accuracy([1], reference: [1])
+      if !set.isEmpty {
+        result.baseline = "all off"
+        result.ratio = Estimate(geometric: [exp(-0.001), 1, exp(0.001), 1].map { $0 * value })
+      }
+      result.prepared = .init(
+        loadTime: 1, optimiseTime: 1, prepareTime: 1, passes: passes.map { .init(name: $0, rewrites: 1) })
+      cells.append(result)
+    }
+    var file = ResultFile(
+      version: version, suite: "default", suiteDigest: "d", started: "2026-01-0\(version.prefix(1))", command: "test",
+      environment: .current(processor: "P", isa: "avx2", git: version), cells: cells)
+    file.environment.loadAverage = 0
+    file.environment.governor = "unavailable"
+    file.isComplete = true
+    return file
+  }
+
+  static var every: [[String]] {
+    (0..<(1 << passes.count)).map { bits in passes.indices.filter { bits >> $0 & 1 == 1 }.map { passes[$0] } }
+  }
+}
+
+@Suite struct AttributionTests {
+  private let a = KnownResult.passes[0]
+  private let b = KnownResult.passes[1]
+
+  private func isClose(_ effect: Attribution.Effect?, _ expected: Double) -> Bool {
+    effect?.ratio.map { abs($0.value - expected) < 1e-9 && $0.low <= expected && expected <= $0.high } ?? false
+  }
+
+  @Test func `effects that multiply are found alone, last, in order and on average`() {
+    let file = KnownResult.file(KnownResult.every) { set in
+      (set.contains(a) ? 0.5 : 1) * (set.contains(b) ? 0.8 : 1)
+    }
+    let attribution = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog)
+    for effect in [attribution.alone(a), attribution.last(a), attribution.inOrder(a), attribution.main(a)] {
+      #expect(isClose(effect, 0.5))
+    }
+    #expect(attribution.main(a)?.places == 64 && attribution.alone(a)?.finding == .faster)
+    let together = attribution.interaction(a, b)
+    #expect(isClose(together, 1) && together?.finding == Attribution.Effect.Finding.none)
+    #expect(isClose(attribution.shapley(a), 0.5) && isClose(attribution.shapley(b), 0.8))
+  }
+
+  @Test func `passes that only help together share what they are worth`() {
+    let file = KnownResult.file(KnownResult.every) { $0.isSuperset(of: [a, b]) ? 0.25 : 1 }
+    let attribution = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog)
+    #expect(isClose(attribution.alone(a), 1) && isClose(attribution.last(a), 0.25))
+    #expect(isClose(attribution.interaction(a, b), 0.25) && isClose(attribution.main(a), 0.5))
+    #expect(isClose(attribution.shapley(a), 0.5) && isClose(attribution.shapley(b), 0.5))
+  }
+
+  @Test func `what runs the same graph is worth exactly nothing`() {
+    var file = KnownResult.file([[], [a]]) { _ in 0.9 }
+    (file.cells[1].status, file.cells[1].sameAs, file.cells[1].ratio) = (.same, "all off", nil)
+    let effect = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog).alone(a)
+    #expect(effect?.finding == .sameGraph && effect?.words == "same graph")
+  }
+
+  @Test func `what was not measured has no effect to tell of`() {
+    let file = KnownResult.file([[], [a]]) { $0.isEmpty ? 1 : 0.5 }
+    let attribution = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog)
+    #expect(attribution.last(a) == nil && attribution.alone(b) == nil && attribution.shapley(a) == nil)
+    #expect(attribution.alone(a)?.words == "2.000× (1.997–2.003)")
+    #expect(!Attribution(file, model: "resnet-18", catalog: KnownResult.catalog).hasPasses)
+  }
+
+  @Test func `other options are held against the usual value`() throws {
+    var file = KnownResult.file([[], KnownResult.passes]) { $0.isEmpty ? 1 : 0.5 }
+    var arena = file.cells[1]
+    arena.cell.allocator = .arena
+    arena.label = "all on, arena"
+    arena.ratio = Estimate(geometric: [0.4, 0.4, 0.4])
+    file.cells.append(arena)
+    let option = try #require(
+      Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog).options.first)
+    #expect(option.axis == "allocator" && option.from == "system" && option.to == "arena" && option.cell == "all on")
+    #expect(isClose(option.effect, 0.8))
+  }
+
+  @Test func `the interval of a product covers the truth as often as it says`() {
+    var generator = SeededGenerator(state: 11)
+    let covered = (0..<2000).count { _ in
+      func estimate(_ n: Int, _ sigma: Double) -> Estimate {
+        Estimate(geometric: (0..<n).map { _ in exp(sigma * generator.normal()) })
+      }
+      let quotient = estimate(5, 0.03).over(estimate(9, 0.01))
+      return quotient.low <= 1 && 1 <= quotient.high
+    }
+    // 95 % of 2,000 with five standard deviations, and Welch's rounding down errs on the safe side.
+    #expect((1850...1990).contains(covered), "\(covered)")
+  }
+}
+
+@Suite struct HistoryTests {
+  private func library(_ values: [Double]) -> RecordLibrary {
+    RecordLibrary(
+      entries: values.enumerated().map { index, value in
+        let version = "\(index + 1).0"
+        let file = KnownResult.file([[], ["freeze"]], version: version) { $0.isEmpty ? 1 : value }
+        return .init(version: version, host: "desk", file: file)
+      })
+  }
+
+  @Test func `a step is where a figure leaves the interval of the one before`() throws {
+    let history = try History(library([0.9, 0.9, 0.6]), suite: "default", host: nil, reference: "all off")
+    #expect(history.series.map(\.label) == ["freeze"] && history.series[0].steps == [2])
+    let text = history.document.markdown
+    #expect(text.contains("| freeze | 0.900 ±0.1% | 0.900 ±0.1% | (0.600 ±0.1%) |"), "\(text)")
+    #expect(history.document.html.contains("class=\"dot step s0\""))
+  }
+
+  @Test func `a reference that no run has is an error with the next step`() {
+    let error = #expect(throws: UserError.self) {
+      try History(library([0.9]), suite: "default", host: nil, reference: "no such")
+    }
+    #expect(error?.description.contains("--reference") == true)
+    #expect(throws: UserError.self) { try History(library([0.9]), suite: "other", host: nil, reference: "all off") }
+  }
+}
+
+@Suite struct RecipeTests {
+  private func recipe(_ entries: [RecordLibrary.Entry], release: String = "2") -> Recipe {
+    Recipe(RecordLibrary(entries: entries), catalog: KnownResult.catalog, release: release)
+  }
+
+  private var entry: RecordLibrary.Entry {
+    var sets: [[String]] = [[], KnownResult.passes]
+    for pass in KnownResult.passes { sets += [[pass], KnownResult.passes.filter { $0 != pass }] }
+    let file = KnownResult.file(sets, version: "1") { set in
+      set.contains("freeze") ? 0.5 : 1
+    }
+    return .init(version: "1-gabc", host: "desk", file: file)
+  }
+
+  @Test func `every figure comes from the results, with host and older version`() {
+    let text = recipe([entry]).document.markdown.replacing(#/ +/#, with: " ")
+    #expect(text.contains("| model | what it was worth | desk |"))
+    #expect(text.contains("| mobilenet-v2 | alone | 2.000× (1.997–2.003) (1-gabc) |"), "\(text)")
+    #expect(text.contains("`optimizeForMobile(graph, disabling: [\"freeze\"])`"))
+    #expect(recipe([entry], release: "1").document.markdown.contains("(1-gabc)") == false)
+  }
+
+  @Test func `the same results give the same bytes, and no results are no figures`() {
+    #expect(recipe([entry]).document.markdown == recipe([entry]).document.markdown)
+    let empty = recipe([])
+    #expect(empty.gaps.map(\.suite) == ["default", "attribution"])
+    #expect(empty.document.markdown.contains("no figures yet. `bench-suite run default"))
+    #expect(!empty.document.markdown.contains("× (1.9"))
+  }
+}
