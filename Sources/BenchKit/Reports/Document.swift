@@ -50,6 +50,7 @@ public struct Table: Sendable {
     public init(stringLiteral text: String) { self.init(text) }
   }
   public struct Row: Sendable {
+    /// Where there are fewer than headings, the last is a sentence that takes the rest.
     public var fields: [Field]
     /// What rows are chosen by, such as `model`; several words mean each of them.
     public var tags: [String: String]

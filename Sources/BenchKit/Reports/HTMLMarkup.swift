@@ -38,14 +38,17 @@ extension Document {
     for row in table.rows {
       text += "<tr\(HTMLPage.attributes(row.tags))>"
       for (column, field) in row.fields.enumerated() {
+        let isSentence = row.fields.count < table.headings.count && column == row.fields.count - 1
+        let span = isSentence ? " colspan=\"\(table.headings.count - column)\"" : ""
         let key = field.key.map { $0.isFinite ? " data-key=\"\($0)\"" : "" } ?? ""
         let verdict = Self.verdicts.contains(field.text) ? " verdict \(field.text.lowercased())" : ""
-        let classes = ((column < table.left ? "" : "figure") + verdict).trimmingCharacters(in: .whitespaces)
+        let kind = column >= table.left && !isSentence ? "figure" : field.text.count > 40 ? "long" : ""
+        let classes = (kind + verdict).trimmingCharacters(in: .whitespaces)
         let style = classes.isEmpty ? "" : " class=\"\(classes)\""
         text +=
           column == 0
           ? "<th scope=\"row\"\(key)\(style)>\(inline(field.text))</th>"
-          : "<td\(key)\(style)>\(inline(field.text))</td>"
+          : "<td\(span)\(key)\(style)>\(inline(field.text))</td>"
       }
       text += "</tr>\n"
     }

@@ -70,6 +70,7 @@ enum HTMLPage {
     th,td{padding:.25rem .6rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
     thead th{position:sticky;top:0;background:var(--shade);padding:0}
     tbody th{font-weight:500;white-space:nowrap}
+    td:not(.figure):not([colspan]){min-width:9ch}.long{min-width:28ch}
     .figure{text-align:right;white-space:nowrap}
     thead button{all:unset;box-sizing:border-box;width:100%;cursor:pointer;padding:.3rem .6rem;font-weight:600;
     white-space:nowrap}
@@ -99,7 +100,7 @@ enum HTMLPage {
     for (const table of document.querySelectorAll("table")) {
       const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
       const key = (row, column) => {
-        const cell = row.cells[column];
+        const cell = row.cells[Math.min(column, row.cells.length - 1)];
         if (cell.dataset.key !== undefined) return Number(cell.dataset.key);
         const text = cell.textContent.trim(), number = Number.parseFloat(text.replace(/,/g, ""));
         return /^[+\\-−±]?[0-9]/.test(text) && !Number.isNaN(number) ? number : text;

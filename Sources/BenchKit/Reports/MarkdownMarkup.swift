@@ -21,13 +21,18 @@ extension Document {
 extension Table {
   /// Columns line up, so that the same text is fit for a terminal.
   public var markdown: String {
-    let cells = ([headings] + rows.map { $0.fields.map(\.text) }).map {
-      $0.map { $0.replacingOccurrences(of: "|", with: "\\|") }
+    let cells = ([headings] + rows.map { $0.fields.map(\.text) }).map { row in
+      let missing = Array(repeating: "", count: headings.count - row.count)
+      return row.map { $0.replacingOccurrences(of: "|", with: "\\|") } + missing
     }
-    let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+    // A sentence takes as much room as it needs, and no column is wider for it.
+    let whole = [cells[0]] + zip(rows, cells.dropFirst()).filter { $0.0.fields.count == headings.count }.map(\.1)
+    let widths = headings.indices.map { column in
+      max(whole.map { $0[column].count }.max() ?? 0, column == 0 ? cells.map { $0[0].count }.max() ?? 0 : 0)
+    }
     func padded(_ row: [String]) -> String {
       let fields = row.enumerated().map { column, field in
-        let spaces = String(repeating: " ", count: widths[column] - field.count)
+        let spaces = String(repeating: " ", count: max(0, widths[column] - field.count))
         return column < left ? field + spaces : spaces + field
       }
       return "| " + fields.joined(separator: " | ") + " |\n"

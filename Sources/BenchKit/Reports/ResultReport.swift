@@ -33,7 +33,7 @@ extension ResultFile {
           let row = ResultTable.row(cell)
           let fields: [Table.Field]
           if let note = row.note {
-            fields = [Table.Field(cell.label), Table.Field(note)] + ResultTable.headings.dropFirst(2).map { _ in "" }
+            fields = [Table.Field(cell.label), Table.Field(note)]
           } else {
             fields = zip(row.fields, ResultTable.keys(cell)).map { Table.Field($0, key: $1) }
           }

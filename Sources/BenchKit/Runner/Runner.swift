@@ -170,7 +170,7 @@ public actor Runner {
         turns = Turns.count(paces, seconds: suite.job.minTime)
         for (side, pace) in paces.enumerated() {
           jobs[side].iterations = pace.iterations
-          jobs[side].warmup = suite.job.warmup ?? pace.warmup(within: Sampler.longestWarmup)
+          jobs[side].warmup = suite.job.warmup ?? pace.warmup(within: suite.job.minTime / 2)
         }
       }
       // The same processors for both; where one needs fewer, some of them.
@@ -186,11 +186,13 @@ public actor Runner {
     }
   }
 
+  private static let paceWarmup = 5
+
   /// Found out once for each cell, by a short visit that counts for nothing else.
   private func pace(of index: Int) async -> Turns.Pace? {
     if let known = paces[index] { return known }
     var job = Job(.latency, file.cells[index].cell)
-    job.minTime = 0.01
+    (job.minTime, job.warmup) = (0.01, Self.paceWarmup)
     let outcome = await perform(file.cells[index].cell, job)
     guard !isInterrupted else { return nil }
     paces[index] = Turns.Pace(outcome)
@@ -229,8 +231,8 @@ public actor Runner {
     // A baseline is visited beside the cells that are held against it.
     let isVisitedBeside = file.cells.indices.contains { $0 != index && baseline(of: $0) == index }
     if isVisitedBeside { return false }
-    guard result.visits.count >= 3 else { return true }
     guard Double(result.visits.count) * cost(index) < suite.cellBudget else { return false }
+    guard result.visits.count >= 3 else { return true }
     return ((result.ratio ?? result.latency)?.relativeHalfWidth ?? .infinity) > suite.precision
   }
 

@@ -21,8 +21,10 @@ enum Turns {
     var iterations: Int { min(max(Int(Turns.time / latency), 1), 1000) }
     /// Seconds of a turn.
     var turn: Double { latency * Double(iterations) }
-    /// Inferences before the first turn, in at most so many seconds.
-    func warmup(within seconds: Double) -> Int { min(warmup, max(Int(seconds / latency), 2)) }
+    /// Inferences before the first turn, in at most so many seconds; two of what is not too slow for them.
+    func warmup(within seconds: Double) -> Int {
+      min(warmup, max(Int(seconds / latency), latency < Turns.longest / 8 ? 2 : 0))
+    }
   }
 
   /// Seconds of a turn, where an inference does not take longer.
