@@ -133,7 +133,7 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     #expect(result.cells.map(\.visits.count) == [3, 3])
     let ratio = try #require(result.cells[1].ratio)
     #expect(abs(ratio.value - 0.5) < 1e-9 && ratio.count == 3 && result.cells[0].ratio == nil)
-    #expect(result.cells[1].visits[0].sample.latencies.count == 50)
+    #expect(result.cells[1].visits.allSatisfy { $0.sample.latencies.count >= Turns.fewest })
   }
 
   @Test func `a file in the folder's place is an error that says what to do`() async throws {

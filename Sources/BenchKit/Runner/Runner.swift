@@ -24,7 +24,10 @@ public actor Runner {
   private let elapsedBefore: Double
   private let counters = MachineCounters.now()
   private var generator = SystemRandomNumberGenerator()
-  private var paces: [Int: Turns.Pace] = [:]
+  /// Seconds that counting a cell took: two inferences, and what comes before them.
+  private var countingTimes: [Int: Double] = [:]
+  /// Inferences before the first turn: what comes after is a median.
+  private static let warmup = 5
 
   public init(
     catalog: Catalog, suite: Suite, file: ResultFile, workers: Workers, resultURL: URL,
@@ -115,7 +118,9 @@ public actor Runner {
 
   private func count(_ index: Int) async {
     let pending = file.cells[index]
+    let before = Date()
     let counted = await cancellable { [counter] in await counter.count(pending) }
+    countingTimes[index] = -before.timeIntervalSinceNow
     if !isInterrupted { file.cells[index] = counted }
   }
 
@@ -130,7 +135,7 @@ public actor Runner {
       note(await perform(file.cells[index].cell, job), index, (round, at))
       return
     }
-    guard let (a, b, turns) = await jobs(baseline, index) else { return }
+    guard let (a, b, turns) = jobs(baseline, index) else { return }
     let place = (round: round, at: elapsedBefore + elapsed)
     let baselineFirst = Bool.random(using: &generator)
     let outcomes = await cancellable { [workers] in
@@ -146,7 +151,7 @@ public actor Runner {
   }
 
   /// What the baseline and the cell are to do in one visit; nil, and the cell failed, where that cannot be found out.
-  private func jobs(_ baseline: Int, _ index: Int) async -> (
+  private func jobs(_ baseline: Int, _ index: Int) -> (
     a: WorkerCommand.Assignment, b: WorkerCommand.Assignment, turns: Int?
   )? {
     let cells = [baseline, index].map { file.cells[$0] }
@@ -162,11 +167,7 @@ public actor Runner {
         turns = (1...Turns.fewest).last { iterations % $0 == 0 }
         for side in jobs.indices { jobs[side].iterations = iterations / turns! }
       } else {
-        var paces: [Turns.Pace] = []
-        for place in [baseline, index] {
-          guard let pace = await pace(of: place) else { return nil }
-          paces.append(pace)
-        }
+        let paces = [baseline, index].map(pace)
         turns = Turns.count(paces, seconds: suite.job.minTime)
         for (side, pace) in paces.enumerated() {
           jobs[side].iterations = pace.iterations
@@ -186,18 +187,10 @@ public actor Runner {
     }
   }
 
-  private static let paceWarmup = 5
-
-  /// Found out once for each cell, by a short visit that counts for nothing else.
-  private func pace(of index: Int) async -> Turns.Pace? {
-    if let known = paces[index] { return known }
-    var job = Job(.latency, file.cells[index].cell)
-    (job.minTime, job.warmup) = (0.01, Self.paceWarmup)
-    let outcome = await perform(file.cells[index].cell, job)
-    guard !isInterrupted else { return nil }
-    paces[index] = Turns.Pace(outcome)
-    if paces[index] == nil { fail(index, outcome.failure ?? outcome.skipped ?? "the worker gave no samples") }
-    return paces[index]
+  /// How fast a cell is: as it was when last visited, or at most as slow as counting it was.
+  private func pace(of index: Int) -> Turns.Pace {
+    let latency = file.cells[index].visits.last.map { $0.median * 1e-9 } ?? countingTimes[index].map { $0 / 2 }
+    return Turns.Pace(latency: latency ?? 0.1, warmup: Self.warmup)
   }
 
   private func note(_ outcome: JobOutcome, _ index: Int, _ place: (round: Int, at: Double), ratio: Double? = nil) {

@@ -9,6 +9,8 @@ enum Turns {
     var latency: Double
     var warmup: Int
 
+    init(latency: Double, warmup: Int) { (self.latency, self.warmup) = (latency, warmup) }
+
     /// From a visit without turns; nil where it failed.
     init?(_ outcome: JobOutcome) {
       guard outcome.failure == nil, let latency = outcome.turns.first, let sample = outcome.samples.first else {
