@@ -34,6 +34,12 @@ public struct Record: Sendable {
     for index in portable.cells.indices {
       portable.cells[index].cell.weights = portable.cells[index].cell.weights.map(Self.name)
       portable.cells[index].cell.input = portable.cells[index].cell.input.map(Self.name)
+      // What was prepared is said once for the cell; a visit keeps its times.
+      for visit in portable.cells[index].visits.indices {
+        let prepared = portable.cells[index].visits[visit].prepared
+        portable.cells[index].visits[visit].prepared = .init(
+          loadTime: prepared.loadTime, optimiseTime: prepared.optimiseTime, prepareTime: prepared.prepareTime)
+      }
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
