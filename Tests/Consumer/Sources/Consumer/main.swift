@@ -70,5 +70,5 @@ precondition(cells.count == 1 && cells[0].cell.passes == ["remove-double-negatio
 let file = ResultFile(
   version: "1", suite: suite.name, suiteDigest: Suite.digest(cells), started: "now", command: "consumer",
   environment: .current(processor: catalog.processorName, isa: "any", git: "none"), cells: cells)
-precondition(CSVReport().render(file, catalog).contains(",visits\n"))
+precondition(CSVReport().render(file, catalog).contains(",visits,ratio,"))
 print("consumer: op, pass and metric from outside work")
