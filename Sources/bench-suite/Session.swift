@@ -22,8 +22,7 @@ struct SuiteSession {
       ?? projectFolder.appendingPathComponent("Results/local/\(version)/\(suite.name).json")
     let cells = try suite.cells(catalog)
     for cell in cells.map(\.cell) { try checkFiles(cell) }
-    let machine = MachineDescription.current(
-      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: version)
+    let machine = MachineDescription.current(catalog, git: version)
     var file = ResultFile(
       version: version, suite: suite.name, suiteDigest: Suite.digest(cells),
       started: ISO8601DateFormatter().string(from: Date()), command: command, environment: machine, cells: cells)
@@ -51,7 +50,7 @@ struct SuiteSession {
     let reports = ["md", "html"].map { url.deletingPathExtension().appendingPathExtension($0) }
     for report in reports { try document.write(to: report) }
     if options.json {
-      print(JSONReport().render(result, catalog), terminator: "")
+      print(try JSONReport().render(result, catalog), terminator: "")
     } else {
       terminal.summarise(result, url: displayPath(url), reports: reports.map(displayPath))
     }

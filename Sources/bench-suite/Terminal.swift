@@ -92,9 +92,8 @@ final class Terminal: Sendable {
   static var heading: String { columns(ResultTable.headings) }
 
   static func row(_ result: CellResult) -> String {
-    let row = ResultTable.row(result)
-    guard let note = row.note else { return columns(row.fields) }
-    return pad(row.fields[0], widths[0]) + "  " + note
+    let fields = ResultTable.row(result).map(\.text)
+    return fields.count == widths.count ? columns(fields) : pad(fields[0], widths[0]) + "  " + fields[1]
   }
 
   private static func columns(_ fields: [String]) -> String {

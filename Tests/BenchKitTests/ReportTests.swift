@@ -85,7 +85,7 @@ import Testing
       var unit: String
       var value: Double
     }
-    let text = GitHubActionBenchmarkReport().render(file, KnownResult.catalog)
+    let text = try GitHubActionBenchmarkReport().render(file, KnownResult.catalog)
     let entries = try JSONDecoder().decode([Entry].self, from: Data(text.utf8))
     #expect(entries.contains(Entry(name: "mobilenet-v2: all off, heap-allocations", unit: "calls", value: 7)))
     let ratio = try #require(entries.first { $0.unit == "× all off" })

@@ -125,7 +125,7 @@ import Testing
     cell.hello = .init(engine: "fake", version: "1", protocol: 1, takesTurns: true)
     let runner = PairedRunner(
       base: Workers(own: base, cacheFolder: folder), head: Workers(own: head, cacheFolder: folder),
-      controls: (base, base), cells: [(cell, cell)], seconds: 1e6)
+      control: base, cells: [(cell, cell)], seconds: 1e6)
     let fresh = await runner.pairs([(0, pairs)])
     let series = await runner.series
     #expect(fresh[0] == series[0].differences)

@@ -55,22 +55,21 @@ public actor PairedRunner {
   private var cells: [Cell?]
   private let base: Workers
   private let head: Workers
-  private let controls: (base: WorkerCommand, head: WorkerCommand)
+  /// Runs the control for both arms: a control of each version's own would move with where its program was linked.
+  private let control: WorkerCommand
   /// Share by which head is made slower, by cell: to try what would be found.
   private let slowdown: [Int: Double]
   private let deadline: Date
   private let start = Date()
   private let report: @Sendable (Progress) -> Void
 
-  public var control: PairSeries { series[series.count - 1] }
-
   /// - Parameter cells: each with what counting found in both versions.
   init(
-    base: Workers, head: Workers, controls: (base: WorkerCommand, head: WorkerCommand),
+    base: Workers, head: Workers, control: WorkerCommand,
     cells: [(base: CellResult, head: CellResult)], slowdown: [Int: Double] = [:], seconds: Double,
     report: @escaping @Sendable (Progress) -> Void = { _ in }
   ) {
-    (self.base, self.head, self.controls) = (base, head, controls)
+    (self.base, self.head, self.control) = (base, head, control)
     (self.slowdown, self.report) = (slowdown, report)
     deadline = Date(timeIntervalSinceNow: seconds)
     self.cells = cells.map(\.head.cell) + [nil]
@@ -112,7 +111,7 @@ public actor PairedRunner {
   private func calibrate(_ index: Int) async {
     var job = job(index)
     (job.iterations, job.warmup) = (5, nil)
-    let outcome = await perform(base, controls.base, index, job)
+    let outcome = await perform(base, index, job)
     guard let pace = Turns.Pace(outcome) else {
       series[index].failure = "base: \(outcome.failure ?? outcome.skipped ?? "no samples")"
       return
@@ -129,7 +128,7 @@ public actor PairedRunner {
     return job
   }
 
-  private func perform(_ workers: Workers, _ control: WorkerCommand, _ index: Int, _ job: Job) async -> JobOutcome {
+  private func perform(_ workers: Workers, _ index: Int, _ job: Job) async -> JobOutcome {
     guard let cell = cells[index] else { return await control.run(job, timeout: workers.timeout) }
     return await workers.perform(cell, job)
   }
@@ -160,8 +159,8 @@ public actor PairedRunner {
   private func outcomes(_ index: Int, _ a: Job, _ b: Job, baseFirst: Bool) async -> (base: JobOutcome, head: JobOutcome)
   {
     do {
-      let left = try cells[index].map { try base.resolve($0, a) } ?? (controls.base, a)
-      let right = try cells[index].map { try head.resolve($0, b) } ?? (controls.head, b)
+      let left = try cells[index].map { try base.resolve($0, a) } ?? (control, a)
+      let right = try cells[index].map { try head.resolve($0, b) } ?? (control, b)
       let turns = series[index].tookTurns ? series[index].turns : nil
       let outcomes = await WorkerCommand.pair(left, right, aFirst: baseFirst, turns: turns, timeout: base.timeout)
       return (outcomes.a, outcomes.b)

@@ -30,7 +30,7 @@ public struct VersionSession: Sendable {
   public var catalog: Catalog
   /// Cells to compare, not measured yet.
   public var cells: [CellResult]
-  /// Computes reference outputs, and the control where an arm knows none.
+  /// Computes reference outputs and runs the control.
   public var oracle: WorkerCommand
   public var rule = TimeRule()
   /// Seconds for the times.
@@ -65,8 +65,7 @@ public struct VersionSession: Sendable {
   func compareTimes(_ counted: Counted) async -> Comparison {
     let start = Date()
     let counters = MachineCounters.now()
-    var environment = MachineDescription.current(
-      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: head.version)
+    var environment = MachineDescription.current(catalog, git: head.version)
     var comparison = Comparison(
       baseVersion: base.version, headVersion: head.version,
       exact: ExactComparison(base: counted.base, head: counted.head, catalog: catalog))
@@ -97,10 +96,9 @@ public struct VersionSession: Sendable {
     let pairs = timed.map { (base: counted.base[$0], head: counted.head[$0]) }
     let slowdown = Dictionary(
       uniqueKeysWithValues: timed.enumerated().compactMap { place, cell in self.slowdown[cell].map { (place, $0) } })
-    let controls = await controls()
     func runner(_ base: Workers, _ head: Workers, _ seconds: Double) -> PairedRunner {
       PairedRunner(
-        base: base, head: head, controls: controls, cells: pairs, slowdown: slowdown, seconds: seconds
+        base: base, head: head, control: oracle, cells: pairs, slowdown: slowdown, seconds: seconds
       ) { progress(.timing($0)) }
     }
     let first = runner(base.workers, head.workers, seconds)
@@ -145,17 +143,6 @@ public struct VersionSession: Sendable {
       comparison.times[place].isLayout =
         decision.verdict != .unresolved && decision.verdict != comparison.times[place].decision.verdict
     }
-  }
-
-  /// The commands that run the control: each version's own, or one for both where a version knows none.
-  private func controls() async -> (base: WorkerCommand, head: WorkerCommand) {
-    for command in [base.workers.own, head.workers.own] {
-      var job = Job(.control)
-      job.iterations = 1
-      let outcome = await command.run(job, timeout: 60)
-      if outcome.failure != nil || outcome.turns.isEmpty { return (oracle, oracle) }
-    }
-    return (base.workers.own, head.workers.own)
   }
 }
 

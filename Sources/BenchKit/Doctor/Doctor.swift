@@ -45,8 +45,7 @@ public struct Doctor: Codable, Sendable {
     progress: @escaping @Sendable (Progress) -> Void
   ) async -> Doctor {
     let counters = MachineCounters.now()
-    var environment = MachineDescription.current(
-      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: version)
+    var environment = MachineDescription.current(catalog, git: version)
     var doctor = Doctor(version: version, environment: environment, facts: [])
     do {
       for threads in [1, environment.processors].uniqued() {
@@ -75,7 +74,7 @@ public struct Doctor: Codable, Sendable {
       var result = result
       if !takeTurns { result.hello?.takesTurns = false }
       let runner = PairedRunner(
-        base: workers, head: workers, controls: (workers.own, workers.own), cells: [(result, result)], seconds: seconds
+        base: workers, head: workers, control: workers.own, cells: [(result, result)], seconds: seconds
       ) { progress(.noise(pairs: $0.pairs)) }
       let start = Date()
       _ = await runner.pairs([(0, 10_000)])

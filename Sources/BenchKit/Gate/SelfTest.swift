@@ -14,8 +14,10 @@ public struct SelfTest: Sendable {
     public var unresolved = 0
     public var invalid = 0
     public var layout = 0
-    /// The change seen in every cell of every gate, in the order of the suite.
-    public var changes: [Double] = []
+    /// Why gates were invalid, and how many for each reason.
+    public var invalidReasons: [String: Int] = [:]
+    /// The change seen in every cell of every gate, in the order of the suite; nil where nothing was measured.
+    public var changes: [Double?] = []
     public var verdicts: [String] = []
     public var pairs = 0
     public var seconds = 0.0
@@ -90,13 +92,15 @@ public struct SelfTest: Sendable {
     trial.gates += 1
     trial.seconds += comparison.elapsed ?? 0
     trial.pairs += comparison.times.reduce(0) { $0 + $1.series.pairs.count }
-    trial.changes += comparison.times.map { $0.series.ratio.value - 1 }
+    trial.changes += comparison.times.map { $0.series.pairs.isEmpty ? nil : $0.series.ratio.value - 1 }
     trial.verdicts += comparison.times.map(\.verdict)
-    trial.sigmas += comparison.times.map(\.series.sigma)
+    trial.sigmas += comparison.times.filter { !$0.series.pairs.isEmpty }.map(\.series.sigma)
     trial.layout += comparison.times.contains(where: \.isLayout) ? 1 : 0
     if slowed != nil { trial.slowed += 1 }
-    guard comparison.invalid == nil else {
+    if let reason = comparison.invalid {
       trial.invalid += 1
+      // The same reason with another figure is the same reason.
+      trial.invalidReasons[reason.replacing(#/[+-]?\d+(\.\d+)?/#, with: "…"), default: 0] += 1
       return
     }
     let verdicts = comparison.times.map(\.verdict)

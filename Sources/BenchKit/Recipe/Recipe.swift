@@ -22,7 +22,12 @@ public struct Recipe: Sendable {
   public struct Gap: Sendable {
     public var section: String
     public var suite: String
-    var command: String { "bench-suite run \(suite) && bench-suite record --host HOST" }
+    var command: String { Recipe.command(suite) }
+  }
+
+  /// Measures a suite and keeps the result.
+  private static func command(_ suite: String) -> String {
+    "bench-suite run \(suite) && bench-suite record --suite \(suite) --host HOST"
   }
 
   /// Suites that would fill what is missing.
@@ -101,31 +106,43 @@ public struct Recipe: Sendable {
     var rows: [[String]] = []
     for model in catalog.models {
       guard let graph = try? model.build(model.inputShape) else { continue }
-      rows.append(
-        [model.name, Self.character(of: graph)]
+      func row(_ name: String, _ best: @escaping (Attribution) -> [String]?) -> [String] {
+        [model.name, Self.character(of: graph), name]
           + hosts.map { host in
-            column(
-              host,
-              { entry -> String? in
-                let attribution = attribution(entry, model.name)
-                let worth = catalog.passes.compactMap { pass -> (String, Double)? in
-                  guard let effect = attribution.last(pass.name), effect.finding == .faster else { return nil }
-                  return (pass.name, 1 / effect.ratio!.value)
-                }.sorted { $0.1 > $1.1 }
-                let options = attribution.options.filter { $0.effect.finding == .faster && $0.axis != "kernels" }
-                  .sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }
-                guard attribution.hasPasses else { return nil }
-                let passes = worth.prefix(3).map { "\($0.0) \(String(format: "%.2f", $0.1))×" }
-                let others = options.prefix(2).map { "\($0.axis) \($0.to) \(Format.speedup($0.effect.ratio!))×" }
-                let all = passes + others
-                return all.isEmpty ? "nothing made it faster" : all.joined(separator: ", then ")
-              }, { $0 })
-          })
+            column(host, { best(attribution($0, model.name)) }) {
+              $0.isEmpty ? "nothing made it faster" : $0.joined(separator: ", then ")
+            }
+          }
+      }
+      rows.append(row("passes", bestPasses))
+      rows.append(row("then", bestOptions))
     }
-    document.table(Table(["model", "which has"] + hosts, left: 2 + hosts.count, rows))
+    document.table(Table(["model", "which has", ""] + hosts, left: 3 + hosts.count, rows))
     document.text(
       "The passes that cost most when they alone are left out, then what else made it faster. All passes together are what "
         + "`optimizeForMobile(graph)` does.")
+  }
+
+  /// The three passes that cost most when left out; nil where passes were not varied.
+  private func bestPasses(_ attribution: Attribution) -> [String]? {
+    guard attribution.hasPasses else { return nil }
+    let worth = catalog.passes.compactMap { pass -> (name: String, effect: Attribution.Effect)? in
+      guard let effect = attribution.last(pass.name), effect.finding == .faster else { return nil }
+      return (pass.name, effect)
+    }
+    return worth.sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(3).map {
+      "\($0.name) \(Format.speedup($0.effect.ratio!))×"
+    }
+  }
+
+  /// The two other options that made most of it; nil where none was varied.
+  private func bestOptions(_ attribution: Attribution) -> [String]? {
+    let options = attribution.options.filter { $0.axis != "kernels" }
+    guard !options.isEmpty else { return nil }
+    return options.filter { $0.effect.finding == .faster }
+      .sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(2).map {
+        "\($0.axis) \($0.to) \(Format.speedup($0.effect.ratio!))×"
+      }
   }
 
   /// What a model consists of, in words.
@@ -188,7 +205,7 @@ public struct Recipe: Sendable {
     }
     if !idle.isEmpty { document.text("Nothing to do, so no effect, on \(idle.joined(separator: ", ")).") }
     document.text("Measured with:")
-    document.code("bench-suite run default && bench-suite record --host HOST")
+    document.code(Self.suites.prefix(2).map(Self.command).joined(separator: "\n"))
   }
 
   private func describeInteractions(_ document: inout Document) {
@@ -212,7 +229,7 @@ public struct Recipe: Sendable {
       }
     }
     guard hasAny else {
-      return document.text("No figures yet: `bench-suite run attribution` and `bench-suite record` give some.")
+      return document.text("No figures yet: `\(Self.command("attribution"))` gives some.")
     }
     document.text("Together over apart: above 1 they help each other, below 1 they do each other's work.")
     document.table(Table(["model", "passes"] + hosts, left: 2, rows))
@@ -277,7 +294,7 @@ public struct Recipe: Sendable {
         }.map { "on \(host) \($0.0)" }
       }
       let why = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
-      document.text("No figures yet\(why): a suite with `\(axis):` and `bench-suite record --host HOST` give some.")
+      document.text("No figures yet\(why): no kept run of the suites \(Self.suites.joined(separator: ", ")) has any.")
     } else {
       document.table(Table(["model", "option", ""] + hosts, left: 3, rows))
     }
@@ -294,8 +311,8 @@ public struct Recipe: Sendable {
         + "`bench-suite gate` for a pull request.")
     document.heading("Reading the tables")
     document.text(
-      "1.84× (1.80–1.89) reads: with the option the model is 1.84 times as fast, and the truth lies between 1.80 and 1.89 "
-        + "in 95 of 100 such measurements. Alone: every other pass is off. On top of all others: what would be lost by "
+      "A× (B–C) reads: with the option the model is A times as fast, and the truth lies between B and C in 95 of 100 such "
+        + "measurements. Alone: every other pass is off. On top of all others: what would be lost by "
         + "leaving it out. A pass may be worth much alone and little on top, where another does its work too.")
   }
 }

@@ -24,7 +24,7 @@ public struct History: Sendable {
     guard let only = hosts.first else {
       throw UserError(
         "no run of the suite \(suite)\(host.map { " on \($0)" } ?? "") is kept: bench-suite run \(suite) && "
-          + "bench-suite record")
+          + "bench-suite record --suite \(suite)")
     }
     guard hosts.count == 1 else {
       throw UserError("runs of \(hosts.joined(separator: ", ")) are kept: choose one with --host")
@@ -56,16 +56,11 @@ public struct History: Sendable {
       }
       return cell.status == .measured ? cell : nil
     }
-    guard let cell = find(label), let other = find(reference), cell.accuracy != nil, other.accuracy != nil,
-      (cell.baseline ?? cell.label) == (other.baseline ?? other.label)
+    guard let cell = find(label), let other = find(reference), let a = cell.relativeTime, let b = other.relativeTime,
+      cell.hasBaseline(of: other)
     else { return nil }
-    let one = Estimate(value: 1, low: 1, high: 1, count: 1)
     // The same graph as the reference: the same time.
-    if cell.label == other.label { return one }
-    guard let a = cell.baseline == nil ? one : cell.ratio, let b = other.baseline == nil ? one : other.ratio else {
-      return nil
-    }
-    return a.over(b)
+    return cell.label == other.label ? .one : a.over(b)
   }
 
   /// Where a ratio left the interval of the last one before it.

@@ -3,9 +3,7 @@ import Foundation
 /// A way to write down a result.
 public protocol Report: Sendable {
   var name: String { get }
-  /// What its file's name ends in.
-  var fileExtension: String { get }
-  func render(_ file: ResultFile, _ catalog: Catalog) -> String
+  func render(_ file: ResultFile, _ catalog: Catalog) throws -> String
 }
 
 public let standardReports: [any Report] = [
@@ -14,14 +12,12 @@ public let standardReports: [any Report] = [
 
 public struct MarkdownReport: Report {
   public let name = "markdown"
-  public let fileExtension = "md"
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).markdown }
 }
 
 public struct HTMLReport: Report {
   public let name = "html"
-  public let fileExtension = "html"
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).html }
 }
@@ -29,17 +25,13 @@ public struct HTMLReport: Report {
 /// The result file itself.
 public struct JSONReport: Report {
   public let name = "json"
-  public let fileExtension = "json"
   public init() {}
-  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
-    (try? JSONEncoder.readable.encode(file)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
-  }
+  public func render(_ file: ResultFile, _ catalog: Catalog) throws -> String { try JSONEncoder.text(file) }
 }
 
 /// One line per cell, one column per metric (RFC 4180).
 public struct CSVReport: Report {
   public let name = "csv"
-  public let fileExtension = "csv"
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
     func quoted(_ text: String) -> String { "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }
@@ -64,7 +56,6 @@ public struct CSVReport: Report {
 /// Go's benchmark format, a line per fresh process, for `benchstat` and what else reads it.
 public struct BenchstatReport: Report {
   public let name = "benchstat"
-  public let fileExtension = "txt"
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
     let machine = file.environment
@@ -89,7 +80,6 @@ public struct BenchstatReport: Report {
 /// What github-action-benchmark reads as `customSmallerIsBetter`: ratios, since times of different runners do not compare.
 public struct GitHubActionBenchmarkReport: Report {
   public let name = "github-action-benchmark"
-  public let fileExtension = "json"
   public init() {}
 
   private struct Entry: Encodable {
@@ -100,7 +90,7 @@ public struct GitHubActionBenchmarkReport: Report {
     var extra: String?
   }
 
-  public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
+  public func render(_ file: ResultFile, _ catalog: Catalog) throws -> String {
     var entries: [Entry] = []
     for cell in file.cells where cell.status == .measured {
       let name = "\(cell.cell.model): \(cell.label)"
@@ -118,6 +108,6 @@ public struct GitHubActionBenchmarkReport: Report {
         }
       }
     }
-    return (try? JSONEncoder.readable.encode(entries)).map { String(decoding: $0, as: UTF8.self) + "\n" } ?? "[]\n"
+    return try JSONEncoder.text(entries)
   }
 }

@@ -29,16 +29,7 @@ extension ResultFile {
     document.table(
       Table(
         ResultTable.headings, left: 1,
-        cells.map { cell in
-          let row = ResultTable.row(cell)
-          let fields: [Table.Field]
-          if let note = row.note {
-            fields = [Table.Field(cell.label), Table.Field(note)]
-          } else {
-            fields = zip(row.fields, ResultTable.keys(cell)).map { Table.Field($0, key: $1) }
-          }
-          return Table.Row(fields, tags: cell.tags)
-        }))
+        cells.map { Table.Row(ResultTable.row($0), tags: $0.tags) }))
     let measured = cells.filter { $0.status == .measured }
     document.chart(Self.ratios(measured))
     document.chart(Self.latencies(measured))
@@ -52,11 +43,9 @@ extension ResultFile {
 
   private static func ratios(_ cells: [CellResult]) -> Chart {
     let bars = cells.compactMap { cell -> BarChart.Bar? in
-      guard let ratio = cell.ratio ?? (cell.accuracy == nil ? nil : Estimate(value: 1, low: 1, high: 1, count: 1)),
-        // A chart that has the scalar oracle in it shows nothing else.
-        cell.cell.kernels != .reference
-      else { return nil }
-      let text = cell.ratio == nil ? "1" : "\(Format.ratio(ratio)) \(Format.spread(ratio))"
+      // A chart that has the scalar oracle in it shows nothing else.
+      guard let ratio = cell.relativeTime, cell.cell.kernels != .reference else { return nil }
+      let text = cell.baseline == nil ? "1" : "\(Format.ratio(ratio)) \(Format.spread(ratio))"
       return BarChart.Bar(
         label: cell.label, value: ratio.value, low: ratio.low, high: ratio.high, text: text, tags: cell.tags)
     }

@@ -4,53 +4,35 @@ import Foundation
 public struct ResultTable: Sendable {
   public static let headings = ["cell", "latency", "±", "ratio", "±", "n", "mallocs", "tensors", "peak", "error"]
 
-  /// One row of a cell, or its reason for having none.
-  public static func row(_ result: CellResult) -> (fields: [String], note: String?) {
+  /// One row of a cell; where it has no figures, its label and the reason.
+  public static func row(_ result: CellResult) -> [Table.Field] {
+    func reason(_ text: String) -> [Table.Field] { [Table.Field(result.label), Table.Field(text)] }
     switch result.status {
-    case .pending: return ([result.label], "not measured")
-    case .unavailable: return ([result.label], "unavailable: \(result.reason ?? "")")
-    case .failed: return ([result.label], "FAILED: \(result.reason ?? "")")
-    case .invalid: return ([result.label], "INVALID: \(result.reason ?? "")")
-    case .same: return ([result.label], "same graph as \(result.sameAs ?? "")")
+    case .pending: return reason("not measured")
+    case .unavailable: return reason("unavailable: \(result.reason ?? "")")
+    case .failed: return reason("FAILED: \(result.reason ?? "")")
+    case .invalid: return reason("INVALID: \(result.reason ?? "")")
+    case .same: return reason("same graph as \(result.sameAs ?? "")")
     case .measured: break
     }
-    func metric(_ name: String, _ format: (Double) -> String) -> String {
-      let value = standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }
-      return value.map(format) ?? "–"
+    func field(_ value: Double?, _ text: (Double) -> String) -> Table.Field {
+      Table.Field(value.map(text) ?? "–", key: value)
     }
-    let ratio: String
-    let spread: String
-    if result.baseline != nil {
-      ratio = result.ratio.map(Format.ratio) ?? "–"
-      spread = result.ratio.map(Format.spread) ?? "–"
-    } else {
-      // A cell without output, such as the null backend's, is nobody's baseline.
-      ratio = result.accuracy == nil ? "–" : "1"
-      spread = ""
+    func metric(_ name: String, _ text: (Double) -> String) -> Table.Field {
+      field(standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }, text)
     }
-    let fields: [String] = [
-      result.label,
-      result.latency.map { Format.time($0.value) } ?? "–",
-      result.latency.map(Format.spread) ?? "–",
-      ratio, spread, "\(result.visits.count)",
-      metric("heap-allocations", Format.count),
-      metric("tensor-allocations", Format.count),
-      metric("peak-resident", Format.bytes),
-      metric("error") { String(format: "%.0e", $0) },
-    ]
-    return (fields, nil)
-  }
-
-  /// What the fields of a measured cell are sorted by.
-  static func keys(_ result: CellResult) -> [Double?] {
-    func metric(_ name: String) -> Double? {
-      standardMetrics.first { $0.name == name }.flatMap { $0.value(result) }
+    func spread(_ estimate: Estimate?) -> Table.Field {
+      field(estimate?.relativeHalfWidth) { _ in Format.spread(estimate!) }
     }
+    let isBaseline = result.baseline == nil
     return [
-      nil, result.latency?.value, result.latency?.relativeHalfWidth,
-      result.ratio?.value ?? (result.accuracy == nil ? nil : 1), result.ratio?.relativeHalfWidth,
-      Double(result.visits.count), metric("heap-allocations"), metric("tensor-allocations"), metric("peak-resident"),
-      metric("error"),
+      Table.Field(result.label), field(result.latency?.value, Format.time), spread(result.latency),
+      isBaseline
+        ? field(result.relativeTime?.value) { _ in "1" }
+        : field(result.ratio?.value) { _ in Format.ratio(result.ratio!) },
+      isBaseline ? "" : spread(result.ratio), field(Double(result.visits.count), Format.count),
+      metric("heap-allocations", Format.count), metric("tensor-allocations", Format.count),
+      metric("peak-resident", Format.bytes), metric("error") { String(format: "%.0e", $0) },
     ]
   }
 

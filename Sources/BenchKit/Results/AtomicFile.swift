@@ -23,6 +23,11 @@ extension JSONEncoder {
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     return encoder
   }
+
+  /// A value in that form, with the line's end that a text file has.
+  package static func text(_ value: some Encodable) throws -> String {
+    String(decoding: try readable.encode(value), as: UTF8.self) + "\n"
+  }
 }
 
 /// Makes a folder and those above it.

@@ -34,6 +34,11 @@ public struct MachineDescription: Codable, Sendable {
       compiler: compilerVersion, git: git)
   }
 
+  public static func current(_ catalog: Catalog, git: String) -> MachineDescription {
+    current(
+      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: git)
+  }
+
   /// Warnings about what makes figures of this machine hard to trust.
   public var warnings: [String] {
     var list: [String] = []

@@ -88,6 +88,13 @@ public struct CellResult: Codable, Sendable {
     status == .invalid ? "\(cell.model): \(label): \(reason ?? "the output is wrong")" : nil
   }
 
+  /// Time over the baseline's: exactly 1 for the baseline itself; nil where there is none. A cell without output, such as
+  /// the null backend's, is nobody's baseline.
+  var relativeTime: Estimate? { baseline == nil && accuracy != nil ? .one : ratio }
+
+  /// Whether the times of both are relative to the same baseline.
+  func hasBaseline(of other: CellResult) -> Bool { (baseline ?? label) == (other.baseline ?? other.label) }
+
   func medianOfVisits(_ value: (Visit) -> Double?) -> Double? {
     let values = visits.compactMap(value)
     return values.isEmpty ? nil : median(values)

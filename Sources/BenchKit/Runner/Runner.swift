@@ -235,9 +235,11 @@ public actor Runner {
     return file.cells[index].baseline.flatMap { find($0, like: index) }
   }
 
-  /// What the last visit of a cell took, its baseline's part included; a guess before the first.
+  /// What the last visit of a cell took, its baseline's part included; before the first, what counting did.
   private func cost(_ index: Int) -> Double {
-    [index, baseline(of: index)].compactMap { $0 }.reduce(0) { $0 + (file.cells[$1].visits.last.map(seconds) ?? 0.5) }
+    [index, baseline(of: index)].compactMap { $0 }.reduce(0) {
+      $0 + (file.cells[$1].visits.last.map(seconds) ?? countingTimes[$1] ?? 0.5)
+    }
   }
 
   /// What a visit cost, as far as it told.

@@ -25,7 +25,7 @@ enum Turns {
     var turn: Double { latency * Double(iterations) }
     /// Inferences before the first turn, in at most so many seconds; two of what is not too slow for them.
     func warmup(within seconds: Double) -> Int {
-      min(warmup, max(Int(seconds / latency), latency < Turns.longest / 8 ? 2 : 0))
+      min(warmup, max(Int(seconds / latency), latency * Double(Turns.fewest) < Turns.longest ? 2 : 0))
     }
   }
 

@@ -59,9 +59,7 @@ public struct Attribution: Sendable {
     var places: [Cell: Int] = [:]
     for (index, result) in cells.enumerated() {
       switch result.status {
-      // A cell without output, such as the null backend's, is nobody's baseline and has none.
-      case .measured where result.ratio != nil || result.baseline == nil && result.accuracy != nil:
-        places[result.cell] = index
+      case .measured where result.relativeTime != nil: places[result.cell] = index
       case .same:
         places[result.cell] = cells.firstIndex { $0.label == result.sameAs && $0.status == .measured }
       default: break
@@ -95,14 +93,8 @@ public struct Attribution: Sendable {
     guard !used.isEmpty else { return nil }
     return Estimate.product(
       used.compactMap { place, weight in
-        // The baseline is what ratios are taken against: exactly 1.
-        cells[place].baseline == nil ? nil : cells[place].ratio.map { ($0, weight) }
+        cells[place].relativeTime.map { ($0, weight) }
       })
-  }
-
-  /// Whether the ratios of two cells are to the same baseline.
-  private func haveOneBaseline(_ a: Int, _ b: Int) -> Bool {
-    (cells[a].baseline ?? cells[a].label) == (cells[b].baseline ?? cells[b].label)
   }
 
   private func effect(_ terms: [(place: Int, weight: Double)], places: Int) -> Effect {
@@ -198,9 +190,8 @@ public struct Attribution: Sendable {
       for result in cells where result.cell[keyPath: path] != usual {
         var other = result.cell
         other[keyPath: path] = usual
-        guard let with = places[result.cell], let without = places[other], haveOneBaseline(with, without) else {
-          continue
-        }
+        guard let with = places[result.cell], let without = places[other], cells[with].hasBaseline(of: cells[without])
+        else { continue }
         var effect = effect([(with, 1), (without, -1)], places: 1)
         (effect.with, effect.without) = (cells[with], cells[without])
         list.append(

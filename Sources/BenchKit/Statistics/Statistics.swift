@@ -23,6 +23,9 @@ public struct Estimate: Codable, Sendable, Equatable {
   /// Half the interval's width over the value; infinite for a single observation.
   public var relativeHalfWidth: Double { (high - low) / 2 / value }
 
+  /// What is 1 by definition.
+  static let one = Estimate(value: 1, low: 1, high: 1, count: 1)
+
   init(value: Double, low: Double, high: Double, count: Int) {
     (self.value, self.low, self.high, self.count) = (value, low, high, count)
   }

@@ -44,12 +44,12 @@ struct CompareCommand: AsyncParsableCommand {
       let url =
         output.map { URL(fileURLWithPath: $0) }
         ?? projectFolder.appendingPathComponent("Results/compare/\(comparison.baseVersion)..\(comparison.headVersion)")
-      let data = try JSONEncoder.readable.encode(comparison.figures) + Data("\n".utf8)
+      let text = try JSONEncoder.text(comparison.figures)
       let report = comparison.report
       let files = ["md", "html", "json"].map { url.appendingPathExtension($0) }
       for file in files.prefix(2) { try report.write(to: file) }
-      try writeAtomically(data, to: files[2])
-      print(json ? String(decoding: data, as: UTF8.self) : report.markdown, terminator: "")
+      try writeAtomically(Data(text.utf8), to: files[2])
+      print(json ? text : report.markdown, terminator: "")
       if !json {
         for (name, file) in zip(["report ", "page   ", "figures"], files) { print("\(name) \(displayPath(file))") }
       }

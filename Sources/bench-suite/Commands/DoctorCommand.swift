@@ -31,10 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
       }
       terminal.finish()
       if let output { try doctor.report.write(to: URL(fileURLWithPath: output)) }
-      print(
-        json
-          ? String(decoding: try JSONEncoder.readable.encode(doctor), as: UTF8.self) + "\n" : doctor.report.markdown,
-        terminator: "")
+      print(json ? try JSONEncoder.text(doctor) : doctor.report.markdown, terminator: "")
     }
   }
 }

@@ -227,7 +227,7 @@ struct GateCommand: AsyncParsableCommand {
       try writeAtomically(before + Data(result.report.markdown.utf8), to: file)
     }
     if json {
-      print(String(decoding: try JSONEncoder.readable.encode(result.figures), as: UTF8.self))
+      print(try JSONEncoder.text(result.figures), terminator: "")
     } else {
       print(result.report.markdown)
       if environment["GITHUB_ACTIONS"] == "true" { for line in result.annotations { print(line) } }
@@ -253,9 +253,14 @@ struct GateCommand: AsyncParsableCommand {
     }
     let result = try await untilInterrupted(keepsPart: true) { try await test.run(kinds, gates: gates) }
     terminal.finish()
+    print("\n" + SelfTest.markdown(result.trials))
+    for trial in result.trials {
+      for (reason, count) in trial.invalidReasons.sorted(by: { $0.key < $1.key }) {
+        print("invalid in \(count) of \(trial.gates) gates (\(trial.name)): \(reason)")
+      }
+    }
     let file = projectFolder.appendingPathComponent("Results/local/self-test.json")
     try writeAtomically(JSONEncoder.readable.encode(result), to: file)
-    print("\n" + SelfTest.markdown(result.trials))
     print("figures \(displayPath(file))\n")
     if kinds.contains(.same) { print(await replays(result.recorded, suite.rule)) }
     return 0

@@ -19,10 +19,7 @@ struct OpsCommand: AsyncParsableCommand {
         throw UnknownName(kind: "instruction set", name: isa, known: catalog.availableInstructionSets)
       }
       let table = try OpTable(catalog, isa: isa)
-      print(
-        json
-          ? String(decoding: try JSONEncoder.readable.encode(table), as: UTF8.self) + "\n" : table.report.markdown,
-        terminator: "")
+      print(json ? try JSONEncoder.text(table) : table.report.markdown, terminator: "")
       return table.hasWrong
     }
     if isWrong { throw ExitCode(3) }

@@ -53,8 +53,7 @@ struct ProfileCommand: AsyncParsableCommand {
     let cell = found[0]
     let label = cell.label(allPasses: catalog.passes.map(\.name))
     let terminal = Terminal(isQuiet: json)
-    let machine = MachineDescription.current(
-      processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: version)
+    let machine = MachineDescription.current(catalog, git: version)
     let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
     let profile = try await untilInterrupted { [processes] in
       try await Profile.measure(

@@ -7,12 +7,15 @@ struct RecordCommand: AsyncParsableCommand {
     commandName: "record", abstract: "Keep a result under Results/VERSION/HOST/, to be committed.",
     discussion: """
       bench-suite run default && bench-suite record --host desk
+      bench-suite run attribution && bench-suite record --suite attribution --host desk
 
       Nothing is ever overwritten; a result of over 1 MiB is refused.
       """)
 
-  @Argument(help: "A result file (default: this version's run of the suite `default`).")
+  @Argument(help: "A result file (default: this version's run of the suite).")
   var result: String?
+  @Option(help: "Suite whose run is kept.")
+  var suite = "default"
   @Option(help: "Alias of this machine, such as desk (default: made from the processor's name).")
   var host: String?
   @Option(help: "Folder to keep it in (default: Results).")
@@ -22,7 +25,7 @@ struct RecordCommand: AsyncParsableCommand {
     try await userFacing {
       let results = projectFolder.appendingPathComponent("Results")
       let source: URL
-      if let result { source = URL(fileURLWithPath: result) } else { source = try await ownResult("default") }
+      if let result { source = URL(fileURLWithPath: result) } else { source = try await ownResult(suite) }
       let file = try ResultFile.read(source)
       let record = try Record(file, folder: folder.map { URL(fileURLWithPath: $0) } ?? results, host: host)
       let url = try record.keep(file)

@@ -24,7 +24,7 @@ struct ReportCommand: AsyncParsableCommand {
       }
       let url: URL
       if let result { url = URL(fileURLWithPath: result) } else { url = try await ownResult("default") }
-      let text = report.render(try ResultFile.read(url), catalog)
+      let text = try report.render(try ResultFile.read(url), catalog)
       guard let output else { return print(text, terminator: "") }
       try writeAtomically(Data(text.utf8), to: URL(fileURLWithPath: output))
       FileHandle.standardError.write(Data("report  \(output)\n".utf8))
