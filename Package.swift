@@ -67,7 +67,9 @@ let targets: [Target] = [
     "BackendCPU",
     ["RuntimeCore", "GraphCore", "TensorCore", "CIntrinsics", "BaselineKernels"]
       + wideKernels.map { .target(name: $0.name) }),
-  module("BackendVulkan", ["RuntimeCore"]),
+  // The shaders are data to it: `#embed` is C23.
+  .target(name: "CVulkan", cSettings: [.unsafeFlags(["-std=gnu23"])]),
+  module("BackendVulkan", ["RuntimeCore", "GraphCore", "TensorCore", "CVulkan"], exclude: ["Shaders"]),
   module("BackendMetal", ["RuntimeCore"]),
   module("BackendNNAPI", ["RuntimeCore"]),
 
@@ -98,6 +100,7 @@ let targets: [Target] = [
   tests("BenchKit", exported + ["Pacer"]),
   tests("CommandLine", ["bench-suite"]),
   tests("BackendCPU", exported + ["TestSupport"]),
+  tests("BackendVulkan", exported + ["TestSupport"]),
 ]
 
 let package = Package(

@@ -9,8 +9,10 @@ public struct CPUBackend: Backend {
 
   public init() {}
 
-  public func availability() -> Availability {
-    .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
+  public func availability(_ options: PrepareOptions) -> Availability {
+    if options.precision != .fp32 { return .unavailable(reason: "the CPU has no \(options.precision) kernels") }
+    if let device = options.device, device != name { return .unavailable(reason: "no CPU device \"\(device)\"") }
+    return .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
   }
 
   public func target(_ options: PrepareOptions) throws -> any TargetTraits {
@@ -34,6 +36,7 @@ public struct CPUBackend: Backend {
     guard (1...256).contains(options.threads) else {
       throw GraphError("\(options.threads) threads: 1 to 256 are possible")
     }
+    if case .unavailable(let reason) = availability(options) { throw GraphError(reason) }
     if options.kernels == .reference { return try ReferenceExecutable(graph) }
     return try CPUExecutable(graph, options)
   }

@@ -1,21 +1,61 @@
+import GraphCore
 import RuntimeCore
+import TensorCore
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
-/// Vulkan compute. Its kernels are not written yet; it says what the machine would offer.
-public struct VulkanBackend: UnavailableBackend {
+/// Any Vulkan 1.1 device, with compute shaders.
+public struct VulkanBackend: Backend {
   public let name = "vulkan"
   public init() {}
 
-  public var reason: String {
-    guard let loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL) else {
-      return "no Vulkan loader (package libvulkan1)"
+  public func availability(_ options: PrepareOptions) -> Availability {
+    do {
+      if options.kernels != .fast { return .unavailable(reason: "Vulkan has no \(options.kernels.rawValue) kernels") }
+      if options.allocator == .caching {
+        return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
+      }
+      let device = try VulkanInstance.shared.get().device(named: options.device)
+      return .available(
+        DeviceInfo(
+          name: device.name,
+          detail: "Vulkan \(device.version), \(device.driver)" + (device.isSoftware ? ", software" : "")))
+    } catch {
+      return .unavailable(reason: "\(error)")
     }
-    dlclose(loader)
-    return "Pacer has no Vulkan kernels yet"
   }
+
+  public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    if isView(node, in: graph) { return .kernel("view") }
+    do {
+      let device = try VulkanInstance.shared.get().device(named: options.device)
+      let request = VulkanRequest(
+        node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device,
+        storage: options.storage ?? device.preferredStorage)
+      return .kernel(try vulkanKernel(request).get().name)
+    } catch {
+      return .unsupported(reason: "\(error)")
+    }
+  }
+
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits { VulkanTarget() }
+
+  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+    if case .unavailable(let reason) = availability(options) {
+      throw GraphError("backend vulkan is unavailable: \(reason)")
+    }
+    return try VulkanExecutable(graph, options)
+  }
+}
+
+/// The weight formats of the shaders: known without a device, so that a model can be prepared anywhere.
+struct VulkanTarget: TargetTraits {
+  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
+    guard node.inputs.count > 1 else { return nil }
+    let types = graph.inputTypes(of: node)
+    return VulkanWeights.layout(for: node.op, types[0].shape, types[1].shape).map(MemoryFormat.panels)
+  }
+}
+
+extension PhysicalDevice {
+  /// Discrete GPUs read plain arrays as fast as textures; mobile ones and Mesa's software driver do not.
+  var preferredStorage: TensorStorage { isDiscrete ? .buffers : .texels }
 }

@@ -21,7 +21,7 @@ public let pacerRelease = "0.3.0"
 ///   - disabling: Names of passes to leave out, PyTorch's blocklist.
 /// - Throws: `UnknownName` for a pass that does not exist, ``GraphError`` where a pass breaks the graph.
 public func optimizeForMobile(
-  _ graph: Graph, backend: any Backend = CPUBackend(), options: PrepareOptions = PrepareOptions(),
+  _ graph: Graph, backend: some Backend = CPUBackend(), options: PrepareOptions = PrepareOptions(),
   disabling: Set<String> = []
 ) throws -> Graph {
   for name in disabling.sorted() where !standardPasses.contains(where: { $0.name == name }) {
@@ -29,6 +29,13 @@ public func optimizeForMobile(
   }
   let passes = standardPasses.filter { !disabling.contains($0.name) }
   return try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
+}
+
+extension Backend where Self == CPUBackend {
+  public static var cpu: CPUBackend { CPUBackend() }
+}
+extension Backend where Self == VulkanBackend {
+  public static var vulkan: VulkanBackend { VulkanBackend() }
 }
 
 extension Catalog {

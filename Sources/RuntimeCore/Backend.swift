@@ -4,8 +4,8 @@ import TensorCore
 /// A way to execute graphs: kernels on some device.
 public protocol Backend: Sendable {
   var name: String { get }
-  /// Whether this machine can run it, and on what; otherwise the reason why not.
-  func availability() -> Availability
+  /// Whether this machine can run it with these options, and on what; otherwise the reason why not.
+  func availability(_ options: PrepareOptions) -> Availability
   /// Which kernel a node would run on, before anything is prepared.
   func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support
   /// What passes may ask when they optimise for this backend.
@@ -19,6 +19,7 @@ public protocol Backend: Sendable {
 }
 
 extension Backend {
+  public func availability() -> Availability { availability(PrepareOptions()) }
   public var computesOutputs: Bool { true }
   public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] { [] }
 }
@@ -76,6 +77,19 @@ public enum AllocatorKind: String, Sendable, Codable, CaseIterable {
   case arena
 }
 
+/// How numbers are stored; sums are float32 either way.
+public enum Precision: String, Sendable, Codable, CaseIterable {
+  case fp32, fp16
+}
+
+/// How a GPU's kernels reach tensors.
+public enum TensorStorage: String, Sendable, Codable, CaseIterable {
+  /// Through the texture units, four channels at a time.
+  case texels
+  /// As plain arrays.
+  case buffers
+}
+
 /// How a graph is to be executed.
 public struct PrepareOptions: Sendable, Equatable {
   public var kernels: KernelFamily
@@ -83,10 +97,19 @@ public struct PrepareOptions: Sendable, Equatable {
   public var threads: Int
   /// Instruction set by name; nil for the best this machine has.
   public var instructionSet: String?
+  public var precision: Precision
+  /// Device of the backend, by index or a part of its name; nil for the first one.
+  public var device: String?
+  /// Nil for what suits the device.
+  public var storage: TensorStorage?
 
   public init(
-    kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil
+    kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
+    precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil
   ) {
+    self.precision = precision
+    self.device = device
+    self.storage = storage
     self.kernels = kernels
     self.allocator = allocator
     self.threads = threads
@@ -145,6 +168,9 @@ public protocol Session: AnyObject {
   /// Like `run`, with a call after each node of the executable's placement, by its position there.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func run(afterEach finished: (Int) -> Void) throws
+  /// Like `run`, and puts the nanoseconds of each node at its position in the placement: a GPU's own, or the caller's.
+  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  func runTimed(into times: inout [Double]) throws
   /// Like `run`, and says which thread worked on what: pieces of nodes on every thread but the caller's.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan]
@@ -159,6 +185,14 @@ public protocol Session: AnyObject {
 extension Session {
   public func run(afterEach finished: (Int) -> Void) throws {
     throw GraphError("this backend cannot time single nodes")
+  }
+  public func runTimed(into times: inout [Double]) throws {
+    var start = ContinuousClock.now
+    try run(afterEach: { node in
+      let end = ContinuousClock.now
+      times[node] = (end - start) / .nanoseconds(1)
+      start = ContinuousClock.now
+    })
   }
   public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
     try trace(others: { [] }, afterEach: finished)

@@ -8,7 +8,7 @@ public struct NullBackend: Backend {
 
   public init() {}
 
-  public func availability() -> Availability {
+  public func availability(_ options: PrepareOptions) -> Availability {
     .available(DeviceInfo(name: "null", detail: "no work: shows the harness's own overhead"))
   }
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support { .kernel("null") }

@@ -6,7 +6,7 @@ public protocol UnavailableBackend: Backend {
 }
 
 extension UnavailableBackend {
-  public func availability() -> Availability { .unavailable(reason: reason) }
+  public func availability(_ options: PrepareOptions) -> Availability { .unavailable(reason: reason) }
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     .unsupported(reason: reason)
   }

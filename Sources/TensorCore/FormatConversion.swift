@@ -56,14 +56,15 @@ package enum FormatConversion {
     let taps = depth / channels
     let perGroup = outputs / layout.groups
     let panels = (perGroup + layout.width - 1) / layout.width
+    let padded = layout.paddedChannels(channels)
     for group in 0..<layout.groups {
       for output in 0..<perGroup {
         let panel = output / layout.width
-        let base = (group * panels + panel) * depth * layout.width + output % layout.width
+        let base = (group * panels + panel) * padded * taps * layout.width + output % layout.width
         let row = (group * perGroup + output) * depth
         for channel in 0..<channels {
           for tap in 0..<taps {
-            let step = layout.depth == .channelsThenTaps ? channel * taps + tap : tap * channels + channel
+            let step = layout.depth == .channelsThenTaps ? channel * taps + tap : tap * padded + channel
             target[row + channel * taps + tap] = source[base + step * layout.width]
           }
         }
@@ -80,15 +81,18 @@ package enum FormatConversion {
     let depth = shape.count / outputs
     let taps = depth / channels
     let perGroup = outputs / layout.groups
+    let padded = layout.paddedChannels(channels)
     var next = target
     for group in 0..<layout.groups {
       for first in stride(from: 0, to: perGroup, by: layout.width) {
         let count = min(layout.width, perGroup - first)
         let rows = source + (group * perGroup + first) * depth
-        for step in 0..<depth {
-          let offset = layout.depth == .channelsThenTaps ? step : step % channels * taps + step / channels
-          for lane in 0..<count { next[lane] = rows[lane * depth + offset] }
-          for lane in count..<layout.width { next[lane] = 0 }
+        for step in 0..<(padded * taps) {
+          let (channel, tap) =
+            layout.depth == .channelsThenTaps ? (step / taps, step % taps) : (step % padded, step / padded)
+          let held = channel < channels ? count : 0
+          for lane in 0..<held { next[lane] = rows[lane * depth + channel * taps + tap] }
+          for lane in held..<layout.width { next[lane] = 0 }
           next += layout.width
         }
       }

@@ -25,21 +25,29 @@ public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
   public var width: Int
   public var depth: Depth
   public var groups: Int
+  /// Input channels are padded with zeros to a multiple of this.
+  public var depthMultiple: Int
 
-  public init(width: Int, depth: Depth, groups: Int = 1) {
+  public init(width: Int, depth: Depth, groups: Int = 1, depthMultiple: Int = 1) {
     self.width = width
     self.depth = depth
     self.groups = groups
+    self.depthMultiple = depthMultiple
   }
 
   public var description: String {
     "panels\(width)\(depth == .tapsThenChannels ? "t" : "c")" + (groups > 1 ? "g\(groups)" : "")
+      + (depthMultiple > 1 ? "p\(depthMultiple)" : "")
   }
 
   /// Elements stored for a weight of this shape, padding included.
   public func elementCount(for shape: Shape) -> Int {
     let outputsPerGroup = shape[0] / groups
     let panels = (outputsPerGroup + width - 1) / width
-    return groups * panels * width * (shape.count / max(shape[0], 1))
+    let channels = shape.rank > 1 ? shape[1] : 1
+    let taps = shape.count / max(shape[0] * channels, 1)
+    return groups * panels * width * taps * paddedChannels(channels)
   }
+
+  func paddedChannels(_ channels: Int) -> Int { (channels + depthMultiple - 1) / depthMultiple * depthMultiple }
 }

@@ -31,6 +31,7 @@ struct BenchSuite: AsyncParsableCommand {
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
       ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
       ProfileCommand.self, DoctorCommand.self, RecipeCommand.self, HistoryCommand.self, OpsCommand.self,
+      BisectAccuracyCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

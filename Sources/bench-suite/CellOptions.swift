@@ -12,7 +12,7 @@ struct CellOptions: ParsableArguments {
   var shape: String?
   @Option(help: "Backends: cpu, vulkan, metal, nnapi, null.")
   var backend: String?
-  @Option(help: "Device of the backend, by name.")
+  @Option(help: "Device of the backend, by index or a part of its name.")
   var device: String?
   @Option(help: "Kernels: fast, im2col (unfused, whole matrix) or reference (scalar oracle).")
   var kernels: String?
@@ -26,8 +26,10 @@ struct CellOptions: ParsableArguments {
   var disable: String?
   @Option(help: "Memory format: nhwc or nchw; sets or clears the pass channels-last.")
   var format: String?
-  @Option(help: "Precision: fp32.")
+  @Option(help: "Precision: fp32, or fp16 on a GPU.")
   var precision: String?
+  @Option(help: "How a GPU's kernels reach tensors: texels or buffers (default: what suits the device).")
+  var storage: String?
   @Option(help: "Allocators: system, caching, arena.")
   var allocator: String?
   @Option(help: "Threads.")
@@ -51,6 +53,7 @@ struct CellOptions: ParsableArguments {
     put("passes", passes)
     put("format", format)
     put("precision", precision)
+    put("storage", storage)
     put("allocator", allocator)
     put("threads", threads)
     put("isa", isa)

@@ -190,6 +190,6 @@ import Testing
     let fast = table.entries.filter { $0.column.hasPrefix("cpu, ") }
     #expect(Set(fast.map(\.column)) == ["cpu, nchw, fp32", "cpu, nhwc, fp32"])
     #expect(fast.allSatisfy { $0.correct == $0.cases }, "\(fast.filter { $0.correct != $0.cases })")
-    #expect(table.entries.contains { $0.column.hasPrefix("vulkan") && $0.words.hasPrefix("unsupported") })
+    #expect(table.entries.contains { $0.column.hasPrefix("metal") && $0.words.hasPrefix("unsupported") })
   }
 }

@@ -40,9 +40,14 @@ public struct OpTable: Codable, Sendable {
       for kernels in families {
         for format in formats where kernels == .fast || format.name == "nchw" {
           let family = kernels == .fast ? "" : " \(kernels.rawValue)"
-          let column = "\(backend.name)\(family), \(format.name), fp32"
-          let options = PrepareOptions(kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil)
-          try add(column, backend, kernels == .fast ? format.passes : [], options)
+          for precision in Precision.allCases {
+            let options = PrepareOptions(
+              kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil, precision: precision)
+            // What no device has is one column without a kernel, not one for each precision.
+            if precision != .fp32, case .unavailable = backend.availability(options) { continue }
+            let column = "\(backend.name)\(family), \(format.name), \(precision)"
+            try add(column, backend, kernels == .fast ? format.passes : [], options)
+          }
         }
       }
     }

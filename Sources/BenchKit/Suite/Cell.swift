@@ -18,6 +18,8 @@ public struct Cell: Codable, Hashable, Sendable {
   public var kernels = KernelFamily.fast
   public var passes: [String] = []
   public var precision = "fp32"
+  /// How a GPU's kernels reach tensors; nil for what suits the device.
+  public var storage: TensorStorage?
   public var allocator = AllocatorKind.system
   public var threads = 1
   /// Instruction set; nil for the best there is.
@@ -36,7 +38,17 @@ public struct Cell: Codable, Hashable, Sendable {
     if let weights { parts.append("weights=\(weights)") }
     if let input { parts.append("input=\(input)") }
     if let device { parts.append("device=\(device)") }
+    if let storage { parts.append("storage=\(storage)") }
     return parts.joined(separator: "/")
+  }
+
+  /// How a backend is to execute the cell.
+  /// - Throws: ``UserError`` for a precision that no backend has.
+  func prepareOptions() throws -> PrepareOptions {
+    guard let precision = Precision(rawValue: precision) else { throw UserError("no \(precision) kernels yet") }
+    return PrepareOptions(
+      kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
+      device: device, storage: storage)
   }
 
   /// How long names become short: the passes as all, none, + and −.
@@ -44,6 +56,9 @@ public struct Cell: Codable, Hashable, Sendable {
     var parts: [String] = []
     if engine != "pacer" { return engine + (threads > 1 ? ", \(threads) threads" : "") }
     if backend != "cpu" { parts.append(backend) }
+    if let device { parts.append(device) }
+    if let storage { parts.append(storage.rawValue) }
+    if precision != "fp32" { parts.append(precision) }
     if kernels != .fast { parts.append(kernels.rawValue) }
     let off = allPasses.filter { !passes.contains($0) }
     if passes.isEmpty {

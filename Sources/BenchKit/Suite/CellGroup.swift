@@ -6,7 +6,7 @@ import Yams
 public struct CellGroup: Sendable {
   public static let keys = [
     "engine", "model", "weights", "input", "shape", "backend", "device", "kernels", "passes", "disable", "format",
-    "precision", "allocator", "threads", "isa",
+    "precision", "storage", "allocator", "threads", "isa",
   ]
 
   public var choices: [String: [String]]
@@ -55,6 +55,7 @@ public struct CellGroup: Sendable {
         try vary("device") { $0.device = $1 }
         try vary("kernels") { $0.kernels = try Self.choice($1, "kernel family") }
         try vary("precision") { $0.precision = $1 }
+        try vary("storage") { $0.storage = try Self.choice($1, "storage") as TensorStorage }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
         try vary("threads") { cell, value in
           guard let threads = Int(value), (1...256).contains(threads) else {

@@ -54,7 +54,6 @@ public struct Worker {
     guard let cell = job.cell else { throw UserError("the job has no cell") }
     let backend = try catalog.backend(cell.backend)
     let passes = try catalog.passes(cell.passes)
-    if case .unavailable(let reason) = backend.availability() { return try emit(.skipped(reason: reason)) }
     if let isa = cell.isa {
       guard catalog.instructionSets.contains(isa) else {
         throw UnknownName(kind: "instruction set", name: isa, known: catalog.instructionSets)
@@ -63,12 +62,15 @@ public struct Worker {
         return try emit(.skipped(reason: "this machine has no \(isa)"))
       }
     }
-    guard cell.precision == "fp32" else { return try emit(.skipped(reason: "no \(cell.precision) kernels yet")) }
-    if let device = cell.device, device != backend.name {
-      return try emit(.skipped(reason: "backend \(backend.name) has no device \(device)"))
+    guard Precision(rawValue: cell.precision) != nil else {
+      return try emit(.skipped(reason: "no \(cell.precision) kernels yet"))
     }
-    let options = PrepareOptions(
-      kernels: cell.kernels, allocator: cell.allocator, threads: cell.threads, instructionSet: cell.isa)
+    let options = try cell.prepareOptions()
+    let device: DeviceInfo
+    switch backend.availability(options) {
+    case .available(let info): device = info
+    case .unavailable(let reason): return try emit(.skipped(reason: reason))
+    }
     if job.action == .peaks { return try PeakMeasurement(threads: cell.threads).run(backend.peakWork(options), emit) }
 
     let model = try catalog.model(cell.model)
@@ -91,7 +93,7 @@ public struct Worker {
           weights: job.action == .counts ? graph.weightDigest.hex : nil,
           input: job.action == .counts ? input.digest.hex : nil, nodes: optimised.nodes.count,
           macs: optimised.macs, weightBytes: optimised.weightBytes, originalWeightBytes: graph.weightBytes,
-          kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: backend.name)))
+          kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: device.name)))
 
     switch job.action {
     case .idle, .control, .peaks: break

@@ -9,15 +9,20 @@ public enum Conformance: Sendable {
   /// There is no kernel, and why.
   case unsupported(reason: String)
 
-  /// Largest difference from the oracle over its largest value that float32 kernels may have.
-  public static let tolerance = 1e-5
+  /// Largest difference from the oracle over its largest value that kernels of a precision may have.
+  public static func tolerance(_ precision: Precision) -> Double {
+    switch precision {
+    case .fp32: 1e-5
+    case .fp16: 1e-2
+    }
+  }
 
   /// Runs the case three times in one session and holds the last output against the oracle.
   /// - Parameter passes: set format and packing, as they would for a model.
   public static func run(
     _ opCase: OpCase, on backend: any Backend, passes: [any Pass], _ options: PrepareOptions
   ) throws -> Conformance {
-    if case .unavailable(let reason) = backend.availability() { return .unsupported(reason: reason) }
+    if case .unavailable(let reason) = backend.availability(options) { return .unsupported(reason: reason) }
     let (graph, _) = try opCase.graph()
     let arguments = try opCase.arguments()
     let expected = try graph.evaluate(arguments)[0]
@@ -32,7 +37,7 @@ public enum Conformance: Sendable {
     for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
     for _ in 0..<3 { try session.run() }
     let error = session.outputs[0].relativeError(to: try expected.converted(to: session.outputs[0].format))
-    guard error < tolerance else { return .wrong(error: error) }
+    guard error < tolerance(options.precision) else { return .wrong(error: error) }
     return .correct(kernels: executable.placement.map(\.kernel))
   }
 }

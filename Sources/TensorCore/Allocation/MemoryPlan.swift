@@ -13,12 +13,13 @@ public struct MemoryPlan: Sendable, Equatable {
     }
   }
 
-  /// Byte offset of each interval, in the order given; multiples of 64.
+  /// Byte offset of each interval, in the order given; multiples of the alignment.
   public let offsets: [Int]
   public let byteCount: Int
 
   /// Largest first, each at the lowest offset at which it meets no other tensor of its lifetime.
-  public init(_ intervals: [Interval]) {
+  public init(_ intervals: [Interval], alignment: Int = 64) {
+    func aligned(_ byteCount: Int) -> Int { Self.aligned(byteCount, alignment) }
     var offsets = [Int](repeating: 0, count: intervals.count)
     var total = 0
     var placed: [Int] = []
@@ -27,7 +28,7 @@ public struct MemoryPlan: Sendable, Equatable {
     }
     for index in order {
       let interval = intervals[index]
-      let size = Self.aligned(interval.byteCount)
+      let size = aligned(interval.byteCount)
       let neighbours =
         placed
         .filter { intervals[$0].first <= interval.last && interval.first <= intervals[$0].last }
@@ -35,7 +36,7 @@ public struct MemoryPlan: Sendable, Equatable {
       var offset = 0
       for other in neighbours {
         if offset + size <= offsets[other] { break }
-        offset = max(offset, offsets[other] + Self.aligned(intervals[other].byteCount))
+        offset = max(offset, offsets[other] + aligned(intervals[other].byteCount))
       }
       offsets[index] = offset
       total = max(total, offset + size)
@@ -46,11 +47,13 @@ public struct MemoryPlan: Sendable, Equatable {
   }
 
   /// The largest sum of bytes alive at one step: no plan can be smaller.
-  public static func lowerBound(_ intervals: [Interval]) -> Int {
+  public static func lowerBound(_ intervals: [Interval], alignment: Int = 64) -> Int {
     (intervals.map(\.last).max().map { Array(0...$0) } ?? []).map { step in
-      intervals.filter { $0.first <= step && step <= $0.last }.reduce(0) { $0 + aligned($1.byteCount) }
+      intervals.filter { $0.first <= step && step <= $0.last }.reduce(0) { $0 + aligned($1.byteCount, alignment) }
     }.max() ?? 0
   }
 
-  private static func aligned(_ byteCount: Int) -> Int { (byteCount + 63) / 64 * 64 }
+  private static func aligned(_ byteCount: Int, _ alignment: Int) -> Int {
+    (byteCount + alignment - 1) / alignment * alignment
+  }
 }

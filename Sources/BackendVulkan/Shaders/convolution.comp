@@ -1,0 +1,100 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#ifdef LANES
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+#include "storage.glsl"
+
+// Convolution as a product of matrices whose left one is never built: an invocation sums PIXELS pixels × 8 outputs, the
+// taps outside and the channel quads inside. Weights lie in panels of 8 outputs, taps before channels, channels padded
+// to quads: the 8 texels of one tap and quad are adjacent. With `LANES`, each lane of a subgroup fetches one of the 8
+// and gets the others from its neighbours, for devices where a fetch costs more than that.
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const int PIXELS = 4;
+layout(constant_id = 2) const bool HAS_BIAS = false;
+// Whether a tap may fall outside the image.
+layout(constant_id = 3) const bool PADDED = false;
+
+layout(push_constant) uniform Shape {
+  Layout from;
+  Layout to;
+  ivec2 inSize;   // width, height
+  ivec2 outSize;
+  ivec2 kernel;
+  ivec2 stride;
+  ivec2 padding;
+  ivec2 dilation;
+  int pixels;     // of all images of the batch
+  int inQuads;
+  int outQuads;
+  float low;
+  float high;
+};
+
+SOURCE(0, source)
+SOURCE(1, weight)
+PARAMETER(2, bias)
+RESULT(5)
+
+void main() {
+  const int first = int(gl_WorkGroupID.x * gl_WorkGroupSize.x) * PIXELS + int(gl_LocalInvocationID.x);
+  const int panel = int(gl_WorkGroupID.y);
+
+  vec4 sums[PIXELS][2];
+  int image[PIXELS];
+  ivec2 corner[PIXELS];
+  const vec4 start0 = HAS_BIAS ? bias(2 * panel) : vec4(0);
+  const vec4 start1 = HAS_BIAS ? bias(2 * panel + 1) : vec4(0);
+  for (int p = 0; p < PIXELS; p++) {
+    sums[p][0] = start0;
+    sums[p][1] = start1;
+    // Pixels behind the last one repeat it, and are not stored.
+    const int pixel = min(first + p * int(gl_WorkGroupSize.x), pixels - 1);
+    const int inImage = pixel % (outSize.x * outSize.y);
+    image[p] = pixel / (outSize.x * outSize.y) * from.image;
+    corner[p] = ivec2(inImage % outSize.x, inImage / outSize.x) * stride - padding;
+  }
+
+  const int taps = kernel.x * kernel.y;
+  int place = panel * taps * inQuads * 8;
+  for (int tap = 0; tap < taps; tap++) {
+    const ivec2 shift = ivec2(tap % kernel.x, tap / kernel.x) * dilation;
+    int at[PIXELS];
+    bool inside[PIXELS];
+    for (int p = 0; p < PIXELS; p++) {
+      const ivec2 position = corner[p] + shift;
+      inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
+      at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
+    }
+    for (int quad = 0; quad < inQuads; quad++) {
+      vec4 x[PIXELS];
+      for (int p = 0; p < PIXELS; p++) {
+        x[p] = source(at[p]);
+        if (PADDED) x[p] = inside[p] ? x[p] : vec4(0);
+        at[p] += inside[p] ? from.quad : 0;
+      }
+#ifdef LANES
+      const vec4 mine = weight(place + int(gl_SubgroupInvocationID & 7));
+#define WEIGHT(i) subgroupShuffle(mine, i)
+#else
+#define WEIGHT(i) weight(place + i)
+#endif
+#define STEP(channel, half)                                                          \
+  {                                                                                  \
+    const vec4 w = WEIGHT(2 * channel + half);                                       \
+    for (int p = 0; p < PIXELS; p++) sums[p][half] += x[p][channel] * w;             \
+  }
+      STEP(0, 0) STEP(0, 1) STEP(1, 0) STEP(1, 1) STEP(2, 0) STEP(2, 1) STEP(3, 0) STEP(3, 1)
+      place += 8;
+    }
+  }
+
+  for (int p = 0; p < PIXELS; p++) {
+    const int pixel = first + p * int(gl_WorkGroupSize.x);
+    if (pixel >= pixels) break;
+    const int inImage = pixel % (outSize.x * outSize.y);
+    const int n = pixel / (outSize.x * outSize.y);
+    store(texel(to, n, 2 * panel, inImage), clamp(sums[p][0], low, high));
+    if (2 * panel + 1 < outQuads) store(texel(to, n, 2 * panel + 1, inImage), clamp(sums[p][1], low, high));
+  }
+}

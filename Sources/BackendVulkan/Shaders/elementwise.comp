@@ -1,0 +1,36 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "storage.glsl"
+
+// Texel by texel: a clamp, a clamped sum of two tensors, or batch normalisation.
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const int OPERATION = 0;  // 0 clamp, 1 add, 2 batch norm
+
+layout(push_constant) uniform Shape {
+  int texels;
+  int quads;      // of channels
+  int quadTexels; // texels from one quad to the next
+  float low;
+  float high;
+  float epsilon;
+};
+
+SOURCE(0, source)
+SOURCE(1, other)
+PARAMETER(1, weight)
+PARAMETER(2, bias)
+PARAMETER(3, mean)
+PARAMETER(4, variance)
+RESULT(5)
+
+void main() {
+  const int i = int(gl_GlobalInvocationID.x);
+  if (i >= texels) return;
+  vec4 value = source(i);
+  if (OPERATION == 1) value += other(i);
+  if (OPERATION == 2) {
+    const int quad = i / quadTexels % quads;
+    value = (value - mean(quad)) * (weight(quad) / sqrt(variance(quad) + epsilon)) + bias(quad);
+  }
+  store(i, clamp(value, low, high));
+}

@@ -1,0 +1,31 @@
+import CVulkan
+
+/// A Vulkan call that failed, with what it means for the user.
+struct VulkanError: Error, CustomStringConvertible {
+  let description: String
+  /// What Vulkan returned; nil where the trouble is Pacer's own.
+  let result: VkResult?
+
+  init(_ description: String, result: VkResult? = nil) { (self.description, self.result) = (description, result) }
+}
+
+/// - Throws: ``VulkanError`` unless the call succeeded.
+func check(_ result: VkResult, _ call: StaticString) throws {
+  guard result != VK_SUCCESS else { return }
+  throw VulkanError("Vulkan: \(call): \(meaning(result))", result: result)
+}
+
+private func meaning(_ result: VkResult) -> String {
+  switch result {
+  case VK_ERROR_OUT_OF_HOST_MEMORY: "out of host memory"
+  case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    "out of device memory; a smaller input or the arena allocator (--allocator arena) needs less"
+  case VK_ERROR_DEVICE_LOST: "the device was lost (driver reset or a kernel that ran too long)"
+  case VK_ERROR_INITIALIZATION_FAILED: "the driver could not start"
+  case VK_ERROR_INCOMPATIBLE_DRIVER: "no driver (on Debian: package mesa-vulkan-drivers, or the vendor's)"
+  case VK_ERROR_EXTENSION_NOT_PRESENT: "an extension is missing"
+  case VK_ERROR_FEATURE_NOT_PRESENT: "a feature is missing"
+  case VK_ERROR_TOO_MANY_OBJECTS: "too many objects"
+  default: "error \(result.rawValue)"
+  }
+}

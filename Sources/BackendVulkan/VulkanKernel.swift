@@ -1,0 +1,117 @@
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// One node bound to shaders: everything but where its tensors lie.
+struct VulkanKernel {
+  let name: String
+  /// Texels of working memory.
+  var scratchTexels = 0
+  let dispatches: [Dispatch]
+}
+
+/// One call of a shader.
+struct Dispatch {
+  enum Operand: Equatable {
+    case input(Int)
+    case output
+    case scratch
+  }
+
+  /// File stem of the shader.
+  var shader: String
+  /// Specialisation constants behind the size of a workgroup, by id from 1.
+  var constants: [Int32] = []
+  var push: PushConstants
+  /// Invocations in a workgroup, and workgroups in two directions.
+  var groupSize: Int
+  var groups: (x: Int, y: Int)
+  /// At bindings 0, 1, …
+  var reads: [Operand]
+  /// At binding 5.
+  var writes = Operand.output
+
+  /// One invocation per element.
+  static func over(
+    _ count: Int, _ shader: String, _ constants: [Int32] = [], _ push: PushConstants, reads: [Operand],
+    writes: Operand = .output
+  ) -> Dispatch {
+    Dispatch(
+      shader: shader, constants: constants, push: push, groupSize: 64, groups: ((count + 63) / 64, 1), reads: reads,
+      writes: writes)
+  }
+}
+
+/// The words of a shader's push-constant block, in its order.
+struct PushConstants {
+  private(set) var words: [UInt32] = []
+
+  mutating func add(_ values: Int...) { words += values.map { UInt32(bitPattern: Int32($0)) } }
+  /// Width before height, as shaders have it.
+  mutating func add(_ pairs: Pair...) { for pair in pairs { add(pair.w, pair.h) } }
+  mutating func add(_ layouts: TexelLayout...) {
+    for layout in layouts { add(layout.quads * layout.pixels, layout.quadStride, layout.pixelStride) }
+  }
+  mutating func add(_ clamp: Clamp?) {
+    let clamp = clamp ?? .none
+    words += [clamp.min.bitPattern, clamp.max.bitPattern]
+  }
+  mutating func add(_ value: Float) { words.append(value.bitPattern) }
+}
+
+/// What a kernel is chosen by.
+struct VulkanRequest {
+  let node: Node
+  let inputs: [TensorType]
+  let output: TensorType
+  let device: PhysicalDevice
+  let storage: TensorStorage
+
+  func layout(_ index: Int) -> TexelLayout { TexelLayout(inputs[index]) }
+  var result: TexelLayout { TexelLayout(output) }
+}
+
+/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes and device alone.
+let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
+  depthwiseKernel, panelKernel, groupedKernel, linearKernel, elementwiseKernel, poolKernel, rearrangeKernel,
+]
+
+extension Conv2D {
+  func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
+    groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1
+  }
+}
+
+/// Formats in which shaders read weights.
+enum VulkanWeights {
+  static let convolution = PanelLayout(width: 8, depth: .tapsThenChannels, depthMultiple: 4)
+  static let depthwise = PanelLayout(width: 4, depth: .tapsThenChannels)
+  static let linear = PanelLayout(width: 4, depth: .tapsThenChannels, depthMultiple: 4)
+
+  /// Nil for an op without a weight, or a shader that reads it as it comes.
+  static func layout(for op: any Op, _ input: Shape, _ weight: Shape) -> PanelLayout? {
+    if op is Linear { return linear }
+    guard let conv = op as? Conv2D else { return nil }
+    if conv.isDepthwise(input, weight) { return depthwise }
+    return conv.groups == 1 ? convolution : nil
+  }
+
+  /// What rearranges a weight that is not in its format yet, at each inference: the dispatch, its texels, and where the
+  /// kernel then finds the weight.
+  static func ready(
+    _ request: VulkanRequest, _ layout: PanelLayout
+  ) -> (dispatches: [Dispatch], scratchTexels: Int, weight: Dispatch.Operand) {
+    let type = request.inputs[1]
+    guard type.format != .panels(layout) else { return ([], 0, .input(1)) }
+    let shape = type.shape
+    let channels = shape.rank > 1 ? shape[1] : 1
+    let texels = layout.elementCount(for: shape) / 4
+    var push = PushConstants()
+    let multiple = layout.depthMultiple
+    push.add(
+      shape[0], channels, (channels + multiple - 1) / multiple * multiple, shape.count / shape[0] / channels, texels)
+    return (
+      [.over(texels, "panels", [Int32(layout.width)], push, reads: [.input(1)], writes: .scratch)], texels, .scratch
+    )
+  }
+}

@@ -1,0 +1,72 @@
+import GraphCore
+import TensorCore
+
+@Sendable func linearKernel(_ request: VulkanRequest) -> VulkanKernel? {
+  guard request.node.op is Linear else { return nil }
+  let (from, to) = (request.layout(0), request.result)
+  let hasBias = request.inputs.count > 2
+  var push = PushConstants()
+  push.add(from.quads, to.quads)
+  let weights = VulkanWeights.ready(request, VulkanWeights.linear)
+  let groupSize = request.device.subgroupSize
+  let dispatch = Dispatch(
+    shader: "linear", constants: [hasBias ? 1 : 0], push: push, groupSize: groupSize,
+    groups: ((to.quads + groupSize - 1) / groupSize, to.images),
+    reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : []))
+  return VulkanKernel(
+    name: "linear", scratchTexels: weights.scratchTexels, dispatches: weights.dispatches + [dispatch])
+}
+
+@Sendable func elementwiseKernel(_ request: VulkanRequest) -> VulkanKernel? {
+  let layout = request.result
+  func kernel(_ name: String, _ operation: Int32, _ clamp: Clamp?, _ epsilon: Float, inputs: Int) -> VulkanKernel {
+    var push = PushConstants()
+    push.add(layout.texels, layout.quads, layout.quadStride)
+    push.add(clamp)
+    push.add(epsilon)
+    return VulkanKernel(
+      name: name,
+      dispatches: [
+        .over(layout.texels, "elementwise", [operation], push, reads: (0..<inputs).map { .input($0) })
+      ])
+  }
+  switch request.node.op {
+  case let op as Activation: return kernel("clamp", 0, op.clamp, 0, inputs: 1)
+  case let op as Add: return kernel("add", 1, op.activation, 0, inputs: 2)
+  case let op as BatchNorm: return kernel("batch-norm", 2, nil, op.epsilon, inputs: 5)
+  default: return nil
+  }
+}
+
+@Sendable func poolKernel(_ request: VulkanRequest) -> VulkanKernel? {
+  let (from, to) = (request.layout(0), request.result)
+  let inSize = Pair(from.height, from.width)
+  let window: Window
+  switch request.node.op {
+  case let op as MaxPool2D: window = op.window
+  case is GlobalAveragePool: window = Window(kernel: inSize)
+  default: return nil
+  }
+  let isMean = request.node.op is GlobalAveragePool
+  var push = PushConstants()
+  push.add(from, to)
+  push.add(inSize, Pair(to.height, to.width), window.kernel, window.stride, window.padding, window.dilation)
+  push.add(to.quads, to.texels)
+  return VulkanKernel(
+    name: isMean ? "mean-pool" : "max-pool",
+    dispatches: [.over(to.texels, "pool", [isMean ? 1 : 0], push, reads: [.input(0)])])
+}
+
+/// Flattening of images of more than one pixel, and changes of format.
+@Sendable func rearrangeKernel(_ request: VulkanRequest) -> VulkanKernel? {
+  guard request.node.op is Flatten || request.node.op is ConvertFormat else { return nil }
+  let (from, to) = (request.layout(0), request.result)
+  var push = PushConstants()
+  push.add(from, to)
+  push.add(from.pixels, to.quads, to.pixels, to.channels, to.texels)
+  let flattens = request.node.op is Flatten
+  // A shader sees a dropped rank as channels: flattening reads pixels of quads, a new format the same quads elsewhere.
+  return VulkanKernel(
+    name: flattens ? "flatten" : "rearrange",
+    dispatches: [.over(to.texels, "rearrange", [flattens ? 1 : 0], push, reads: [.input(0)])])
+}

@@ -1,0 +1,205 @@
+import CVulkan
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// One caller's memory on the device, and the network as one recorded command buffer that is replayed at each run.
+public final class VulkanSession: Session {
+  public let inputs: [Tensor]
+  public let outputs: [Tensor]
+  public let arena: (byteCount: Int, lowerBound: Int)?
+
+  private let executable: VulkanExecutable
+  /// Where each slot's texels and each step's working memory are; the regions keep their blocks.
+  private let regions: [Int: VulkanRegion]
+  private let scratch: [VulkanRegion?]
+  /// Inputs, parameters and outputs as the host has them.
+  private let hostInputs: [VulkanRegion]
+  private let hostOutputs: [VulkanRegion]
+  /// Looked up and uploaded at each run.
+  private let parameters: [(name: String, slot: Int, host: VulkanRegion)]
+
+  private lazy var commands = Result { try record() }
+  private lazy var timedCommands = Result { try record(isTimed: true) }
+  /// For tensors that stay on the device: the ones that the commands read.
+  private var resident: (inputs: [VulkanTensor], commands: VulkanCommands)?
+
+  init(_ executable: VulkanExecutable) throws {
+    self.executable = executable
+    let (graph, device, options) = (executable.graph, executable.device, executable.options)
+    let alignment = device.physical.alignment
+    inputs = try graph.inputs.map { try Tensor(zeros: graph[$0].type) }
+    outputs = try graph.outputs.map { try Tensor(zeros: graph[$0].type) }
+
+    let names = executable.slots.enumerated().compactMap { index, slot in
+      if case .parameter(let name) = slot.source { (name: name, slot: index) } else { nil }
+    }
+    let sizes =
+      inputs.map(\.type.byteCount) + names.map { executable.slots[$0.slot].layout.channels * 4 }
+      + outputs.map(\.type.byteCount)
+    let staged = places(sizes, alignment: alignment)
+    let staging = try VulkanBlock(device, byteCount: staged.total, .host)
+    let hosts = try zip(staged.offsets, sizes).map {
+      try VulkanRegion(staging, offset: $0, byteCount: $1, format: nil)
+    }
+    hostInputs = Array(hosts.prefix(inputs.count))
+    parameters = zip(names, hosts.dropFirst(inputs.count)).map { ($0.name, $0.slot, $1) }
+    hostOutputs = hosts.suffix(outputs.count)
+
+    // Tensors: planned in one block, or each in one of its own.
+    let (intervals, planned) = executable.lifetimes()
+    // Scratch comes behind the planned slots.
+    let formats = (planned.map { executable.slots[$0].precision } + executable.steps.map { _ in options.precision }).map
+    {
+      texelFormat(executable.storage, $0)
+    }
+    let all: [VulkanRegion?]
+    if options.allocator == .arena {
+      let plan = MemoryPlan(intervals, alignment: alignment)
+      let block = try VulkanBlock(device, byteCount: plan.byteCount, .device)
+      all = try intervals.indices.map { index in
+        guard intervals[index].byteCount > 0 else { return nil }
+        return try VulkanRegion(
+          block, offset: plan.offsets[index], byteCount: intervals[index].byteCount, format: formats[index])
+      }
+      arena = (plan.byteCount, MemoryPlan.lowerBound(intervals, alignment: alignment))
+    } else {
+      all = try zip(intervals, formats).map { interval, format in
+        guard interval.byteCount > 0 else { return nil }
+        let block = try VulkanBlock(device, byteCount: interval.byteCount, .device)
+        return try VulkanRegion(block, offset: 0, byteCount: interval.byteCount, format: format)
+      }
+      arena = nil
+    }
+    var regions: [Int: VulkanRegion] = [:]
+    for (slot, region) in zip(planned, all) { regions[slot] = region }
+    for (index, slot) in executable.slots.enumerated() {
+      if case .constant(let region) = slot.source { regions[index] = region }
+    }
+    self.regions = regions
+    scratch = Array(all.dropFirst(planned.count))
+    _ = try commands.get()
+  }
+
+  /// - Parameters:
+  ///   - resident: tensors on the device to read as inputs; then nothing is brought there or back.
+  ///   - isTimed: with a timestamp before the first node, and after each.
+  private func record(resident: [VulkanTensor]? = nil, isTimed: Bool = false) throws -> VulkanCommands {
+    let slots = executable.slots
+    var regions = regions
+    var uploads = parameters.map { (slot: $0.slot, host: $0.host) }
+    for (index, slot) in slots.enumerated() where regions[index] != nil {
+      guard case .input(let input) = slot.source else { continue }
+      if let resident { regions[index] = resident[input].region } else { uploads.append((index, hostInputs[input])) }
+    }
+    let downloads = resident == nil ? Array(zip(executable.outputs, hostOutputs)) : []
+    let recorder = try CommandRecorder(
+      executable.device, executable.storage,
+      dispatchCount: executable.steps.reduce(uploads.count + downloads.count) { $0 + $1.kernel.dispatches.count },
+      timestampCount: isTimed ? executable.steps.count + 1 : 0)
+    for (slot, host) in uploads {
+      try recorder.dispatch(
+        uploadDispatch(slots[slot].layout), slots[slot].precision, reads: [], writes: regions[slot]!,
+        hostBlock: (host, isWritten: false))
+    }
+    if isTimed { recorder.timestamp(0) }
+    for (index, step) in executable.steps.enumerated() {
+      func region(_ operand: Dispatch.Operand) -> VulkanRegion {
+        switch operand {
+        case .input(let input): regions[step.inputs[input]]!
+        case .output: regions[step.output]!
+        case .scratch: scratch[index]!
+        }
+      }
+      for dispatch in step.kernel.dispatches {
+        try recorder.dispatch(
+          dispatch, executable.options.precision, reads: dispatch.reads.map(region), writes: region(dispatch.writes),
+          hostBlock: nil)
+      }
+      if isTimed { recorder.timestamp(index + 1) }
+    }
+    for (slot, host) in downloads {
+      try recorder.dispatch(
+        downloadDispatch(slots[slot].layout), slots[slot].precision, reads: [regions[slot]!], writes: nil,
+        hostBlock: (host, isWritten: true))
+    }
+    return try recorder.finish()
+  }
+
+  public func run() throws { try run(commands.get()) }
+
+  private func run(_ commands: VulkanCommands) throws {
+    for (tensor, host) in zip(inputs, hostInputs) { copy(tensor, to: host) }
+    try uploadParameters()
+    try commands.run()
+    for (tensor, host) in zip(outputs, hostOutputs) { copy(host, to: tensor) }
+  }
+
+  private func uploadParameters() throws {
+    for (name, _, host) in parameters {
+      guard let tensor = executable.graph.weights[name] else { throw GraphError("weight \(name) is missing") }
+      copy(tensor, to: host)
+    }
+  }
+
+  /// Runs on tensors that are on the device already and leaves the outputs there, valid until the next run. The commands
+  /// are recorded at the first call with these tensors, and replayed for as long as they are the same ones.
+  /// - Throws: ``GraphError`` where a tensor is not what the graph takes.
+  public func run(_ inputs: [VulkanTensor]) throws -> [VulkanTensor] {
+    let (graph, options) = (executable.graph, executable.options)
+    guard inputs.count == graph.inputs.count else {
+      throw GraphError("\(graph.inputs.count) inputs needed, not \(inputs.count)")
+    }
+    for (tensor, id) in zip(inputs, graph.inputs) {
+      guard
+        tensor.type == graph[id].type, tensor.precision == options.precision, tensor.storage == executable.storage,
+        tensor.region.block.device === executable.device
+      else {
+        throw GraphError(
+          "input \(graph[id].name) is \(graph[id].type) in \(options.precision) \(executable.storage) on "
+            + "\(executable.device.physical.name), not \(tensor.type) in \(tensor.precision) \(tensor.storage) on "
+            + tensor.region.block.device.physical.name)
+      }
+    }
+    if resident == nil || !zip(resident!.inputs, inputs).allSatisfy(===) {
+      resident = (inputs, try record(resident: inputs))
+    }
+    try uploadParameters()
+    try resident!.commands.run()
+    return zip(graph.outputs, executable.outputs).map { id, slot in
+      let input: VulkanTensor? =
+        if case .input(let input) = executable.slots[slot].source { inputs[input] } else { nil }
+      return VulkanTensor(
+        type: graph[id].type, precision: options.precision, storage: executable.storage,
+        region: input?.region ?? regions[slot]!)
+    }
+  }
+
+  /// Bytes the device works in besides the constants, and what one run submits.
+  public var statistics: (dispatches: Int, barriers: Int) {
+    get throws {
+      let commands = try commands.get()
+      return (commands.dispatchCount, commands.barrierCount)
+    }
+  }
+
+  public func runTimed(into times: inout [Double]) throws {
+    guard executable.device.physical.timestampBits > 0 else {
+      throw GraphError("this device's queue has no timestamps: its nodes cannot be timed")
+    }
+    let commands = try timedCommands.get()
+    try run(commands)
+    for (step, time) in zip(executable.steps, try commands.intervals()) { times[step.position] = time }
+  }
+
+  /// The device's own times, one node after the other.
+  public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    var times = [Double](repeating: 0, count: executable.placement.count)
+    try runTimed(into: &times)
+    var start = 0
+    return executable.steps.map { step in
+      defer { start += Int(times[step.position]) }
+      return TraceSpan(node: step.position, thread: 0, start: start, end: start + Int(times[step.position]))
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import CVulkan
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// A tensor in a device's memory, there until nobody holds it.
+///
+/// `@unchecked Sendable`: the region never changes; who writes to it must be the only user at that time.
+public final class VulkanTensor: @unchecked Sendable {
+  /// Shape and format as seen from the host.
+  public let type: TensorType
+  public let precision: Precision
+  public let storage: TensorStorage
+  let region: VulkanRegion
+
+  init(type: TensorType, precision: Precision, storage: TensorStorage, region: VulkanRegion) {
+    (self.type, self.precision, self.storage, self.region) = (type, precision, storage, region)
+  }
+
+  /// A copy in the host's memory.
+  public func cpu() throws -> Tensor {
+    let device = region.block.device
+    let staging = try VulkanBlock(device, byteCount: type.shape.count * 4, .host)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: type.shape.count * 4, format: nil)
+    let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
+    try recorder.dispatch(
+      downloadDispatch(TexelLayout(type)), precision, reads: [region], writes: nil, hostBlock: (host, isWritten: true))
+    try recorder.finish().run()
+    let tensor = try Tensor(uninitialized: type)
+    copy(host, to: tensor)
+    return tensor
+  }
+}
+
+extension Tensor {
+  /// A copy in the memory of a Vulkan device.
+  /// - Parameters:
+  ///   - device: by index or a part of its name; nil for the first one.
+  ///   - storage: nil for what suits the device.
+  /// - Throws: where there is no such device, or not enough memory on it.
+  public func vulkan(
+    device: String? = nil, precision: Precision = .fp32, storage: TensorStorage? = nil
+  ) throws -> VulkanTensor {
+    let device = try VulkanDevice.named(device)
+    let storage = storage ?? device.physical.preferredStorage
+    let layout = TexelLayout(type)
+    let block = try VulkanBlock(device, byteCount: layout.byteCount(precision), .device)
+    let region = try VulkanRegion(
+      block, offset: 0, byteCount: layout.byteCount(precision), format: texelFormat(storage, precision))
+    let staging = try VulkanBlock(device, byteCount: type.byteCount, .host)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: type.byteCount, format: nil)
+    copy(self, to: host)
+    let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
+    try recorder.dispatch(
+      uploadDispatch(layout), precision, reads: [], writes: region, hostBlock: (host, isWritten: false))
+    try recorder.finish().run()
+    return VulkanTensor(type: type, precision: precision, storage: storage, region: region)
+  }
+}
+
+/// Writes a tensor where the device can fetch it: images in NCHW, weights as they lie.
+func copy(_ tensor: Tensor, to host: VulkanRegion) {
+  let target = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
+  let source = UnsafePointer(tensor.floats.baseAddress!)
+  if tensor.format == .nhwc {
+    FormatConversion.convert(from: tensor.type, source, to: .nchw, target)
+  } else {
+    target.update(from: source, count: tensor.floats.count)
+  }
+}
+
+/// Reads what the device has put there, in NCHW, into a tensor of any format.
+func copy(_ host: VulkanRegion, to tensor: Tensor) {
+  let source = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
+  FormatConversion.convert(
+    from: TensorType(tensor.shape), UnsafePointer(source), to: tensor.format, tensor.floats.baseAddress!)
+}

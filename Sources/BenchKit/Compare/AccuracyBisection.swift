@@ -1,0 +1,151 @@
+import Foundation
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Where a backend's numbers leave those of the reference: every node's output, held against the scalar oracle's.
+public struct AccuracyBisection: Codable, Sendable {
+  /// One node's output on the backend.
+  public struct NodeOutput: Codable, Sendable {
+    public var node: String
+    public var op: String
+    public var kernel: String
+    /// Largest difference from the oracle over its largest value, of the op alone on the oracle's inputs.
+    public var alone: Double
+    /// The same in the whole network, where the differences of all ops before it have grown.
+    public var inNetwork: Double
+    public var hasNaN: Bool
+    /// Zero everywhere, where the oracle is not.
+    public var isZero: Bool
+    /// Whether a second run gave the same bits.
+    public var repeats: Bool
+  }
+
+  public var cell: Cell
+  public var device: String
+  public var tolerance: Double
+  /// In the order in which they run.
+  public var nodes: [NodeOutput]
+  /// How much more than an op alone its output in the network may be off: differences grow from op to op, in
+  /// MobileNetV2 about twentyfold. A wrong one, such as memory that two tensors share, is off by everything.
+  static let growth = 50.0
+
+  /// - Parameter tolerance: of an op alone; nil for what op cases are held to: 1e-5 of the largest, in fp16 1e-2.
+  /// - Throws: ``UserError`` where the backend cannot run the cell.
+  package init(_ catalog: Catalog, _ cell: Cell, tolerance: Double?) throws {
+    let backend = try catalog.backend(cell.backend)
+    let options = try cell.prepareOptions()
+    let info: DeviceInfo
+    switch backend.availability(options) {
+    case .available(let device): info = device
+    case .unavailable(let reason): throw UserError("backend \(backend.name) is unavailable: \(reason)")
+    }
+    let (graph, input) = try ModelInput(cell, catalog.model(cell.model)).load()
+    var optimised = try Pipeline(catalog.passes(cell.passes), checksNumbers: false)
+      .run(on: graph, for: backend.target(options)).graph
+    optimised.setOutputs(optimised.nodes.map { $0.outputs[0] })
+    let executable = try backend.prepare(optimised, options)
+    let session = try executable.makeSession()
+    session.inputs[0].write(input.values)
+    try session.run()
+    let first = session.outputs.map(\.values)
+    try session.run()
+    let second = session.outputs.map(\.values)
+
+    (self.cell, device, nodes) = (cell, info.name, [])
+    self.tolerance = tolerance ?? Conformance.tolerance(options.precision)
+    let kernels = Dictionary(executable.placement.map { ($0.node, $0.kernel) }) { first, _ in first }
+    var computed = Dictionary(uniqueKeysWithValues: zip(optimised.inputs, [input]))
+    _ = try optimised.evaluate([input]) { node, outputs in
+      let (index, expected) = (nodes.count, outputs[0].values)
+      let alone = try Self.run(node, of: optimised, computed, backend, options).values
+      computed[node.outputs[0]] = outputs[0]
+      nodes.append(
+        NodeOutput(
+          node: node.name, op: type(of: node.op).name, kernel: kernels[node.name] ?? "–",
+          alone: Self.error(alone, expected), inNetwork: Self.error(first[index], expected),
+          hasNaN: (alone + first[index]).contains { !$0.isFinite },
+          isZero: first[index].allSatisfy { $0 == 0 } && !expected.allSatisfy { $0 == 0 },
+          repeats: zip(first[index], second[index]).allSatisfy { $0.bitPattern == $1.bitPattern }))
+    }
+  }
+
+  /// One node on the backend, its activations those of the oracle.
+  private static func run(
+    _ node: Node, of graph: Graph, _ computed: [ValueID: Tensor], _ backend: any Backend, _ options: PrepareOptions
+  ) throws -> Tensor {
+    var single = Graph(name: node.name)
+    var arguments: [Tensor] = []
+    let inputs = try node.inputs.map { id in
+      if let tensor = graph.data(of: id) { return single.addConstant(graph[id].name, tensor) }
+      guard let tensor = computed[id] else { throw GraphError("\(graph[id].name) was not computed") }
+      arguments.append(tensor)
+      return single.addInput(graph[id].name, tensor.type)
+    }
+    single.setOutputs([try single.addNode(node.name, node.op, inputs)])
+    let session = try backend.prepare(single, options).makeSession()
+    for (tensor, argument) in zip(session.inputs, arguments) {
+      _ = tensor.floats.update(fromContentsOf: argument.floats)
+    }
+    try session.run()
+    return session.outputs[0]
+  }
+
+  /// Largest difference over the largest expected value; infinite where a value is no number, as JSON has no NaN.
+  private static func error(_ values: [Float], _ expected: [Float]) -> Double {
+    let largest = expected.reduce(0) { max($0, abs($1)) }
+    let difference = zip(values, expected).reduce(Float(0)) {
+      max($0, abs($1.0 - $1.1).isNaN ? .infinity : abs($1.0 - $1.1))
+    }
+    return min(Double(largest > 0 ? difference / largest : difference), .greatestFiniteMagnitude)
+  }
+
+  public func isWrong(_ node: NodeOutput) -> Bool {
+    node.hasNaN || node.isZero || !node.repeats || isOff(node)
+  }
+  private func isOff(_ node: NodeOutput) -> Bool {
+    node.alone > tolerance || node.inNetwork > Self.growth * tolerance
+  }
+  /// The first node whose output is not what it should be: its kernel is the one to look at.
+  public var culprit: NodeOutput? { nodes.first(where: isWrong) }
+
+  public var report: Document {
+    var document = Document("Where the numbers part: \(cell.model) on \(cell.backend)")
+    if let culprit {
+      var faults: [String] = []
+      if culprit.hasNaN { faults.append("it has values that are no numbers") }
+      if culprit.isZero { faults.append("it is zero everywhere") }
+      if !culprit.repeats { faults.append("a second run gave other bits") }
+      if culprit.alone > tolerance {
+        faults.append("alone it is \(scientific(culprit.alone)) off, where \(scientific(tolerance)) is allowed")
+      } else if isOff(culprit) {
+        faults.append(
+          "alone it is right, in the network \(scientific(culprit.inNetwork)) off: look at memory and order, not at it")
+      }
+      document.text(
+        "First wrong: `\(culprit.node)` (\(culprit.op), kernel \(culprit.kernel)): \(faults.joined(separator: "; ")).")
+    } else {
+      let worst = nodes.map(\.alone).max() ?? 0
+      document.text(
+        "All \(nodes.count) nodes agree with the reference to \(scientific(tolerance)), and with a second run to the "
+          + "bit; the largest difference of an op alone is \(scientific(worst)).")
+    }
+    document.text("Device: \(device). Errors are relative to the largest value of the scalar oracle's output.")
+    document.table(
+      Table(
+        ["node", "op", "kernel", "alone", "in the network", ""], left: 3,
+        nodes.map { node in
+          let marks = [
+            node.hasNaN ? "no number" : nil, node.isZero ? "all zero" : nil, node.repeats ? nil : "not repeatable",
+            isOff(node) ? "off" : nil,
+          ]
+          return [
+            node.node, node.op, node.kernel, scientific(node.alone), scientific(node.inNetwork),
+            marks.compactMap { $0 }.joined(separator: ", "),
+          ]
+        }))
+    return document
+  }
+
+  private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
+}

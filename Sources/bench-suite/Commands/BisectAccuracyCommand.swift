@@ -1,0 +1,37 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct BisectAccuracyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bisect-accuracy", abstract: "Name the first op whose output is not the reference's.",
+    discussion: """
+      Runs each op alone on the oracle's inputs and the whole network with every output kept, holds both against the
+      scalar oracle, looks for values that are no numbers and outputs that are all zero, and runs the network twice to
+      see whether the bits repeat.
+
+      bench-suite bisect-accuracy mobilenet-v2 --backend vulkan
+
+      Exit status: 0 all agree, 3 an op does not.
+      """)
+
+  @Argument(help: "Model.")
+  var model: String
+  @OptionGroup var options: CellOptions
+  @Option(help: "Largest difference of an op alone, over its largest value (default: 1e-5, in fp16 1e-2).")
+  var tolerance: Double?
+  @Flag(help: "Print JSON instead of Markdown.")
+  var json = false
+
+  func run() async throws {
+    let isWrong = try await userFacing {
+      let group = CellGroup(choices: options.choices(models: model), place: "the command line")
+      let cells = try group.cells(catalog)
+      guard cells.count == 1 else { throw UserError("bisect-accuracy takes one cell, not \(cells.count)") }
+      let bisection = try AccuracyBisection(catalog, cells[0], tolerance: tolerance)
+      print(json ? try JSONEncoder.text(bisection) : bisection.report.markdown, terminator: "")
+      return bisection.culprit != nil
+    }
+    if isWrong { throw ExitCode(3) }
+  }
+}

@@ -1,0 +1,122 @@
+"""Pacer's worker protocol, for engines with a Python interface: one job (JSON) on standard input, JSON lines out.
+
+A peer is a script that calls `serve` with its name, what pip installs it, and a function that loads the model.
+"""
+import base64
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+# The protocol keeps a descriptor of its own; whatever a library prints goes to standard error.
+lines = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+
+
+def emit(kind, **fields):
+    lines.write(json.dumps({"kind": kind, **fields}) + "\n")
+
+
+class Skip(Exception):
+    """The cell cannot run here; the text says why."""
+
+
+def peak_resident():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                emit("figure", name="peak-resident", value=int(line.split()[1]) * 1024)
+
+
+def warm_up(run, wanted):
+    """Until the median of five inferences agrees with that of the five before, or half a second is over."""
+    first = run()
+    warm = []
+    steady = False
+    if wanted is not None:
+        warm = [run() for _ in range(wanted)]
+    else:
+        while not steady and first + sum(warm) < 5e8:
+            warm.append(run())
+            if len(warm) >= 10:
+                last, before = statistics.median(warm[-5:]), statistics.median(warm[-10:-5])
+                steady = abs(last - before) <= 0.02 * before
+    return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
+
+
+def work(name, pip, load):
+    job = json.loads(sys.stdin.readline())
+    start = time.perf_counter_ns()
+    try:
+        version, prepare = load()
+    except ImportError as error:
+        emit("hello", engine=name, version="none", protocol=1)
+        return emit("skipped", reason=f"{error}; install with: python3 -m venv Suites/peers/.venv && "
+                    f"Suites/peers/.venv/bin/pip install {pip}")
+    emit("hello", engine=name, version=version, protocol=1, takesTurns=True)
+    if job["action"] == "idle":
+        return peak_resident()
+    loaded = time.perf_counter_ns()
+    try:
+        infer, device = prepare(job["cell"], job["files"])
+    except Skip as reason:
+        return emit("skipped", reason=str(reason))
+    prepared = time.perf_counter_ns()
+    emit("prepared", loadTime=loaded - start, optimiseTime=0, prepareTime=prepared - loaded, passes=[],
+         kernels={name: 1}, device=device)
+
+    if job["action"] == "counts":
+        output = infer()
+        data = base64.b64encode(output.astype("<f4").tobytes()).decode()
+        return emit("output", shape=list(output.shape), data=data)
+
+    def run():
+        begin = time.perf_counter_ns()
+        infer()
+        return time.perf_counter_ns() - begin
+
+    if job.get("processors"):
+        for task in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(task), job["processors"])
+    cpu, faults, timed = 0.0, 0, 0
+
+    def measure(sample, count):
+        nonlocal cpu, faults, timed
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        latencies = [run() for _ in range(count)]
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        cpu += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        faults += after.ru_minflt - before.ru_minflt
+        timed += count
+        emit("sample", **sample, latencies=latencies)
+
+    if job.get("takesTurns"):
+        # A line on standard input is a turn; the first is the warm-up.
+        if not sys.stdin.readline():
+            return
+        sample, _ = warm_up(run, job.get("warmup"))
+        emit("sample", **sample, latencies=[])
+        while sys.stdin.readline():
+            measure(sample, job["iterations"])
+    else:
+        sample, warm = warm_up(run, job.get("warmup"))
+        typical = max(min(warm[-5:] or [sample["firstInference"]]), 1)
+        measure(sample, job.get("iterations") or max(1, min(20000, int(job["minTime"] * 1e9 / typical))))
+    if timed:
+        emit("figure", name="cpu-time", value=cpu * 1e9 / timed)
+        emit("figure", name="minor-faults", value=faults / timed)
+    peak_resident()
+
+
+def serve(name, pip, load):
+    """
+    load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
+    once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
+    """
+    try:
+        work(name, pip, load)
+    except Exception as error:  # the runner shows the reason as this visit's failure
+        emit("failed", reason=f"{type(error).__name__}: {error}")
+        sys.exit(1)
