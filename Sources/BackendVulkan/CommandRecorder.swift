@@ -47,12 +47,11 @@ final class CommandRecorder {
   }
 
   /// - Parameters:
-  ///   - precision: of the tensors.
   ///   - reads: at bindings 0, 1, …
   ///   - writes: at binding 5; nil where the shader writes to the host's block.
   ///   - hostBlock: at binding 6.
   func dispatch(
-    _ dispatch: Dispatch, _ precision: Precision, reads: [VulkanRegion], writes: VulkanRegion?,
+    _ dispatch: Dispatch, reads: [VulkanRegion], writes: VulkanRegion?,
     hostBlock: (region: VulkanRegion, isWritten: Bool)?
   ) throws {
     var uses = reads.map { ($0, false) }
@@ -70,8 +69,9 @@ final class CommandRecorder {
     if let writes { bindings.append((5, writes)) }
     if let hostBlock { bindings.append((6, hostBlock.region)) }
     let layouts = device.layouts(storage)
-    let shader = "\(dispatch.shader).\(storage).\(precision)"
-    let pipeline = try device.pipeline(shader, [Int32(dispatch.groupSize)] + dispatch.constants, storage)
+    let shader = "\(dispatch.shader).\(storage)"
+    let halves = bindings.reduce(Int32(0)) { $0 | ($1.1.precision == .fp16 ? 1 << Int32($1.0) : 0) }
+    let pipeline = try device.pipeline(shader, [Int32(dispatch.groupSize), halves] + dispatch.constants, storage)
     functions.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline)
     var set: VkDescriptorSet? = try commands.descriptorSet(bindings)
     functions.vkCmdBindDescriptorSets(
@@ -80,7 +80,7 @@ final class CommandRecorder {
       functions.vkCmdPushConstants(
         buffer, layouts.pipeline, VK_SHADER_STAGE_COMPUTE_BIT.rawValue, 0, UInt32(bytes.count), bytes.baseAddress)
     }
-    functions.vkCmdDispatch(buffer, UInt32(dispatch.groups.x), UInt32(dispatch.groups.y), 1)
+    functions.vkCmdDispatch(buffer, UInt32(dispatch.groups.x), UInt32(dispatch.groups.y), UInt32(dispatch.products))
     commands.dispatchCount += 1
   }
 

@@ -29,7 +29,7 @@ public struct VulkanBackend: Backend {
       let device = try VulkanInstance.shared.get().device(named: options.device)
       let request = VulkanRequest(
         node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device,
-        storage: options.storage ?? device.preferredStorage)
+        storage: options.storage ?? device.preferredStorage, precision: options.precision)
       return .kernel(try vulkanKernel(request).get().name)
     } catch {
       return .unsupported(reason: "\(error)")

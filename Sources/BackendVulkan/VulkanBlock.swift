@@ -1,4 +1,5 @@
 import CVulkan
+import RuntimeCore
 
 /// A buffer with memory of its own.
 ///
@@ -23,14 +24,19 @@ final class VulkanBlock: @unchecked Sendable {
     self.device = device
     // Vulkan has no empty buffers.
     self.byteCount = max(byteCount, 64)
+    let largest = device.physical.heapSizes.max() ?? 0
+    guard self.byteCount <= largest else {
+      throw VulkanError(
+        "\(self.byteCount >> 20) MiB are more than the \(largest >> 20) MiB of \(device.physical.name); a smaller input, "
+          + "or the arena allocator, needs less")
+    }
     let functions = device.functions
     var info = VkBufferCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO
     info.size = VkDeviceSize(self.byteCount)
     info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT.rawValue
     if place == .device {
-      info.usage |=
-        VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT.rawValue | VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT.rawValue
+      info.usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT.rawValue
     }
     var buffer: VkBuffer?
     try check(functions.vkCreateBuffer(device.handle, &info, nil, &buffer), "vkCreateBuffer")
@@ -82,16 +88,21 @@ final class VulkanBlock: @unchecked Sendable {
 final class VulkanRegion: @unchecked Sendable {
   let block: VulkanBlock
   let bytes: Range<Int>
+  let precision: Precision
   /// With texel buffers: the view that gives the bytes their format.
   let view: VkBufferView?
 
-  init(_ block: VulkanBlock, offset: Int, byteCount: Int, format: VkFormat?) throws {
-    self.block = block
+  /// - Parameter storage: nil for what no shader reads as texels, such as the host's tensors.
+  init(
+    _ block: VulkanBlock, offset: Int, byteCount: Int, _ precision: Precision = .fp32, _ storage: TensorStorage? = nil
+  ) throws {
+    (self.block, self.precision) = (block, precision)
     bytes = offset..<(offset + byteCount)
-    guard let format else {
+    guard storage == .texels else {
       view = nil
       return
     }
+    let format = precision == .fp16 ? VK_FORMAT_R16G16B16A16_SFLOAT : VK_FORMAT_R32G32B32A32_SFLOAT
     let device = block.device
     var info = VkBufferViewCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO

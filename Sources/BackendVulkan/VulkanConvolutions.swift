@@ -32,29 +32,100 @@ private struct Convolution {
   }
 }
 
-/// Convolution of one group, 8 outputs × some pixels at a time.
+/// The shader of convolutions of one group, 8 outputs × some pixels at a time.
+private struct PanelShader {
+  let file: String
+  let pixels: Int
+
+  init(_ request: VulkanRequest, pixels: Int) {
+    // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch.
+    let sharesWeights =
+      request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
+      && request.storage == .texels
+    file = sharesWeights ? "convolution-lanes" : "convolution"
+    self.pixels = pixels
+  }
+  var name: String { file == "convolution" ? "panels8" : "panels8-lanes" }
+
+  func dispatch(
+    _ request: VulkanRequest, from: TexelLayout, to: TexelLayout, kernel: Pair, op: Conv2D,
+    isPadded: Bool, hasBias: Bool, products: Int = 1, reads: [Dispatch.Operand], writes: Dispatch.Operand
+  ) -> Dispatch {
+    let count = to.images / products * to.pixels
+    let groupSize = request.device.subgroupSize
+    let perGroup = groupSize * pixels
+    var push = PushConstants()
+    push.add(from, to)
+    push.add(Pair(from.height, from.width), Pair(to.height, to.width), kernel, op.stride, op.padding, op.dilation)
+    push.add(count, from.quads, to.quads)
+    push.add(op.activation)
+    return Dispatch(
+      shader: file, constants: [Int32(pixels), hasBias ? 1 : 0, isPadded ? 1 : 0], push: push, groupSize: groupSize,
+      groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes)
+  }
+}
+
+/// Convolution of one group, directly.
 @Sendable func panelKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard let conv = Convolution(request), conv.op.groups == 1 else { return nil }
-  let pixels = conv.to.images * conv.to.pixels
-  // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch.
-  let sharesWeights =
-    request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
-    && request.storage == .texels
-  let groupSize = request.device.subgroupSize
-  let perGroup = groupSize * pixelsPerInvocation
-  var push = PushConstants()
-  push.add(conv.from, conv.to)
-  push.add(conv.inSize, conv.outSize, conv.kernel, conv.op.stride, conv.op.padding, conv.op.dilation)
-  push.add(pixels, conv.from.quads, conv.to.quads)
-  push.add(conv.op.activation)
   let weights = VulkanWeights.ready(request, VulkanWeights.convolution)
-  let dispatch = Dispatch(
-    shader: sharesWeights ? "convolution-lanes" : "convolution",
-    constants: [Int32(pixelsPerInvocation), conv.hasBias, conv.isPadded ? 1 : 0], push: push, groupSize: groupSize,
-    groups: ((pixels + perGroup - 1) / perGroup, (conv.to.quads + 1) / 2), reads: conv.reads(weight: weights.weight))
+  let shader = PanelShader(request, pixels: pixelsPerInvocation)
+  let dispatch = shader.dispatch(
+    request, from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
+    hasBias: conv.hasBias == 1, reads: conv.reads(weight: weights.weight), writes: .output)
+  return VulkanKernel(name: shader.name, scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
+}
+
+/// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
+///
+/// The rule is static: enough channels that the transforms are little beside the products; in float32, because in
+/// float16 the transformed values lose too much.
+@Sendable func winogradKernel(_ request: VulkanRequest) -> VulkanKernel? {
+  guard
+    let conv = Convolution(request), conv.op.groups == 1, conv.kernel == 3, conv.op.stride == 1, conv.op.dilation == 1,
+    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32
+  else { return nil }
+  let tiles = Pair((conv.to.height + 3) / 4, (conv.to.width + 3) / 4)
+  let count = conv.to.images * tiles.h * tiles.w
+  let shader = PanelShader(
+    request, pixels: min(4, max(1, count / request.device.subgroupSize)))
+  func matrices(_ channels: Int) -> TexelLayout { TexelLayout(TensorType([36, channels, 1, count])) }
+  let (from, to) = (matrices(conv.from.channels), matrices(conv.to.channels))
+
+  // Weights: 36 matrices of panels, made once where they are packed, otherwise each time.
+  let weights = VulkanWeights.ready(request, VulkanWeights.convolution)
+  let isPacked = weights.dispatches.isEmpty
+  let perTap = conv.from.quads * 8
+  let perMatrix = (conv.to.quads + 1) / 2 * perTap
+  var push = PushConstants()
+  push.add(perTap, perMatrix)
+  let transformed: Dispatch.Operand = isPacked ? .prepared : .scratch(1)
+  let transform = Dispatch.over(
+    perMatrix, "winograd-weights", [], push, reads: [weights.weight], writes: transformed)
+  var scratch = isPacked ? [] : weights.scratch + [36 * perMatrix]
+  let (values, sums) = (Dispatch.Operand.scratch(scratch.count), Dispatch.Operand.scratch(scratch.count + 1))
+  scratch += [from.texels, to.texels]
+
+  push = PushConstants()
+  push.add(conv.from)
+  push.add(conv.to.images)
+  push.add(conv.inSize, tiles, conv.op.padding)
+  push.add(from.texels / 36)
+  let input = Dispatch.over(from.texels / 36, "winograd-input", [], push, reads: [.input(0)], writes: values)
+  let product = shader.dispatch(
+    request, from: from, to: to, kernel: 1, op: Conv2D(), isPadded: false, hasBias: false, products: 36,
+    reads: [values, transformed], writes: sums)
+  push = PushConstants()
+  push.add(conv.to)
+  push.add(conv.to.images)
+  push.add(conv.outSize, tiles)
+  push.add(to.texels / 36)
+  push.add(conv.op.activation)
+  let output = Dispatch.over(
+    to.texels / 36, "winograd-output", [conv.hasBias], push, reads: [sums] + (conv.hasBias == 1 ? [.input(2)] : []))
   return VulkanKernel(
-    name: sharesWeights ? "panels8-lanes" : "panels8", scratchTexels: weights.scratchTexels,
-    dispatches: weights.dispatches + [dispatch])
+    name: "winograd4-" + shader.name, scratch: scratch, prepared: isPacked ? (36 * perMatrix, [transform]) : nil,
+    dispatches: (isPacked ? [] : weights.dispatches + [transform]) + [input, product, output])
 }
 
 /// Depthwise convolution, neighbours of a row at a time.
@@ -80,7 +151,7 @@ private struct Convolution {
     push: push, groupSize: groupSize, groups: ((count + groupSize - 1) / groupSize, conv.to.quads),
     reads: conv.reads(weight: weights.weight))
   return VulkanKernel(
-    name: "depthwise", scratchTexels: weights.scratchTexels, dispatches: weights.dispatches + [dispatch])
+    name: "depthwise", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
 /// Convolution of any groups.

@@ -1,12 +1,7 @@
 import CVulkan
+import Foundation
 import RuntimeCore
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A device opened for computing: one queue, the layouts all shaders share, and the pipelines made so far.
 ///
@@ -18,8 +13,15 @@ final class VulkanDevice: @unchecked Sendable {
   private let queue: VkQueue
   private let queueLock = Mutex(())
   private let pipelineCache: VkPipelineCache
+  private let cacheFile: PipelineCacheFile?
   private let layouts: [TensorStorage: Layouts]
-  private struct PipelineTable: @unchecked Sendable { var pipelines: [PipelineKey: VkPipeline] = [:] }
+  private struct PipelineTable: @unchecked Sendable {
+    var pipelines: [PipelineKey: VkPipeline] = [:]
+    /// Whether there are pipelines that were not in the cache when it was last written, as far as is known.
+    var hasUnsaved = false
+    /// What is on disk.
+    var saved = Data()
+  }
   private let pipelines = Mutex(PipelineTable())
 
   struct Layouts {
@@ -35,20 +37,21 @@ final class VulkanDevice: @unchecked Sendable {
   private struct OpenDevices: @unchecked Sendable { var devices: [String: VulkanDevice] = [:] }
   private static let open = Mutex(OpenDevices())
 
+  /// - Parameter cachesPipelines: whether compiled pipelines are read from disk and written there.
   /// - Throws: ``VulkanError`` where there is no such device or it cannot be opened.
-  static func named(_ name: String?) throws -> VulkanDevice {
+  static func named(_ name: String?, cachesPipelines: Bool = true) throws -> VulkanDevice {
     let instance = try VulkanInstance.shared.get()
     let physical = try instance.device(named: name)
-    let key = "\(physical.handle)"
+    let key = "\(physical.handle) \(cachesPipelines)"
     return try open.withLock { open in
       if let device = open.devices[key] { return device }
-      let device = try VulkanDevice(physical, instance)
+      let device = try VulkanDevice(physical, instance, cachesPipelines: cachesPipelines)
       open.devices[key] = device
       return device
     }
   }
 
-  private init(_ physical: PhysicalDevice, _ instance: VulkanInstance) throws {
+  private init(_ physical: PhysicalDevice, _ instance: VulkanInstance, cachesPipelines: Bool) throws {
     self.physical = physical
     let scratch = Scratch()
     var queueInfo = VkDeviceQueueCreateInfo()
@@ -75,6 +78,11 @@ final class VulkanDevice: @unchecked Sendable {
 
     var cacheInfo = VkPipelineCacheCreateInfo()
     cacheInfo.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO
+    cacheFile = cachesPipelines ? PipelineCacheFile(identity: physical.cacheIdentity) : nil
+    let known = cacheFile?.read() ?? Data()
+    pipelines.withLock { $0.saved = known }
+    cacheInfo.initialDataSize = known.count
+    cacheInfo.pInitialData = UnsafeRawPointer(scratch.array([UInt8](known)))
     var cache: VkPipelineCache?
     try check(table.vkCreatePipelineCache(handle, &cacheInfo, nil, &cache), "vkCreatePipelineCache")
     pipelineCache = cache!
@@ -85,11 +93,7 @@ final class VulkanDevice: @unchecked Sendable {
 
   /// Every shader has the same bindings: five tensors to read, one to write, and a block of the host.
   static func descriptorType(ofBinding binding: Int, _ storage: TensorStorage) -> VkDescriptorType {
-    switch (binding, storage) {
-    case (0...4, .texels): VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-    case (5, .texels): VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
-    default: VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-    }
+    binding < 5 && storage == .texels ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
   }
   static let bindingCount = 7
   /// Bytes of push constants every Vulkan device takes.
@@ -130,14 +134,32 @@ final class VulkanDevice: @unchecked Sendable {
   func layouts(_ storage: TensorStorage) -> Layouts { layouts[storage]! }
 
   /// The pipeline of a shader with its specialisation constants, made at the first call.
-  /// - Parameter constants: by constant id; the first is the size of a workgroup.
+  /// - Parameter constants: by constant id; the first is the size of a workgroup, the second which tensors are float16.
   func pipeline(_ shader: String, _ constants: [Int32], _ storage: TensorStorage) throws -> VkPipeline {
     try pipelines.withLock { table in
       let key = PipelineKey(shader: shader, constants: constants)
       if let pipeline = table.pipelines[key] { return pipeline }
       let pipeline = try makePipeline(shader, constants, layouts(storage))
       table.pipelines[key] = pipeline
+      table.hasUnsaved = true
       return pipeline
+    }
+  }
+
+  /// Writes the pipelines compiled since the last time to disk, if they are to be kept there.
+  func savePipelines() {
+    pipelines.withLock { table in
+      guard let cacheFile, table.hasUnsaved else { return }
+      table.hasUnsaved = false
+      var count = 0
+      guard functions.vkGetPipelineCacheData(handle, pipelineCache, &count, nil) == VK_SUCCESS else { return }
+      var data = Data(count: count)
+      let result = data.withUnsafeMutableBytes {
+        functions.vkGetPipelineCacheData(handle, pipelineCache, &count, $0.baseAddress)
+      }
+      guard result == VK_SUCCESS, data.prefix(count) != table.saved else { return }
+      table.saved = Data(data.prefix(count))
+      cacheFile.write(table.saved)
     }
   }
 

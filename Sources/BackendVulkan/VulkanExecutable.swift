@@ -12,11 +12,12 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     enum Source {
       case input(Int)
       case constant(VulkanRegion)
+      /// A constant that only preparations read.
+      case consumed
       case parameter(String)
       case computed
     }
     var layout: TexelLayout
-    /// Biases and the like are few and added late, where a rounding would show: they are float32 in any case.
     var precision: Precision
     var source: Source
 
@@ -40,11 +41,12 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
   /// Slot of each graph output.
   let outputs: [Int]
   let placement: [Placement]
-  private let constants: VulkanBlock?
+  /// What each step has prepared from its weights, by its place.
+  let prepared: [Int: VulkanRegion]
 
   init(_ graph: Graph, _ options: PrepareOptions) throws {
     try graph.verify()
-    let device = try VulkanDevice.named(options.device)
+    let device = try VulkanDevice.named(options.device, cachesPipelines: options.cachesPipelines)
     let storage = options.storage ?? device.physical.preferredStorage
     (self.graph, self.options, self.device, self.storage) = (graph, options, device, storage)
 
@@ -52,6 +54,12 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     func resolve(_ id: ValueID) -> ValueID { viewOf[id].map(resolve) ?? id }
     for node in graph.nodes where isView(node, in: graph) { viewOf[node.outputs[0]] = resolve(node.inputs[0]) }
     let weights = Set(graph.nodes.flatMap { node in node.op.parameterInputs.compactMap { node.inputs[safe: $0] } })
+
+    // In fp16, what is small and matters stays in float32: biases and the like, and the tensors that skip connections
+    // add up, where the roundings of every block would gather.
+    let sensitive = Set(
+      weights.filter { graph[$0].type.shape.rank < 2 }
+        + graph.nodes.filter { $0.op is Add }.flatMap { ($0.inputs + $0.outputs).map(resolve) })
 
     var slots: [Slot] = []
     var slotOf: [ValueID: Int] = [:]
@@ -72,14 +80,14 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       slots.append(
         Slot(
           layout: isWeight ? TexelLayout(dense: value.type.byteCount / 4) : TexelLayout(value.type),
-          precision: isWeight && value.type.shape.rank < 2 ? .fp32 : options.precision, source: source))
+          precision: sensitive.contains(value.id) ? .fp32 : options.precision, source: source))
     }
 
     var steps: [Step] = []
     for (position, node) in graph.nodes.enumerated() where !isView(node, in: graph) {
       let request = VulkanRequest(
         node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device.physical,
-        storage: storage)
+        storage: storage, precision: options.precision)
       let kernel = try vulkanKernel(request).get()
       steps.append(
         Step(
@@ -94,52 +102,93 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
         kernel: steps.first { $0.position == position }?.kernel.name ?? "view")
     }
 
-    constants = try Self.upload(uploads, &slots, device, storage)
+    prepared = try Self.upload(uploads, &slots, steps, device, storage, options.precision)
     self.slots = slots
   }
 
-  /// Puts constants on the device, where they stay.
+  /// Puts constants on the device, where they stay, and what kernels prepare from them.
+  /// - Returns: what each step has prepared, by its place.
   private static func upload(
-    _ uploads: [(slot: Int, tensor: Tensor)], _ slots: inout [Slot], _ device: VulkanDevice, _ storage: TensorStorage
-  ) throws -> VulkanBlock? {
-    guard !uploads.isEmpty else { return nil }
+    _ uploads: [(slot: Int, tensor: Tensor)], _ slots: inout [Slot], _ steps: [Step], _ device: VulkanDevice,
+    _ storage: TensorStorage, _ precision: Precision
+  ) throws -> [Int: VulkanRegion] {
+    guard !uploads.isEmpty else { return [:] }
+    // What only preparations read need not stay.
+    let read = Set(
+      steps.flatMap { step in
+        step.kernel.dispatches.flatMap(\.reads).compactMap { operand in
+          if case .input(let input) = operand { step.inputs[input] } else { nil }
+        }
+      })
     let alignment = device.physical.alignment
-    let sizes = uploads.map { slots[$0.slot].byteCount }
-    let offsets = places(sizes, alignment: alignment)
-    let block = try VulkanBlock(device, byteCount: offsets.total, .device)
     let hostSizes = uploads.map { $0.tensor.type.byteCount }
     let hostOffsets = places(hostSizes, alignment: alignment)
     let staging = try VulkanBlock(device, byteCount: hostOffsets.total, .host)
-    let recorder = try CommandRecorder(device, storage, dispatchCount: uploads.count)
+    var blocks: [Bool: (block: VulkanBlock, offsets: [Int])] = [:]
+    for stays in [true, false] {
+      let placed = places(
+        uploads.map { read.contains($0.slot) == stays ? slots[$0.slot].byteCount : 0 }, alignment: alignment)
+      if placed.total > 0 {
+        blocks[stays] = (try VulkanBlock(device, byteCount: placed.total, .device), placed.offsets)
+      }
+    }
+    let recorder = try CommandRecorder(
+      device, storage,
+      dispatchCount: steps.reduce(uploads.count) { $0 + ($1.kernel.prepared?.dispatches.count ?? 0) })
+    var regions: [Int: VulkanRegion] = [:]
     for (index, upload) in uploads.enumerated() {
       let slot = slots[upload.slot]
+      let place = blocks[read.contains(upload.slot)]!
       let region = try VulkanRegion(
-        block, offset: offsets.offsets[index], byteCount: sizes[index], format: texelFormat(storage, slot.precision))
+        place.block, offset: place.offsets[index], byteCount: slot.byteCount, slot.precision, storage)
       let host = try VulkanRegion(
-        staging, offset: hostOffsets.offsets[index], byteCount: hostSizes[index], format: nil)
+        staging, offset: hostOffsets.offsets[index], byteCount: hostSizes[index])
       copy(upload.tensor, to: host)
       try recorder.dispatch(
-        uploadDispatch(slot.layout), slot.precision, reads: [], writes: region, hostBlock: (host, isWritten: false))
-      slots[upload.slot].source = .constant(region)
+        uploadDispatch(slot.layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
+      regions[upload.slot] = region
+      slots[upload.slot].source = read.contains(upload.slot) ? .constant(region) : .consumed
+    }
+    var prepared: [Int: VulkanRegion] = [:]
+    for (index, step) in steps.enumerated() {
+      guard let (texels, dispatches) = step.kernel.prepared else { continue }
+      let byteCount = texels * texelByteCount(precision)
+      let region = try VulkanRegion(
+        VulkanBlock(device, byteCount: byteCount, .device), offset: 0, byteCount: byteCount, precision, storage)
+      prepared[index] = region
+      for dispatch in dispatches {
+        let reads = dispatch.reads.map { operand in
+          if case .input(let input) = operand { regions[step.inputs[input]]! } else { region }
+        }
+        try recorder.dispatch(dispatch, reads: reads, writes: region, hostBlock: nil)
+      }
     }
     try recorder.finish().run()
-    return block
+    return prepared
   }
 
   func makeSession() throws -> any Session { try VulkanSession(self) }
 
-  /// When each computed slot, and after them each step's scratch, must keep its bytes; steps count from 1, inputs are
+  /// What an input is stored in; graphs may take inputs that no kernel reads.
+  func precision(ofInput index: Int) -> Precision {
+    slots.first { if case .input(index) = $0.source { true } else { false } }?.precision ?? options.precision
+  }
+
+  /// When each computed slot, and after them each piece of each step's scratch, must keep its bytes; steps count from 1, inputs are
   /// written at 0, outputs read behind the last one.
   func lifetimes() -> (intervals: [MemoryPlan.Interval], slots: [Int]) {
     var intervals: [MemoryPlan.Interval] = []
     var planned: [Int] = []
     let end = steps.count + 1
     for (index, slot) in slots.enumerated() {
-      if case .constant = slot.source { continue }
+      switch slot.source {
+      case .constant, .consumed: continue
+      case .input, .parameter, .computed: break
+      }
       var uses = steps.indices.filter { steps[$0].output == index || steps[$0].inputs.contains(index) }.map { $0 + 1 }
       switch slot.source {
       case .input, .parameter: uses.insert(0, at: 0)
-      case .computed, .constant: break
+      case .computed, .constant, .consumed: break
       }
       if outputs.contains(index) { uses.append(end) }
       guard let first = uses.first, let last = uses.last else { continue }
@@ -148,9 +197,11 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       planned.append(index)
     }
     for (index, step) in steps.enumerated() {
-      intervals.append(
-        MemoryPlan.Interval(
-          first: index + 1, last: index + 1, byteCount: step.kernel.scratchTexels * texelByteCount(options.precision)))
+      for texels in step.kernel.scratch {
+        intervals.append(
+          MemoryPlan.Interval(
+            first: index + 1, last: index + 1, byteCount: texels * texelByteCount(options.precision)))
+      }
     }
     return (intervals, planned)
   }
@@ -165,12 +216,6 @@ extension TexelLayout {
 }
 
 func texelByteCount(_ precision: Precision) -> Int { precision == .fp16 ? 8 : 16 }
-
-/// The format of texel buffers; nil without them.
-func texelFormat(_ storage: TensorStorage, _ precision: Precision) -> VkFormat? {
-  guard storage == .texels else { return nil }
-  return precision == .fp16 ? VK_FORMAT_R16G16B16A16_SFLOAT : VK_FORMAT_R32G32B32A32_SFLOAT
-}
 
 /// Offsets of blocks one behind the other.
 func places(_ sizes: [Int], alignment: Int) -> (offsets: [Int], total: Int) {
@@ -212,7 +257,9 @@ func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> 
       return .failure(
         GraphError("\(request.node.name): \(dispatch.groups) workgroups, the device takes \(request.device.maxGroups)"))
     }
-    let largest = (request.inputs + [request.output]).map { TexelLayout($0).texels }.max() ?? 0
+    let largest =
+      ((request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
+      + [kernel.prepared?.texels ?? 0]).max()!
     if request.storage == .texels, largest > request.device.maxTexels {
       return .failure(
         GraphError(

@@ -1,10 +1,5 @@
 import CVulkan
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Foundation
 
 /// The Vulkan loader with the devices it knows, opened once per process and never closed.
 ///

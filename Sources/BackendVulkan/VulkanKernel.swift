@@ -5,8 +5,10 @@ import TensorCore
 /// One node bound to shaders: everything but where its tensors lie.
 struct VulkanKernel {
   let name: String
-  /// Texels of working memory.
-  var scratchTexels = 0
+  /// Texels of each piece of working memory.
+  var scratch: [Int] = []
+  /// What is computed once from packed weights, when a graph is prepared, and stays.
+  var prepared: (texels: Int, dispatches: [Dispatch])?
   let dispatches: [Dispatch]
 }
 
@@ -15,17 +17,20 @@ struct Dispatch {
   enum Operand: Equatable {
     case input(Int)
     case output
-    case scratch
+    case scratch(Int)
+    case prepared
   }
 
   /// File stem of the shader.
   var shader: String
-  /// Specialisation constants behind the size of a workgroup, by id from 1.
+  /// The shader's own specialisation constants, by id from 2.
   var constants: [Int32] = []
   var push: PushConstants
   /// Invocations in a workgroup, and workgroups in two directions.
   var groupSize: Int
   var groups: (x: Int, y: Int)
+  /// Products of the same shape.
+  var products = 1
   /// At bindings 0, 1, …
   var reads: [Operand]
   /// At binding 5.
@@ -66,6 +71,7 @@ struct VulkanRequest {
   let output: TensorType
   let device: PhysicalDevice
   let storage: TensorStorage
+  let precision: Precision
 
   func layout(_ index: Int) -> TexelLayout { TexelLayout(inputs[index]) }
   var result: TexelLayout { TexelLayout(output) }
@@ -73,7 +79,8 @@ struct VulkanRequest {
 
 /// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes and device alone.
 let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
-  depthwiseKernel, panelKernel, groupedKernel, linearKernel, elementwiseKernel, poolKernel, rearrangeKernel,
+  depthwiseKernel, winogradKernel, panelKernel, groupedKernel, linearKernel, elementwiseKernel, poolKernel,
+  rearrangeKernel,
 ]
 
 extension Conv2D {
@@ -96,13 +103,13 @@ enum VulkanWeights {
     return conv.groups == 1 ? convolution : nil
   }
 
-  /// What rearranges a weight that is not in its format yet, at each inference: the dispatch, its texels, and where the
-  /// kernel then finds the weight.
+  /// What rearranges a weight that is not in its format yet, at each inference: the dispatch, its working memory, and
+  /// where the kernel then finds the weight.
   static func ready(
     _ request: VulkanRequest, _ layout: PanelLayout
-  ) -> (dispatches: [Dispatch], scratchTexels: Int, weight: Dispatch.Operand) {
+  ) -> (dispatches: [Dispatch], scratch: [Int], weight: Dispatch.Operand) {
     let type = request.inputs[1]
-    guard type.format != .panels(layout) else { return ([], 0, .input(1)) }
+    guard type.format != .panels(layout) else { return ([], [], .input(1)) }
     let shape = type.shape
     let channels = shape.rank > 1 ? shape[1] : 1
     let texels = layout.elementCount(for: shape) / 4
@@ -111,7 +118,8 @@ enum VulkanWeights {
     push.add(
       shape[0], channels, (channels + multiple - 1) / multiple * multiple, shape.count / shape[0] / channels, texels)
     return (
-      [.over(texels, "panels", [Int32(layout.width)], push, reads: [.input(1)], writes: .scratch)], texels, .scratch
+      [.over(texels, "panels", [Int32(layout.width)], push, reads: [.input(1)], writes: .scratch(0))], [texels],
+      .scratch(0)
     )
   }
 }

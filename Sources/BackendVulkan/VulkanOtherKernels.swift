@@ -14,7 +14,7 @@ import TensorCore
     groups: ((to.quads + groupSize - 1) / groupSize, to.images),
     reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : []))
   return VulkanKernel(
-    name: "linear", scratchTexels: weights.scratchTexels, dispatches: weights.dispatches + [dispatch])
+    name: "linear", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
 @Sendable func elementwiseKernel(_ request: VulkanRequest) -> VulkanKernel? {

@@ -12,7 +12,7 @@ public final class VulkanSession: Session {
   private let executable: VulkanExecutable
   /// Where each slot's texels and each step's working memory are; the regions keep their blocks.
   private let regions: [Int: VulkanRegion]
-  private let scratch: [VulkanRegion?]
+  private let scratch: [[VulkanRegion]]
   /// Inputs, parameters and outputs as the host has them.
   private let hostInputs: [VulkanRegion]
   private let hostOutputs: [VulkanRegion]
@@ -40,7 +40,7 @@ public final class VulkanSession: Session {
     let staged = places(sizes, alignment: alignment)
     let staging = try VulkanBlock(device, byteCount: staged.total, .host)
     let hosts = try zip(staged.offsets, sizes).map {
-      try VulkanRegion(staging, offset: $0, byteCount: $1, format: nil)
+      try VulkanRegion(staging, offset: $0, byteCount: $1)
     }
     hostInputs = Array(hosts.prefix(inputs.count))
     parameters = zip(names, hosts.dropFirst(inputs.count)).map { ($0.name, $0.slot, $1) }
@@ -49,10 +49,10 @@ public final class VulkanSession: Session {
     // Tensors: planned in one block, or each in one of its own.
     let (intervals, planned) = executable.lifetimes()
     // Scratch comes behind the planned slots.
-    let formats = (planned.map { executable.slots[$0].precision } + executable.steps.map { _ in options.precision }).map
-    {
-      texelFormat(executable.storage, $0)
-    }
+    let storage = executable.storage
+    let precisions =
+      planned.map { executable.slots[$0].precision }
+      + executable.steps.flatMap { $0.kernel.scratch.map { _ in options.precision } }
     let all: [VulkanRegion?]
     if options.allocator == .arena {
       let plan = MemoryPlan(intervals, alignment: alignment)
@@ -60,14 +60,14 @@ public final class VulkanSession: Session {
       all = try intervals.indices.map { index in
         guard intervals[index].byteCount > 0 else { return nil }
         return try VulkanRegion(
-          block, offset: plan.offsets[index], byteCount: intervals[index].byteCount, format: formats[index])
+          block, offset: plan.offsets[index], byteCount: intervals[index].byteCount, precisions[index], storage)
       }
       arena = (plan.byteCount, MemoryPlan.lowerBound(intervals, alignment: alignment))
     } else {
-      all = try zip(intervals, formats).map { interval, format in
+      all = try zip(intervals, precisions).map { interval, precision in
         guard interval.byteCount > 0 else { return nil }
         let block = try VulkanBlock(device, byteCount: interval.byteCount, .device)
-        return try VulkanRegion(block, offset: 0, byteCount: interval.byteCount, format: format)
+        return try VulkanRegion(block, offset: 0, byteCount: interval.byteCount, precision, storage)
       }
       arena = nil
     }
@@ -77,13 +77,16 @@ public final class VulkanSession: Session {
       if case .constant(let region) = slot.source { regions[index] = region }
     }
     self.regions = regions
-    scratch = Array(all.dropFirst(planned.count))
+    var rest = all.dropFirst(planned.count)
+    scratch = executable.steps.map { step in step.kernel.scratch.map { _ in rest.removeFirst()! } }
+    // All pipelines there are to be are there now.
     _ = try commands.get()
+    device.savePipelines()
   }
 
   /// - Parameters:
   ///   - resident: tensors on the device to read as inputs; then nothing is brought there or back.
-  ///   - isTimed: with a timestamp before the first node, and after each.
+  ///   - isTimed: with a timestamp at both ends, before the first node, and after each.
   private func record(resident: [VulkanTensor]? = nil, isTimed: Bool = false) throws -> VulkanCommands {
     let slots = executable.slots
     var regions = regions
@@ -96,33 +99,36 @@ public final class VulkanSession: Session {
     let recorder = try CommandRecorder(
       executable.device, executable.storage,
       dispatchCount: executable.steps.reduce(uploads.count + downloads.count) { $0 + $1.kernel.dispatches.count },
-      timestampCount: isTimed ? executable.steps.count + 1 : 0)
+      timestampCount: isTimed ? executable.steps.count + 3 : 0)
+    if isTimed { recorder.timestamp(0) }
     for (slot, host) in uploads {
       try recorder.dispatch(
-        uploadDispatch(slots[slot].layout), slots[slot].precision, reads: [], writes: regions[slot]!,
+        uploadDispatch(slots[slot].layout), reads: [], writes: regions[slot]!,
         hostBlock: (host, isWritten: false))
     }
-    if isTimed { recorder.timestamp(0) }
+    if isTimed { recorder.timestamp(1) }
     for (index, step) in executable.steps.enumerated() {
       func region(_ operand: Dispatch.Operand) -> VulkanRegion {
         switch operand {
         case .input(let input): regions[step.inputs[input]]!
         case .output: regions[step.output]!
-        case .scratch: scratch[index]!
+        case .scratch(let piece): scratch[index][piece]
+        case .prepared: executable.prepared[index]!
         }
       }
       for dispatch in step.kernel.dispatches {
         try recorder.dispatch(
-          dispatch, executable.options.precision, reads: dispatch.reads.map(region), writes: region(dispatch.writes),
+          dispatch, reads: dispatch.reads.map(region), writes: region(dispatch.writes),
           hostBlock: nil)
       }
-      if isTimed { recorder.timestamp(index + 1) }
+      if isTimed { recorder.timestamp(index + 2) }
     }
     for (slot, host) in downloads {
       try recorder.dispatch(
-        downloadDispatch(slots[slot].layout), slots[slot].precision, reads: [regions[slot]!], writes: nil,
+        downloadDispatch(slots[slot].layout), reads: [regions[slot]!], writes: nil,
         hostBlock: (host, isWritten: true))
     }
+    if isTimed { recorder.timestamp(executable.steps.count + 2) }
     return try recorder.finish()
   }
 
@@ -146,17 +152,18 @@ public final class VulkanSession: Session {
   /// are recorded at the first call with these tensors, and replayed for as long as they are the same ones.
   /// - Throws: ``GraphError`` where a tensor is not what the graph takes.
   public func run(_ inputs: [VulkanTensor]) throws -> [VulkanTensor] {
-    let (graph, options) = (executable.graph, executable.options)
+    let graph = executable.graph
     guard inputs.count == graph.inputs.count else {
       throw GraphError("\(graph.inputs.count) inputs needed, not \(inputs.count)")
     }
-    for (tensor, id) in zip(inputs, graph.inputs) {
+    for (index, (tensor, id)) in zip(inputs, graph.inputs).enumerated() {
+      let precision = executable.precision(ofInput: index)
       guard
-        tensor.type == graph[id].type, tensor.precision == options.precision, tensor.storage == executable.storage,
+        tensor.type == graph[id].type, tensor.precision == precision, tensor.storage == executable.storage,
         tensor.region.block.device === executable.device
       else {
         throw GraphError(
-          "input \(graph[id].name) is \(graph[id].type) in \(options.precision) \(executable.storage) on "
+          "input \(graph[id].name) is \(graph[id].type) in \(precision) \(executable.storage) on "
             + "\(executable.device.physical.name), not \(tensor.type) in \(tensor.precision) \(tensor.storage) on "
             + tensor.region.block.device.physical.name)
       }
@@ -170,32 +177,41 @@ public final class VulkanSession: Session {
       let input: VulkanTensor? =
         if case .input(let input) = executable.slots[slot].source { inputs[input] } else { nil }
       return VulkanTensor(
-        type: graph[id].type, precision: options.precision, storage: executable.storage,
+        type: graph[id].type, storage: executable.storage,
         region: input?.region ?? regions[slot]!)
     }
   }
 
-  /// Bytes the device works in besides the constants, and what one run submits.
-  public var statistics: (dispatches: Int, barriers: Int) {
+  public var deviceStatistics: DeviceStatistics? {
     get throws {
       let commands = try commands.get()
-      return (commands.dispatchCount, commands.barrierCount)
+      func sum(_ regions: [VulkanRegion]) -> Int { regions.reduce(0) { $0 + $1.bytes.count } }
+      // Blocks, not regions: in an arena regions overlap.
+      let all = Array(regions.values) + scratch.joined() + executable.prepared.values
+      let blocks = Dictionary(all.map { (ObjectIdentifier($0.block), $0.block.byteCount) }) { first, _ in first }
+      return DeviceStatistics(
+        submits: 1, dispatches: commands.dispatchCount, barriers: commands.barrierCount,
+        uploadBytes: sum(hostInputs) + sum(parameters.map(\.host)), downloadBytes: sum(hostOutputs),
+        memoryBytes: blocks.values.reduce(0, +))
     }
   }
 
-  public func runTimed(into times: inout [Double]) throws {
+  public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
     guard executable.device.physical.timestampBits > 0 else {
       throw GraphError("this device's queue has no timestamps: its nodes cannot be timed")
     }
     let commands = try timedCommands.get()
     try run(commands)
-    for (step, time) in zip(executable.steps, try commands.intervals()) { times[step.position] = time }
+    let intervals = try commands.intervals()
+    let nodes = intervals.dropFirst().dropLast()
+    for (step, time) in zip(executable.steps, nodes) { times[step.position] = time }
+    return DeviceTimes(upload: intervals[0], compute: nodes.reduce(0, +), download: intervals[intervals.count - 1])
   }
 
   /// The device's own times, one node after the other.
   public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
     var times = [Double](repeating: 0, count: executable.placement.count)
-    try runTimed(into: &times)
+    _ = try runTimed(into: &times)
     var start = 0
     return executable.steps.map { step in
       defer { start += Int(times[step.position]) }

@@ -9,22 +9,22 @@ import TensorCore
 public final class VulkanTensor: @unchecked Sendable {
   /// Shape and format as seen from the host.
   public let type: TensorType
-  public let precision: Precision
+  public var precision: Precision { region.precision }
   public let storage: TensorStorage
   let region: VulkanRegion
 
-  init(type: TensorType, precision: Precision, storage: TensorStorage, region: VulkanRegion) {
-    (self.type, self.precision, self.storage, self.region) = (type, precision, storage, region)
+  init(type: TensorType, storage: TensorStorage, region: VulkanRegion) {
+    (self.type, self.storage, self.region) = (type, storage, region)
   }
 
   /// A copy in the host's memory.
   public func cpu() throws -> Tensor {
     let device = region.block.device
     let staging = try VulkanBlock(device, byteCount: type.shape.count * 4, .host)
-    let host = try VulkanRegion(staging, offset: 0, byteCount: type.shape.count * 4, format: nil)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: type.shape.count * 4)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
-      downloadDispatch(TexelLayout(type)), precision, reads: [region], writes: nil, hostBlock: (host, isWritten: true))
+      downloadDispatch(TexelLayout(type)), reads: [region], writes: nil, hostBlock: (host, isWritten: true))
     try recorder.finish().run()
     let tensor = try Tensor(uninitialized: type)
     copy(host, to: tensor)
@@ -46,15 +46,15 @@ extension Tensor {
     let layout = TexelLayout(type)
     let block = try VulkanBlock(device, byteCount: layout.byteCount(precision), .device)
     let region = try VulkanRegion(
-      block, offset: 0, byteCount: layout.byteCount(precision), format: texelFormat(storage, precision))
+      block, offset: 0, byteCount: layout.byteCount(precision), precision, storage)
     let staging = try VulkanBlock(device, byteCount: type.byteCount, .host)
-    let host = try VulkanRegion(staging, offset: 0, byteCount: type.byteCount, format: nil)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: type.byteCount)
     copy(self, to: host)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
-      uploadDispatch(layout), precision, reads: [], writes: region, hostBlock: (host, isWritten: false))
+      uploadDispatch(layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
     try recorder.finish().run()
-    return VulkanTensor(type: type, precision: precision, storage: storage, region: region)
+    return VulkanTensor(type: type, storage: storage, region: region)
   }
 }
 

@@ -102,11 +102,15 @@ public struct PrepareOptions: Sendable, Equatable {
   public var device: String?
   /// Nil for what suits the device.
   public var storage: TensorStorage?
+  /// Whether a GPU's compiled pipelines are kept on disk for the next process.
+  public var cachesPipelines: Bool
 
   public init(
     kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
-    precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil
+    precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil,
+    cachesPipelines: Bool = true
   ) {
+    self.cachesPipelines = cachesPipelines
     self.precision = precision
     self.device = device
     self.storage = storage
@@ -169,8 +173,9 @@ public protocol Session: AnyObject {
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func run(afterEach finished: (Int) -> Void) throws
   /// Like `run`, and puts the nanoseconds of each node at its position in the placement: a GPU's own, or the caller's.
+  /// - Returns: what a device of its own spent on each phase; nil for a backend without one.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
-  func runTimed(into times: inout [Double]) throws
+  @discardableResult func runTimed(into times: inout [Double]) throws -> DeviceTimes?
   /// Like `run`, and says which thread worked on what: pieces of nodes on every thread but the caller's.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan]
@@ -180,19 +185,51 @@ public protocol Session: AnyObject {
   var allocationStatistics: AllocationStatistics? { get }
   /// Bytes of the planned block and the least it could be; nil without a plan.
   var arena: (byteCount: Int, lowerBound: Int)? { get }
+  /// What one run asks of a device of its own; nil for a backend without one.
+  var deviceStatistics: DeviceStatistics? { get throws }
+}
+
+/// Nanoseconds a device spent on one run, by its own clock.
+public struct DeviceTimes: Sendable, Equatable {
+  /// Bringing inputs, and weights that are not constants, into the layout of the kernels.
+  public var upload: Double
+  public var compute: Double
+  /// Bringing outputs where the host reads them.
+  public var download: Double
+  public init(upload: Double, compute: Double, download: Double) {
+    (self.upload, self.compute, self.download) = (upload, compute, download)
+  }
+}
+
+/// What one run asks of a device.
+public struct DeviceStatistics: Sendable, Equatable {
+  public var submits: Int
+  public var dispatches: Int
+  public var barriers: Int
+  public var uploadBytes: Int
+  public var downloadBytes: Int
+  /// Memory on the device: constants, tensors, working memory.
+  public var memoryBytes: Int
+  public init(
+    submits: Int, dispatches: Int, barriers: Int, uploadBytes: Int, downloadBytes: Int, memoryBytes: Int
+  ) {
+    (self.submits, self.dispatches, self.barriers) = (submits, dispatches, barriers)
+    (self.uploadBytes, self.downloadBytes, self.memoryBytes) = (uploadBytes, downloadBytes, memoryBytes)
+  }
 }
 
 extension Session {
   public func run(afterEach finished: (Int) -> Void) throws {
     throw GraphError("this backend cannot time single nodes")
   }
-  public func runTimed(into times: inout [Double]) throws {
+  public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
     var start = ContinuousClock.now
     try run(afterEach: { node in
       let end = ContinuousClock.now
       times[node] = (end - start) / .nanoseconds(1)
       start = ContinuousClock.now
     })
+    return nil
   }
   public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
     try trace(others: { [] }, afterEach: finished)
@@ -220,6 +257,7 @@ extension Session {
   }
   public var allocationStatistics: AllocationStatistics? { nil }
   public var arena: (byteCount: Int, lowerBound: Int)? { nil }
+  public var deviceStatistics: DeviceStatistics? { nil }
 }
 
 /// The traits of a target whose kernels take every weight as it is.

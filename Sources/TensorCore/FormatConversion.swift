@@ -87,13 +87,23 @@ package enum FormatConversion {
       for first in stride(from: 0, to: perGroup, by: layout.width) {
         let count = min(layout.width, perGroup - first)
         let rows = source + (group * perGroup + first) * depth
-        for step in 0..<(padded * taps) {
-          let (channel, tap) =
-            layout.depth == .channelsThenTaps ? (step / taps, step % taps) : (step % padded, step / padded)
-          let held = channel < channels ? count : 0
-          for lane in 0..<held { next[lane] = rows[lane * depth + channel * taps + tap] }
-          for lane in held..<layout.width { next[lane] = 0 }
+        func write(_ offset: Int) {
+          for lane in 0..<count { next[lane] = rows[lane * depth + offset] }
+          for lane in count..<layout.width { next[lane] = 0 }
           next += layout.width
+        }
+        func writeZeros(_ steps: Int) {
+          next.update(repeating: 0, count: steps * layout.width)
+          next += steps * layout.width
+        }
+        if layout.depth == .channelsThenTaps {
+          for offset in 0..<depth { write(offset) }
+          writeZeros((padded - channels) * taps)
+        } else {
+          for tap in 0..<taps {
+            for offset in stride(from: tap, to: depth, by: taps) { write(offset) }
+            writeZeros(padded - channels)
+          }
         }
       }
     }

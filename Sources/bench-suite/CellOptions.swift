@@ -30,6 +30,8 @@ struct CellOptions: ParsableArguments {
   var precision: String?
   @Option(help: "How a GPU's kernels reach tensors: texels or buffers (default: what suits the device).")
   var storage: String?
+  @Option(help: "Whether a GPU's compiled pipelines are kept on disk: on (default) or off.")
+  var pipelineCache: String?
   @Option(help: "Allocators: system, caching, arena.")
   var allocator: String?
   @Option(help: "Threads.")
@@ -54,6 +56,7 @@ struct CellOptions: ParsableArguments {
     put("format", format)
     put("precision", precision)
     put("storage", storage)
+    put("pipeline-cache", pipelineCache)
     put("allocator", allocator)
     put("threads", threads)
     put("isa", isa)

@@ -155,7 +155,9 @@ def load():
         shape = [d.dim_value for d in onnx.load(files["onnx"]).graph.input[0].type.tensor_type.shape.dim]
         if shape[0] != 1:
             raise Skip("ncnn takes one image at a time")
-        data = ncnn.Mat(numpy.fromfile(files["input"], dtype="<f4").reshape(shape[1:]))
+        # A Mat borrows the array's memory and does not keep it alive: the name does.
+        array = numpy.fromfile(files["input"], dtype="<f4").reshape(shape[1:])
+        data = ncnn.Mat(array).clone()
 
         def infer():
             extractor = net.create_extractor()
@@ -170,4 +172,4 @@ def load():
     return ncnn.__version__, prepare
 
 
-serve("ncnn", "ncnn==1.0.20250916 onnx==1.19.1 numpy", load)
+serve("ncnn", "ncnn==1.0.20261020 onnx==1.23.2 numpy", load)

@@ -1,5 +1,5 @@
 import BackendCPU
-import BackendVulkan
+@testable import BackendVulkan
 import Foundation
 import GraphCore
 import GraphPasses
@@ -58,9 +58,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     switch (variant.precision, key) {
     case (.fp32, _): #expect(error < 1e-4)
     case (.fp16, "resnet18"): #expect(error < 1e-2)
-    // Random weights make MobileNetV2 magnify roundings twentyfold and more: with activations alone in fp16 it is 1.3e-2
-    // off. What fp16 is worth shows on trained weights, in the test below.
-    default: #expect(error < 5e-2)
+    // Random weights make MobileNetV2 magnify roundings twentyfold and more: with nothing but the clamped activations in
+    // fp16 it is 1.0e-2 off, as stored here 1.4e-2. What fp16 is worth shows on trained weights, in the test below.
+    default: #expect(error < 2e-2)
     }
   }
 
@@ -181,6 +181,27 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     ] {
       #expect(throws: GraphError.self) { try VulkanBackend().prepare(graph, options) }
     }
+  }
+
+  @Test func `more memory than the device has is an error that says so`() throws {
+    let device = try VulkanDevice.named(nil)
+    #expect {
+      try VulkanBlock(device, byteCount: 1 << 50, .device)
+    } throws: {
+      "\($0)".contains("more than the")
+    }
+  }
+
+  @Test func `half a pipeline cache is none`() throws {
+    let identity = "test-\(UUID().uuidString)"
+    let file = try #require(PipelineCacheFile(identity: identity))
+    #expect(file.read().isEmpty)
+    let data = Data((0..<1000).map { UInt8(truncatingIfNeeded: $0) })
+    file.write(data)
+    defer { try? FileManager.default.removeItem(at: file.url) }
+    #expect(file.read() == data)
+    try Data(contentsOf: file.url).dropLast(10).write(to: file.url)
+    #expect(file.read().isEmpty)
   }
 
   private func session(_ graph: Graph, _ passes: [any Pass], _ options: PrepareOptions) throws -> any Session {

@@ -6,6 +6,8 @@ import Testing
     MemoryFormat.nhwc, .panels(PanelLayout(width: 8, depth: .channelsThenTaps)),
     .panels(PanelLayout(width: 16, depth: .tapsThenChannels)),
     .panels(PanelLayout(width: 4, depth: .tapsThenChannels, groups: 2)),
+    .panels(PanelLayout(width: 8, depth: .tapsThenChannels, depthMultiple: 4)),
+    .panels(PanelLayout(width: 8, depth: .channelsThenTaps, depthMultiple: 4)),
   ])
   func `a weight survives the way into a format and back`(format: MemoryFormat) throws {
     let shape: Shape = [10, 3, 3, 2]
@@ -17,6 +19,16 @@ import Testing
     let tensor = try Tensor([3, 2, 1, 1], [1, 2, 3, 4, 5, 6])
     let packed = try tensor.converted(to: .panels(PanelLayout(width: 2, depth: .channelsThenTaps)))
     #expect(withExtendedLifetime(packed) { Array(packed.floats) } == [1, 3, 2, 4, 5, 0, 6, 0])
+  }
+
+  @Test func `channels are padded to their multiple with zeros`() throws {
+    let tensor = try Tensor([1, 1, 1, 2], [1, 2])
+    for (depth, expected) in [
+      (PanelLayout.Depth.tapsThenChannels, [1, 0, 2, 0]), (.channelsThenTaps, [1, 2, 0, 0]),
+    ] as [(PanelLayout.Depth, [Float])] {
+      let packed = try tensor.converted(to: .panels(PanelLayout(width: 1, depth: depth, depthMultiple: 2)))
+      #expect(withExtendedLifetime(packed) { Array(packed.floats) } == expected)
+    }
   }
 
   @Test func `nhwc keeps the channels of a pixel adjacent`() throws {

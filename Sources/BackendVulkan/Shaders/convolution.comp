@@ -10,10 +10,10 @@
 // to quads: the 8 texels of one tap and quad are adjacent. With `LANES`, each lane of a subgroup fetches one of the 8
 // and gets the others from its neighbours, for devices where a fetch costs more than that.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const int PIXELS = 4;
-layout(constant_id = 2) const bool HAS_BIAS = false;
+layout(constant_id = 2) const int PIXELS = 4;
+layout(constant_id = 3) const bool HAS_BIAS = false;
 // Whether a tap may fall outside the image.
-layout(constant_id = 3) const bool PADDED = false;
+layout(constant_id = 4) const bool PADDED = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -33,12 +33,14 @@ layout(push_constant) uniform Shape {
 
 SOURCE(0, source)
 SOURCE(1, weight)
-PARAMETER(2, bias)
+SOURCE(2, bias)
 RESULT(5)
 
 void main() {
   const int first = int(gl_WorkGroupID.x * gl_WorkGroupSize.x) * PIXELS + int(gl_LocalInvocationID.x);
   const int panel = int(gl_WorkGroupID.y);
+  // One of several products of the same shape: an image of its own, with weights of its own.
+  const int product = int(gl_WorkGroupID.z);
 
   vec4 sums[PIXELS][2];
   int image[PIXELS];
@@ -51,12 +53,12 @@ void main() {
     // Pixels behind the last one repeat it, and are not stored.
     const int pixel = min(first + p * int(gl_WorkGroupSize.x), pixels - 1);
     const int inImage = pixel % (outSize.x * outSize.y);
-    image[p] = pixel / (outSize.x * outSize.y) * from.image;
+    image[p] = (pixel / (outSize.x * outSize.y) + product) * from.image;
     corner[p] = ivec2(inImage % outSize.x, inImage / outSize.x) * stride - padding;
   }
 
   const int taps = kernel.x * kernel.y;
-  int place = panel * taps * inQuads * 8;
+  int place = (product * ((outQuads + 1) / 2) + panel) * taps * inQuads * 8;
   for (int tap = 0; tap < taps; tap++) {
     const ivec2 shift = ivec2(tap % kernel.x, tap / kernel.x) * dilation;
     int at[PIXELS];
@@ -93,7 +95,7 @@ void main() {
     const int pixel = first + p * int(gl_WorkGroupSize.x);
     if (pixel >= pixels) break;
     const int inImage = pixel % (outSize.x * outSize.y);
-    const int n = pixel / (outSize.x * outSize.y);
+    const int n = pixel / (outSize.x * outSize.y) + product;
     store(texel(to, n, 2 * panel, inImage), clamp(sums[p][0], low, high));
     if (2 * panel + 1 < outQuads) store(texel(to, n, 2 * panel + 1, inImage), clamp(sums[p][1], low, high));
   }

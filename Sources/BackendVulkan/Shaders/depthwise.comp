@@ -5,11 +5,11 @@
 // Depthwise convolution: an invocation computes one quad of channels at PIXELS neighbours of a row, which share what
 // they read of the row. Weights lie as [quad][tap].
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const int PIXELS = 4;
-layout(constant_id = 2) const bool HAS_BIAS = false;
-layout(constant_id = 3) const int KERNEL = 3;
-layout(constant_id = 4) const int STRIDE = 1;
-layout(constant_id = 5) const int DILATION = 1;
+layout(constant_id = 2) const int PIXELS = 4;
+layout(constant_id = 3) const bool HAS_BIAS = false;
+layout(constant_id = 4) const int KERNEL = 3;
+layout(constant_id = 5) const int STRIDE = 1;
+layout(constant_id = 6) const int DILATION = 1;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -28,7 +28,7 @@ layout(push_constant) uniform Shape {
 
 SOURCE(0, source)
 SOURCE(1, weight)
-PARAMETER(2, bias)
+SOURCE(2, bias)
 RESULT(5)
 
 void main() {

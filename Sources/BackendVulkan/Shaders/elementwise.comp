@@ -4,7 +4,7 @@
 
 // Texel by texel: a clamp, a clamped sum of two tensors, or batch normalisation.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const int OPERATION = 0;  // 0 clamp, 1 add, 2 batch norm
+layout(constant_id = 2) const int OPERATION = 0;  // 0 clamp, 1 add, 2 batch norm
 
 layout(push_constant) uniform Shape {
   int texels;
@@ -16,11 +16,11 @@ layout(push_constant) uniform Shape {
 };
 
 SOURCE(0, source)
+// Of an addition the second tensor, of a batch norm its weight.
 SOURCE(1, other)
-PARAMETER(1, weight)
-PARAMETER(2, bias)
-PARAMETER(3, mean)
-PARAMETER(4, variance)
+SOURCE(2, bias)
+SOURCE(3, mean)
+SOURCE(4, variance)
 RESULT(5)
 
 void main() {
@@ -30,7 +30,7 @@ void main() {
   if (OPERATION == 1) value += other(i);
   if (OPERATION == 2) {
     const int quad = i / quadTexels % quads;
-    value = (value - mean(quad)) * (weight(quad) / sqrt(variance(quad) + epsilon)) + bias(quad);
+    value = (value - mean(quad)) * (other(quad) / sqrt(variance(quad) + epsilon)) + bias(quad);
   }
   store(i, clamp(value, low, high));
 }

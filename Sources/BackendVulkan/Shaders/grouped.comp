@@ -5,7 +5,7 @@
 // Convolution of any groups, one quad of outputs at one pixel at a time: for shapes that no other shader takes.
 // Weights lie as they come: [output][channel of the group][tap], dense.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const bool HAS_BIAS = false;
+layout(constant_id = 2) const bool HAS_BIAS = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -26,7 +26,7 @@ layout(push_constant) uniform Shape {
 
 SOURCE(0, source)
 SOURCE(1, weight)
-PARAMETER(2, bias)
+SOURCE(2, bias)
 RESULT(5)
 
 void main() {

@@ -5,7 +5,7 @@
 // A vector times a matrix: an invocation computes one quad of outputs of one row of the batch. Weights lie in panels of
 // 4 outputs, inputs padded to quads: [output quad][input], a texel being one input's weights for the quad.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const bool HAS_BIAS = false;
+layout(constant_id = 2) const bool HAS_BIAS = false;
 
 layout(push_constant) uniform Shape {
   int inQuads;
@@ -14,7 +14,7 @@ layout(push_constant) uniform Shape {
 
 SOURCE(0, source)
 SOURCE(1, weight)
-PARAMETER(2, bias)
+SOURCE(2, bias)
 RESULT(5)
 
 void main() {

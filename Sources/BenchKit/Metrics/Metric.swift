@@ -78,6 +78,27 @@ public let standardMetrics: [Metric] = [
     $0.figures["tensor-bytes"]
   },
   Metric("arena-bytes", "the planned block", .bytes, .exact) { $0.figures["arena-bytes"] },
+  Metric("device-upload", "a GPU's own time for bringing inputs into its layout", .nanoseconds, .noisy) {
+    $0.figures["device-upload"]
+  },
+  Metric("device-compute", "a GPU's own time for all nodes", .nanoseconds, .noisy) { $0.figures["device-compute"] },
+  Metric("device-download", "a GPU's own time for bringing outputs to the host", .nanoseconds, .noisy) {
+    $0.figures["device-download"]
+  },
+  Metric("device-submits", "submissions to a GPU's queue for one inference", .count, .exact) {
+    $0.figures["device-submits"]
+  },
+  Metric("device-dispatches", "calls of shaders for one inference", .count, .exact) {
+    $0.figures["device-dispatches"]
+  },
+  Metric("device-barriers", "barriers between them", .count, .exact) { $0.figures["device-barriers"] },
+  Metric("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .exact) {
+    $0.figures["device-upload-bytes"]
+  },
+  Metric("device-download-bytes", "bytes brought back", .bytes, .exact) { $0.figures["device-download-bytes"] },
+  Metric("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .exact) {
+    $0.figures["device-memory"]
+  },
   Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .exact) {
     $0.prepared?.weightBytes.map(Double.init)
   },

@@ -53,7 +53,7 @@ struct CellCounter: Sendable {
         return
       }
       result.accuracy = accuracy
-      let tolerance = result.cell.engine == "pacer" ? Accuracy.tolerance : 1e-3
+      let tolerance = Accuracy.tolerance(for: result.cell)
       if !(accuracy.relative <= tolerance) {
         let text = "the output is off by %.2e of its largest value; allowed is %.0e"
         (result.status, result.reason) = (.invalid, String(format: text, accuracy.relative, tolerance))

@@ -205,6 +205,8 @@ public struct Attribution: Sendable {
     vary("kernels", \.kernels, .fast) { $0.rawValue }
     vary("backend", \.backend, "cpu") { $0 }
     vary("precision", \.precision, "fp32") { $0 }
+    vary("storage", \.storage, nil) { $0?.rawValue ?? "the device's own" }
+    vary("pipeline cache", \.pipelineCache, nil) { $0 == false ? "off" : "on" }
     vary("isa", \.isa, nil) { $0 ?? "best" }
     return list
   }

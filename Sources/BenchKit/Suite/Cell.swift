@@ -20,6 +20,8 @@ public struct Cell: Codable, Hashable, Sendable {
   public var precision = "fp32"
   /// How a GPU's kernels reach tensors; nil for what suits the device.
   public var storage: TensorStorage?
+  /// Whether a GPU's compiled pipelines come from disk; nil means that they do.
+  public var pipelineCache: Bool?
   public var allocator = AllocatorKind.system
   public var threads = 1
   /// Instruction set; nil for the best there is.
@@ -39,6 +41,7 @@ public struct Cell: Codable, Hashable, Sendable {
     if let input { parts.append("input=\(input)") }
     if let device { parts.append("device=\(device)") }
     if let storage { parts.append("storage=\(storage)") }
+    if let pipelineCache { parts.append("pipeline-cache=\(pipelineCache ? "on" : "off")") }
     return parts.joined(separator: "/")
   }
 
@@ -48,7 +51,7 @@ public struct Cell: Codable, Hashable, Sendable {
     guard let precision = Precision(rawValue: precision) else { throw UserError("no \(precision) kernels yet") }
     return PrepareOptions(
       kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
-      device: device, storage: storage)
+      device: device, storage: storage, cachesPipelines: pipelineCache ?? true)
   }
 
   /// How long names become short: the passes as all, none, + and −.
@@ -58,6 +61,7 @@ public struct Cell: Codable, Hashable, Sendable {
     if backend != "cpu" { parts.append(backend) }
     if let device { parts.append(device) }
     if let storage { parts.append(storage.rawValue) }
+    if pipelineCache == false { parts.append("no pipeline cache") }
     if precision != "fp32" { parts.append(precision) }
     if kernels != .fast { parts.append(kernels.rawValue) }
     let off = allPasses.filter { !passes.contains($0) }

@@ -6,7 +6,7 @@ import Yams
 public struct CellGroup: Sendable {
   public static let keys = [
     "engine", "model", "weights", "input", "shape", "backend", "device", "kernels", "passes", "disable", "format",
-    "precision", "storage", "allocator", "threads", "isa",
+    "precision", "storage", "pipeline-cache", "allocator", "threads", "isa",
   ]
 
   public var choices: [String: [String]]
@@ -56,6 +56,12 @@ public struct CellGroup: Sendable {
         try vary("kernels") { $0.kernels = try Self.choice($1, "kernel family") }
         try vary("precision") { $0.precision = $1 }
         try vary("storage") { $0.storage = try Self.choice($1, "storage") as TensorStorage }
+        try vary("pipeline-cache") { cell, value in
+          guard ["on", "off", "true", "false"].contains(value) else {
+            throw UserError("pipeline-cache is on or off, not \"\(value)\"")
+          }
+          cell.pipelineCache = ["on", "true"].contains(value)
+        }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
         try vary("threads") { cell, value in
           guard let threads = Int(value), (1...256).contains(threads) else {

@@ -98,7 +98,7 @@ public struct Worker {
     switch job.action {
     case .idle, .control, .peaks: break
     case .latency: try measureLatency(job, session.run)
-    case .counts: try count(session, checksOutputs: backend.computesOutputs)
+    case .counts: try count(session, nodes: executable.placement.count, checksOutputs: backend.computesOutputs)
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
   }
@@ -146,7 +146,7 @@ public struct Worker {
   }
 
   /// One inference to reach the steady state and one that is counted.
-  private func count(_ session: any Session, checksOutputs: Bool) throws {
+  private func count(_ session: any Session, nodes: Int, checksOutputs: Bool) throws {
     try session.run()
     let before = session.allocationStatistics
     if let counter = catalog.heapCounter, counter.unavailable() == nil {
@@ -175,8 +175,30 @@ public struct Worker {
       try emit(.figure(.init("arena-bytes", Double(arena.byteCount))))
       try emit(.figure(.init("arena-lower-bound", Double(arena.lowerBound))))
     }
+    try countDevice(session, nodes: nodes)
     if checksOutputs {
       for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
+    }
+  }
+
+  /// What a device of its own does for an inference, and its own times of the phases: medians of five.
+  private func countDevice(_ session: any Session, nodes: Int) throws {
+    guard let device = try session.deviceStatistics else { return }
+    try emit(.figure(.init("device-submits", Double(device.submits))))
+    try emit(.figure(.init("device-dispatches", Double(device.dispatches))))
+    try emit(.figure(.init("device-barriers", Double(device.barriers))))
+    try emit(.figure(.init("device-upload-bytes", Double(device.uploadBytes))))
+    try emit(.figure(.init("device-download-bytes", Double(device.downloadBytes))))
+    try emit(.figure(.init("device-memory", Double(device.memoryBytes))))
+    let phases: [(String, KeyPath<DeviceTimes, Double>)] = [
+      ("device-upload", \.upload), ("device-compute", \.compute), ("device-download", \.download),
+    ]
+    do {
+      var once = [Double](repeating: 0, count: nodes)
+      let times = try (0..<5).compactMap { _ in try session.runTimed(into: &once) }
+      for (name, phase) in phases { try emit(.figure(.init(name, median(times.map { $0[keyPath: phase] })))) }
+    } catch let error as GraphError {
+      for (name, _) in phases { try emit(.figure(.init(name, unavailable: error.description))) }
     }
   }
 

@@ -1,0 +1,52 @@
+import GraphCore
+import Pacer
+import TensorCore
+import Testing
+
+@testable import BenchKit
+
+/// The reference kernels, with one activation that gives nothing but zeros.
+private struct BrokenBackend: Backend {
+  let name = "broken"
+  let node: String
+
+  func availability(_ options: PrepareOptions) -> Availability { .available(DeviceInfo(name: "broken", detail: "")) }
+  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support { .kernel("reference") }
+  func target(_ options: PrepareOptions) -> any TargetTraits { PlainTarget() }
+  func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+    var graph = graph
+    if let index = graph.nodes.firstIndex(where: { $0.name == node }) {
+      graph.setOp(Activation(Clamp(min: 0, max: 0)), ofNode: index)
+    }
+    return try ReferenceExecutable(graph)
+  }
+}
+
+@Suite struct AccuracyBisectionTests {
+  private func cell(_ backend: String) -> Cell {
+    var cell = Cell(model: "mobilenet-v2")
+    (cell.backend, cell.shape) = (backend, [1, 3, 32, 32])
+    return cell
+  }
+
+  @Test func `kernels that are right have no culprit`() throws {
+    var cell = cell("cpu")
+    cell.passes = standardPasses.map(\.name)
+    let bisection = try AccuracyBisection(.standard(), cell, tolerance: nil)
+    #expect(bisection.culprit == nil, "\(String(describing: bisection.culprit))")
+    #expect(bisection.nodes.count > 60)
+    #expect(bisection.report.markdown.contains("agree with the reference"))
+  }
+
+  @Test func `the first op that is wrong is named, with what is wrong about it`() throws {
+    var catalog = Catalog.standard()
+    let name = try #require(
+      ModelDescription.mobileNetV2.build([1, 3, 32, 32]).nodes.filter { $0.op is Activation }.dropFirst(5).first?.name)
+    catalog.backends.append(BrokenBackend(node: name))
+    let bisection = try AccuracyBisection(catalog, cell("broken"), tolerance: nil)
+    let culprit = try #require(bisection.culprit)
+    #expect(culprit.node == name && culprit.isZero && culprit.alone == 1 && culprit.repeats)
+    #expect(bisection.nodes.prefix { $0.node != name }.allSatisfy { $0.alone == 0 && $0.inNetwork == 0 })
+    #expect(bisection.report.markdown.contains("First wrong: `\(name)` (activation"))
+  }
+}
