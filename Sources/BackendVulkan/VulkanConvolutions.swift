@@ -59,8 +59,15 @@ private struct PanelShader {
     push.add(Pair(from.height, from.width), Pair(to.height, to.width), kernel, op.stride, op.padding, op.dilation)
     push.add(count, from.quads, to.quads)
     push.add(op.activation)
+    let isBatched = to.images > products
+    let isPointwise = kernel == 1 && op.stride == 1 && !isPadded && !isBatched
     return Dispatch(
-      shader: file, constants: [Int32(pixels), hasBias ? 1 : 0, isPadded ? 1 : 0], push: push, groupSize: groupSize,
+      shader: file,
+      constants: [
+        Int32(pixels), hasBias ? 1 : 0, isPadded ? 1 : 0, isBatched ? 1 : 0, isPointwise ? 1 : 0,
+        from.channels <= 4 ? Int32(from.channels) : 0,
+      ], push: push,
+      groupSize: groupSize,
       groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes)
   }
 }
@@ -78,12 +85,13 @@ private struct PanelShader {
 
 /// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
 ///
-/// The rule is static: enough channels that the transforms are little beside the products; in float32, because in
-/// float16 the transformed values lose too much.
+/// The rule is static: enough channels that the transforms are little beside the products; enough tiles that weights of
+/// four times the size are worth reading; in float32, because in float16 the transformed values lose too much.
 @Sendable func winogradKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard
     let conv = Convolution(request), conv.op.groups == 1, conv.kernel == 3, conv.op.stride == 1, conv.op.dilation == 1,
-    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32
+    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32,
+    conv.to.images * ((conv.to.height + 3) / 4) * ((conv.to.width + 3) / 4) >= 16
   else { return nil }
   let tiles = Pair((conv.to.height + 3) / 4, (conv.to.width + 3) / 4)
   let count = conv.to.images * tiles.h * tiles.w
@@ -146,7 +154,7 @@ private struct PanelShader {
     shader: "depthwise",
     constants: [
       Int32(pixelsPerInvocation), conv.hasBias, Int32(conv.kernel.w), Int32(conv.op.stride.w),
-      Int32(conv.op.dilation.w),
+      Int32(conv.op.dilation.w), conv.to.images > 1 ? 1 : 0,
     ],
     push: push, groupSize: groupSize, groups: ((count + groupSize - 1) / groupSize, conv.to.quads),
     reads: conv.reads(weight: weights.weight))

@@ -14,6 +14,12 @@ layout(constant_id = 2) const int PIXELS = 4;
 layout(constant_id = 3) const bool HAS_BIAS = false;
 // Whether a tap may fall outside the image.
 layout(constant_id = 4) const bool PADDED = false;
+// Divisions are slow: what needs none is told so. More than one image; and one tap at each pixel of one image.
+layout(constant_id = 5) const bool BATCHED = true;
+layout(constant_id = 6) const bool POINTWISE = false;
+
+// Channels of an input of one quad; 0 where there are more quads.
+layout(constant_id = 7) const int CHANNELS = 0;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -52,15 +58,17 @@ void main() {
     sums[p][1] = start1;
     // Pixels behind the last one repeat it, and are not stored.
     const int pixel = min(first + p * int(gl_WorkGroupSize.x), pixels - 1);
-    const int inImage = pixel % (outSize.x * outSize.y);
-    image[p] = (pixel / (outSize.x * outSize.y) + product) * from.image;
-    corner[p] = ivec2(inImage % outSize.x, inImage / outSize.x) * stride - padding;
+    const int n = BATCHED ? pixel / (outSize.x * outSize.y) : 0;
+    const int inImage = pixel - n * outSize.x * outSize.y;
+    const int y = POINTWISE ? 0 : inImage / outSize.x;
+    image[p] = (n + product) * from.image;
+    corner[p] = ivec2(inImage - y * outSize.x, y) * stride - padding;
   }
 
-  const int taps = kernel.x * kernel.y;
-  int place = (product * ((outQuads + 1) / 2) + panel) * taps * inQuads * 8;
-  for (int tap = 0; tap < taps; tap++) {
-    const ivec2 shift = ivec2(tap % kernel.x, tap / kernel.x) * dilation;
+  int place = (product * ((outQuads + 1) / 2) + panel) * kernel.x * kernel.y * inQuads * 8;
+  ivec2 shift = ivec2(0);
+  for (int ky = 0; ky < kernel.y; ky++, shift = ivec2(0, shift.y + dilation.y))
+  for (int kx = 0; kx < kernel.x; kx++, shift.x += dilation.x) {
     int at[PIXELS];
     bool inside[PIXELS];
     for (int p = 0; p < PIXELS; p++) {
@@ -68,7 +76,7 @@ void main() {
       inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
       at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
     }
-    for (int quad = 0; quad < inQuads; quad++) {
+    for (int quad = 0; quad < (CHANNELS > 0 ? 1 : inQuads); quad++) {
       vec4 x[PIXELS];
       for (int p = 0; p < PIXELS; p++) {
         x[p] = source(at[p]);
@@ -81,10 +89,10 @@ void main() {
 #else
 #define WEIGHT(i) weight(place + i)
 #endif
-#define STEP(channel, half)                                                          \
-  {                                                                                  \
-    const vec4 w = WEIGHT(2 * channel + half);                                       \
-    for (int p = 0; p < PIXELS; p++) sums[p][half] += x[p][channel] * w;             \
+#define STEP(channel, half)                                                \
+  if (CHANNELS == 0 || channel < CHANNELS) {                               \
+    const vec4 w = WEIGHT(2 * channel + half);                             \
+    for (int p = 0; p < PIXELS; p++) sums[p][half] += x[p][channel] * w;   \
   }
       STEP(0, 0) STEP(0, 1) STEP(1, 0) STEP(1, 1) STEP(2, 0) STEP(2, 1) STEP(3, 0) STEP(3, 1)
       place += 8;
@@ -94,9 +102,9 @@ void main() {
   for (int p = 0; p < PIXELS; p++) {
     const int pixel = first + p * int(gl_WorkGroupSize.x);
     if (pixel >= pixels) break;
-    const int inImage = pixel % (outSize.x * outSize.y);
-    const int n = pixel / (outSize.x * outSize.y) + product;
-    store(texel(to, n, 2 * panel, inImage), clamp(sums[p][0], low, high));
-    if (2 * panel + 1 < outQuads) store(texel(to, n, 2 * panel + 1, inImage), clamp(sums[p][1], low, high));
+    const int n = BATCHED ? pixel / (outSize.x * outSize.y) : 0;
+    const int inImage = pixel - n * outSize.x * outSize.y;
+    store(texel(to, n + product, 2 * panel, inImage), clamp(sums[p][0], low, high));
+    if (2 * panel + 1 < outQuads) store(texel(to, n + product, 2 * panel + 1, inImage), clamp(sums[p][1], low, high));
   }
 }

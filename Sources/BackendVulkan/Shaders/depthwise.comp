@@ -10,6 +10,7 @@ layout(constant_id = 3) const bool HAS_BIAS = false;
 layout(constant_id = 4) const int KERNEL = 3;
 layout(constant_id = 5) const int STRIDE = 1;
 layout(constant_id = 6) const int DILATION = 1;
+layout(constant_id = 7) const bool BATCHED = true;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -34,9 +35,11 @@ RESULT(5)
 void main() {
   const int quad = int(gl_WorkGroupID.y);
   const int place = min(int(gl_GlobalInvocationID.x), images * outSize.y * blocks - 1);
-  const int x = place % blocks * PIXELS;
-  const int y = place / blocks % outSize.y;
-  const int image = place / blocks / outSize.y;
+  // Divisions are slow.
+  const int line0 = place / blocks;
+  const int x = (place - line0 * blocks) * PIXELS;
+  const int image = BATCHED ? line0 / outSize.y : 0;
+  const int y = line0 - image * outSize.y;
 
   vec4 sums[PIXELS];
   for (int p = 0; p < PIXELS; p++) sums[p] = HAS_BIAS ? bias(quad) : vec4(0);

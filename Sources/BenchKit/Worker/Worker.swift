@@ -71,7 +71,12 @@ public struct Worker {
     case .available(let info): device = info
     case .unavailable(let reason): return try emit(.skipped(reason: reason))
     }
-    if job.action == .peaks { return try PeakMeasurement(threads: cell.threads).run(backend.peakWork(options), emit) }
+    if job.action == .peaks {
+      let work = try backend.peakWork(options)
+      // Without arithmetic of its own, the memory's speed would be the host's.
+      if work.isEmpty { return try emit(.skipped(reason: "backend \(backend.name) has no measure of its peaks")) }
+      return try PeakMeasurement(threads: cell.threads).run(work, emit)
+    }
 
     let model = try catalog.model(cell.model)
     let start = monotonicNanoseconds()
