@@ -77,9 +77,3 @@ final class Zeros: @unchecked Sendable {
   }
   deinit { pointer.deallocate() }
 }
-
-extension Conv2D {
-  func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
-    groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1
-  }
-}

@@ -54,6 +54,12 @@ final class CommandRecorder {
     _ dispatch: Dispatch, reads: [VulkanRegion], writes: VulkanRegion?,
     hostBlock: (region: VulkanRegion, isWritten: Bool)?
   ) throws {
+    let limits = device.physical.maxGroups
+    guard dispatch.groups.x <= limits.x, dispatch.groups.y <= limits.y, dispatch.products <= limits.z else {
+      throw VulkanError(
+        "\(dispatch.shader): \(dispatch.groups.x) × \(dispatch.groups.y) × \(dispatch.products) workgroups, "
+          + "\(device.physical.name) takes \(limits.x) × \(limits.y) × \(limits.z)")
+    }
     var uses = reads.map { ($0, false) }
     if let writes { uses.append((writes, true)) }
     if let hostBlock { uses.append(hostBlock) }
@@ -70,7 +76,9 @@ final class CommandRecorder {
     if let hostBlock { bindings.append((6, hostBlock.region)) }
     let layouts = device.layouts(storage)
     let shader = "\(dispatch.shader).\(storage)"
-    let halves = bindings.reduce(Int32(0)) { $0 | ($1.1.precision == .fp16 ? 1 << Int32($1.0) : 0) }
+    // Texel buffers convert by themselves: there only the result's precision makes another pipeline.
+    let converted = (storage == .buffers ? Array(reads.enumerated()) : []) + (writes.map { [(5, $0)] } ?? [])
+    let halves = converted.reduce(Int32(0)) { $0 | ($1.1.precision == .fp16 ? 1 << Int32($1.0) : 0) }
     let pipeline = try device.pipeline(shader, [Int32(dispatch.groupSize), halves] + dispatch.constants, storage)
     functions.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline)
     var set: VkDescriptorSet? = try commands.descriptorSet(bindings)
@@ -112,6 +120,8 @@ final class VulkanCommands {
   private let sets: VkDescriptorPool
   private let fence: VkFence
   private let timestampCount: Int
+  /// What the commands use: it must be there for as long as they are.
+  private var regions: [VulkanRegion] = []
 
   fileprivate init(_ device: VulkanDevice, _ storage: TensorStorage, setCount: Int, timestampCount: Int) throws {
     (self.device, self.storage, self.timestampCount) = (device, storage, timestampCount)
@@ -172,6 +182,7 @@ final class VulkanCommands {
   }
 
   fileprivate func descriptorSet(_ bindings: [(binding: Int, region: VulkanRegion)]) throws -> VkDescriptorSet {
+    regions += bindings.map(\.region)
     let scratch = Scratch()
     var info = VkDescriptorSetAllocateInfo()
     info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO

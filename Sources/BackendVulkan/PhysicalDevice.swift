@@ -17,8 +17,8 @@ struct PhysicalDevice: @unchecked Sendable {
   let hasShuffle: Bool
   let maxTexels: Int
   let maxBufferRange: Int
-  let maxGroups: Int
-  let maxGroupSize: Int
+  /// Workgroups along each axis.
+  let maxGroups: (x: Int, y: Int, z: Int)
   /// What offsets into a block must be multiples of.
   let alignment: Int
   let memoryTypes: [(flags: UInt32, heap: Int)]
@@ -66,8 +66,8 @@ struct PhysicalDevice: @unchecked Sendable {
       && subgroup.supportedStages & UInt32(VK_SHADER_STAGE_COMPUTE_BIT.rawValue) != 0
     maxTexels = Int(limits.maxTexelBufferElements)
     maxBufferRange = Int(limits.maxStorageBufferRange)
-    maxGroups = Int(limits.maxComputeWorkGroupCount.0)
-    maxGroupSize = Int(min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize.0))
+    let groups = limits.maxComputeWorkGroupCount
+    maxGroups = (Int(groups.0), Int(groups.1), Int(groups.2))
     alignment = Int(max(limits.minStorageBufferOffsetAlignment, limits.minTexelBufferOffsetAlignment, 64))
     var memory = VkPhysicalDeviceMemoryProperties()
     functions.vkGetPhysicalDeviceMemoryProperties(handle, &memory)

@@ -9,7 +9,7 @@ struct PipelineCacheFile {
   init?(identity: String) {
     let environment = ProcessInfo.processInfo.environment
     let root =
-      environment["XDG_CACHE_HOME"].map { URL(fileURLWithPath: $0) }
+      environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
       ?? environment["HOME"].map { URL(fileURLWithPath: $0).appendingPathComponent(".cache") }
     guard let root else { return nil }
     url = root.appendingPathComponent("pacer/vulkan-\(identity).bin")

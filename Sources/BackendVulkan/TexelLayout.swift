@@ -1,6 +1,7 @@
 import TensorCore
 
-/// A tensor as texels: four channels of one pixel each, the last quad of channels filled up with zeros.
+/// A tensor as texels: four channels of one pixel each, the last quad of channels filled up with what is finite;
+/// weights there are zero.
 struct TexelLayout: Equatable {
   var images: Int
   var channels: Int

@@ -97,6 +97,16 @@ final class VulkanRegion: @unchecked Sendable {
     _ block: VulkanBlock, offset: Int, byteCount: Int, _ precision: Precision = .fp32, _ storage: TensorStorage? = nil
   ) throws {
     (self.block, self.precision) = (block, precision)
+    let physical = block.device.physical
+    guard byteCount <= physical.maxBufferRange else {
+      throw VulkanError(
+        "a tensor of \(byteCount >> 20) MiB: shaders of \(physical.name) reach \(physical.maxBufferRange >> 20) MiB")
+    }
+    guard storage != .texels || byteCount / texelByteCount(precision) <= physical.maxTexels else {
+      throw VulkanError(
+        "a tensor of \(byteCount / texelByteCount(precision)) texels: texel buffers of \(physical.name) have "
+          + "\(physical.maxTexels); try --storage buffers")
+    }
     bytes = offset..<(offset + byteCount)
     guard storage == .texels else {
       view = nil

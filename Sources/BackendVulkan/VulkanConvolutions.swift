@@ -99,6 +99,9 @@ private struct PanelShader {
     request, pixels: min(4, max(1, count / request.device.subgroupSize)))
   func matrices(_ channels: Int) -> TexelLayout { TexelLayout(TensorType([36, channels, 1, count])) }
   let (from, to) = (matrices(conv.from.channels), matrices(conv.to.channels))
+  // Working memory is over twice the image: what does not fit goes directly.
+  let largest = max(from.texels, to.texels, 36 * conv.from.quads * conv.to.quads * 4)
+  guard largest * 16 <= request.device.maxBufferRange, largest <= request.device.maxTexels else { return nil }
 
   // Weights: 36 matrices of panels, made once where they are packed, otherwise each time.
   let weights = VulkanWeights.ready(request, VulkanWeights.convolution)

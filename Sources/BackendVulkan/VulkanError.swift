@@ -3,16 +3,14 @@ import CVulkan
 /// A Vulkan call that failed, with what it means for the user.
 struct VulkanError: Error, CustomStringConvertible {
   let description: String
-  /// What Vulkan returned; nil where the trouble is Pacer's own.
-  let result: VkResult?
 
-  init(_ description: String, result: VkResult? = nil) { (self.description, self.result) = (description, result) }
+  init(_ description: String) { self.description = description }
 }
 
 /// - Throws: ``VulkanError`` unless the call succeeded.
 func check(_ result: VkResult, _ call: StaticString) throws {
   guard result != VK_SUCCESS else { return }
-  throw VulkanError("Vulkan: \(call): \(meaning(result))", result: result)
+  throw VulkanError("Vulkan: \(call): \(meaning(result))")
 }
 
 private func meaning(_ result: VkResult) -> String {

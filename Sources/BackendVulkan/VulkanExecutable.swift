@@ -20,6 +20,8 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     var layout: TexelLayout
     var precision: Precision
     var source: Source
+    /// Bytes of the tensor as the host has it.
+    var hostByteCount: Int
 
     var byteCount: Int { layout.byteCount(precision) }
   }
@@ -44,8 +46,9 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
   /// What each step has prepared from its weights, by its place.
   let prepared: [Int: VulkanRegion]
 
-  init(_ graph: Graph, _ options: PrepareOptions) throws {
-    try graph.verify()
+  init(_ given: Graph, _ options: PrepareOptions) throws {
+    try given.verify()
+    let graph = try Self.readable(given)
     let device = try VulkanDevice.named(options.device, cachesPipelines: options.cachesPipelines)
     let storage = options.storage ?? device.physical.preferredStorage
     (self.graph, self.options, self.device, self.storage) = (graph, options, device, storage)
@@ -80,7 +83,8 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       slots.append(
         Slot(
           layout: isWeight ? TexelLayout(dense: value.type.byteCount / 4) : TexelLayout(value.type),
-          precision: sensitive.contains(value.id) ? .fp32 : options.precision, source: source))
+          precision: sensitive.contains(value.id) ? .fp32 : options.precision, source: source,
+          hostByteCount: value.type.byteCount))
     }
 
     var steps: [Step] = []
@@ -102,24 +106,57 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
         kernel: steps.first { $0.position == position }?.kernel.name ?? "view")
     }
 
-    prepared = try Self.upload(uploads, &slots, steps, device, storage, options.precision)
+    prepared = try Self.upload(uploads, &slots, steps, outputs, device, storage, options.precision)
     self.slots = slots
+  }
+
+  /// The graph with weights as shaders read them: those packed for another backend are unpacked.
+  /// - Throws: ``GraphError`` where a weight is something else besides, and so would need two layouts.
+  private static func readable(_ given: Graph) throws -> Graph {
+    var graph = given
+    for node in given.nodes {
+      for place in node.op.parameterInputs {
+        guard let id = node.inputs[safe: place] else { continue }
+        let isParameterOnly = given.users(of: id).allSatisfy { user in
+          given.nodes[user].inputs.indices.allSatisfy {
+            given.nodes[user].inputs[$0] != id || given.nodes[user].op.parameterInputs.contains($0)
+          }
+        }
+        switch given[id].source {
+        case .constant, .parameter: break
+        case .input, .node: throw GraphError("\(node.name): Vulkan takes weights that are constants or parameters")
+        }
+        guard isParameterOnly, !given.outputs.contains(id) else {
+          throw GraphError("\(node.name): its weight \(given[id].name) is an activation too, which Vulkan cannot read")
+        }
+        guard case .constant(let tensor) = graph[id].source, tensor.format != .nchw else { continue }
+        let types = given.inputTypes(of: node)
+        let wanted = place == 1 ? VulkanWeights.layout(for: node.op, types[0].shape, types[1].shape) : nil
+        guard tensor.format != wanted.map(MemoryFormat.panels) else { continue }
+        let plain = try tensor.converted(to: .nchw)
+        graph[id].source = .constant(plain)
+        graph[id].type = plain.type
+      }
+    }
+    return graph
   }
 
   /// Puts constants on the device, where they stay, and what kernels prepare from them.
   /// - Returns: what each step has prepared, by its place.
   private static func upload(
-    _ uploads: [(slot: Int, tensor: Tensor)], _ slots: inout [Slot], _ steps: [Step], _ device: VulkanDevice,
+    _ uploads: [(slot: Int, tensor: Tensor)], _ slots: inout [Slot], _ steps: [Step], _ outputs: [Int],
+    _ device: VulkanDevice,
     _ storage: TensorStorage, _ precision: Precision
   ) throws -> [Int: VulkanRegion] {
     guard !uploads.isEmpty else { return [:] }
     // What only preparations read need not stay.
     let read = Set(
-      steps.flatMap { step in
-        step.kernel.dispatches.flatMap(\.reads).compactMap { operand in
-          if case .input(let input) = operand { step.inputs[input] } else { nil }
-        }
-      })
+      outputs
+        + steps.flatMap { step in
+          step.kernel.dispatches.flatMap(\.reads).compactMap { operand in
+            if case .input(let input) = operand { step.inputs[input] } else { nil }
+          }
+        })
     let alignment = device.physical.alignment
     let hostSizes = uploads.map { $0.tensor.type.byteCount }
     let hostOffsets = places(hostSizes, alignment: alignment)
@@ -253,19 +290,16 @@ func isView(_ node: Node, in graph: Graph) -> Bool {
 func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> {
   for make in vulkanKernelMakers {
     guard let kernel = make(request) else { continue }
-    if let dispatch = kernel.dispatches.first(where: { max($0.groups.x, $0.groups.y) > request.device.maxGroups }) {
+    // What a device can reach, before anything is prepared.
+    let texels = (request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
+    let largest = max(texels.max()!, kernel.prepared?.texels ?? 0)
+    let limit = request.storage == .texels ? request.device.maxTexels : .max
+    guard largest <= limit, largest * texelByteCount(request.precision) <= request.device.maxBufferRange else {
       return .failure(
-        GraphError("\(request.node.name): \(dispatch.groups) workgroups, the device takes \(request.device.maxGroups)"))
-    }
-    let largest =
-      ((request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
-      + [kernel.prepared?.texels ?? 0]).max()!
-    if request.storage == .texels, largest > request.device.maxTexels {
-      return .failure(
-        GraphError(
-          "\(request.node.name): \(largest) texels, the device's texel buffers have \(request.device.maxTexels)"))
+        GraphError("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach"))
     }
     return .success(kernel)
   }
-  return .failure(GraphError("no Vulkan kernel for \(type(of: request.node.op).name)"))
+  return .failure(
+    GraphError("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
 }

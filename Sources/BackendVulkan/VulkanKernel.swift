@@ -41,9 +41,12 @@ struct Dispatch {
     _ count: Int, _ shader: String, _ constants: [Int32] = [], _ push: PushConstants, reads: [Operand],
     writes: Operand = .output
   ) -> Dispatch {
-    Dispatch(
-      shader: shader, constants: constants, push: push, groupSize: 64, groups: ((count + 63) / 64, 1), reads: reads,
-      writes: writes)
+    // No device takes fewer than 65,535 workgroups along an axis.
+    let groups = (count + 63) / 64
+    let rows = (groups + 65534) / 65535
+    return Dispatch(
+      shader: shader, constants: constants, push: push, groupSize: 64, groups: ((groups + rows - 1) / rows, rows),
+      reads: reads, writes: writes)
   }
 }
 
@@ -51,7 +54,8 @@ struct Dispatch {
 struct PushConstants {
   private(set) var words: [UInt32] = []
 
-  mutating func add(_ values: Int...) { words += values.map { UInt32(bitPattern: Int32($0)) } }
+  /// Values beyond 32 bits are of tensors that no region takes.
+  mutating func add(_ values: Int...) { words += values.map { UInt32(truncatingIfNeeded: $0) } }
   /// Width before height, as shaders have it.
   mutating func add(_ pairs: Pair...) { for pair in pairs { add(pair.w, pair.h) } }
   mutating func add(_ layouts: TexelLayout...) {
@@ -82,12 +86,6 @@ let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
   depthwiseKernel, winogradKernel, panelKernel, groupedKernel, linearKernel, elementwiseKernel, poolKernel,
   rearrangeKernel,
 ]
-
-extension Conv2D {
-  func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
-    groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1
-  }
-}
 
 /// Formats in which shaders read weights.
 enum VulkanWeights {

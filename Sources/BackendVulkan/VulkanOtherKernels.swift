@@ -21,7 +21,7 @@ import TensorCore
   let layout = request.result
   func kernel(_ name: String, _ operation: Int32, _ clamp: Clamp?, _ epsilon: Float, inputs: Int) -> VulkanKernel {
     var push = PushConstants()
-    push.add(layout.texels, layout.quads, layout.quadStride)
+    push.add(layout.texels, layout.quads, layout.quadStride, layout.channels)
     push.add(clamp)
     push.add(epsilon)
     return VulkanKernel(

@@ -35,7 +35,7 @@ public final class VulkanSession: Session {
       if case .parameter(let name) = slot.source { (name: name, slot: index) } else { nil }
     }
     let sizes =
-      inputs.map(\.type.byteCount) + names.map { executable.slots[$0.slot].layout.channels * 4 }
+      inputs.map(\.type.byteCount) + names.map { executable.slots[$0.slot].hostByteCount }
       + outputs.map(\.type.byteCount)
     let staged = places(sizes, alignment: alignment)
     let staging = try VulkanBlock(device, byteCount: staged.total, .host)
@@ -168,6 +168,11 @@ public final class VulkanSession: Session {
             + tensor.region.block.device.physical.name)
       }
     }
+    // A tensor this session gave out lies among those it computes, and would be written over while it is read.
+    let own = Array(regions.values) + scratch.joined()
+    guard !inputs.contains(where: { input in own.contains { $0.overlaps(input.region) } }) else {
+      throw GraphError("an output of a session is no input of the same one: copy it, or use another session")
+    }
     if resident == nil || !zip(resident!.inputs, inputs).allSatisfy(===) {
       resident = (inputs, try record(resident: inputs))
     }
@@ -215,6 +220,7 @@ public final class VulkanSession: Session {
     var start = 0
     return executable.steps.map { step in
       defer { start += Int(times[step.position]) }
+      finished(step.position)
       return TraceSpan(node: step.position, thread: 0, start: start, end: start + Int(times[step.position]))
     }
   }

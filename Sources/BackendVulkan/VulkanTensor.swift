@@ -37,11 +37,12 @@ extension Tensor {
   /// - Parameters:
   ///   - device: by index or a part of its name; nil for the first one.
   ///   - storage: nil for what suits the device.
+  ///   - cachesPipelines: as in the options of the session that is to read it.
   /// - Throws: where there is no such device, or not enough memory on it.
   public func vulkan(
-    device: String? = nil, precision: Precision = .fp32, storage: TensorStorage? = nil
+    device: String? = nil, precision: Precision = .fp32, storage: TensorStorage? = nil, cachesPipelines: Bool = true
   ) throws -> VulkanTensor {
-    let device = try VulkanDevice.named(device)
+    let device = try VulkanDevice.named(device, cachesPipelines: cachesPipelines)
     let storage = storage ?? device.physical.preferredStorage
     let layout = TexelLayout(type)
     let block = try VulkanBlock(device, byteCount: layout.byteCount(precision), .device)

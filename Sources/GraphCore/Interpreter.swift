@@ -29,6 +29,9 @@ extension Graph {
         if remainingUses[id] == 0 { computed[id] = nil }
       }
     }
-    return outputs.compactMap { computed[$0] }
+    return try outputs.map { id in
+      guard let tensor = computed[id] ?? data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
+      return tensor
+    }
   }
 }

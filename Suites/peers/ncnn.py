@@ -130,10 +130,17 @@ def load():
         net = ncnn.Net()
         device = "cpu"
         if cell["backend"] == "vulkan":
-            if ncnn.get_gpu_count() == 0:
-                raise Skip("ncnn finds no Vulkan device")
+            names = [ncnn.get_gpu_info(i).device_name() for i in range(ncnn.get_gpu_count())]
+            wanted = cell.get("device")
+            if wanted is None:
+                found = [ncnn.get_default_gpu_index()] if names else []
+            else:
+                found = [i for i, name in enumerate(names) if wanted == str(i) or wanted.lower() in name.lower()]
+            if not found:
+                raise Skip(f"ncnn finds no such Vulkan device; it has {names}")
             net.opt.use_vulkan_compute = True
-            device = ncnn.get_gpu_info(0).device_name()
+            net.set_vulkan_device(found[0])
+            device = names[found[0]]
         net.opt.num_threads = cell["threads"]
         half = cell["precision"] == "fp16"
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = half
@@ -155,7 +162,7 @@ def load():
         shape = [d.dim_value for d in onnx.load(files["onnx"]).graph.input[0].type.tensor_type.shape.dim]
         if shape[0] != 1:
             raise Skip("ncnn takes one image at a time")
-        # A Mat borrows the array's memory and does not keep it alive: the name does.
+        # A Mat borrows the array's memory and does not keep it alive: the name does, until it is copied.
         array = numpy.fromfile(files["input"], dtype="<f4").reshape(shape[1:])
         data = ncnn.Mat(array).clone()
 

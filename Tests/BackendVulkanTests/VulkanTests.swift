@@ -95,6 +95,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     #expect(
       try session.run([dark.vulkan()])[0].cpu().relativeError(to: graph.evaluate([dark])[0]) < 1e-4)
     #expect(throws: GraphError.self) { try session.run([image, image]) }
+    let same = try #require(try self.session(identity([1, 8, 4, 4]), [], PrepareOptions()) as? VulkanSession)
+    let given = try same.run([Tensor(zeros: TensorType([1, 8, 4, 4])).vulkan()])
+    #expect(throws: GraphError.self) { try same.run(given) }
     #expect(throws: GraphError.self) { try session.run([input.vulkan(precision: .fp16)]) }
   }
 
@@ -104,6 +107,37 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     session.inputs[0].write(input.values)
     try session.run()
     #expect(session.outputs[0].relativeError(to: try graph.evaluate([input])[0]) < 1e-4)
+  }
+
+  @Test func `a graph packed for the processor runs here too`() throws {
+    let (graph, input) = try seeded(.mobileNetV2, [1, 3, 64, 64])
+    let packed = try Pipeline(standardPasses, checksNumbers: false)
+      .run(on: graph, for: CPUBackend().target(PrepareOptions())).graph
+    let session = try VulkanBackend().prepare(packed, PrepareOptions()).makeSession()
+    session.inputs[0].write(input.values)
+    try session.run()
+    #expect(session.outputs[0].relativeError(to: try graph.evaluate([input])[0]) < 1e-4)
+  }
+
+  @Test func `constants may be outputs, and padded channels are no trouble`() throws {
+    var graph = Graph(name: "odd")
+    let x = graph.addInput("x", TensorType([1, 5, 3, 3]))
+    func constant(_ name: String, _ shape: Shape, _ value: Float) throws -> ValueID {
+      graph.addConstant(name, try Tensor(shape, [Float](repeating: value, count: shape.count)))
+    }
+    let normal = try graph.addNode(
+      "norm", BatchNorm(epsilon: 0),
+      [x, constant("w", [5], 2), constant("b", [5], 1), constant("m", [5], 0.5), constant("v", [5], 4)])
+    let sum = try graph.addNode("conv", Conv2D(), [normal, constant("k", [3, 5, 1, 1], 0.25)])
+    let fixed = try constant("fixed", [1, 2, 2, 2], 7)
+    graph.setOutputs([sum, fixed, x])
+    let input = try Tensor([1, 5, 3, 3], (0..<45).map(Float.init))
+    let session = try VulkanBackend().prepare(graph, PrepareOptions(allocator: .arena)).makeSession()
+    session.inputs[0].write(input.values)
+    try session.run()
+    for (output, expected) in zip(session.outputs, try graph.evaluate([input])) {
+      #expect(output.relativeError(to: expected) < 1e-6)
+    }
   }
 
   @Test func `a session follows its input, and equal inputs give equal bits`() throws {
@@ -202,6 +236,14 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     #expect(file.read() == data)
     try Data(contentsOf: file.url).dropLast(10).write(to: file.url)
     #expect(file.read().isEmpty)
+  }
+
+  /// A graph that hands its input on.
+  private func identity(_ shape: Shape) throws -> Graph {
+    var graph = Graph(name: "identity")
+    let x = graph.addInput("x", TensorType(shape))
+    graph.setOutputs([try graph.addNode("clamp", Activation(.none), [x])])
+    return graph
   }
 
   private func session(_ graph: Graph, _ passes: [any Pass], _ options: PrepareOptions) throws -> any Session {

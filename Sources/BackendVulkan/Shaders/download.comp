@@ -17,7 +17,7 @@ SOURCE(0, source)
 layout(set = 0, binding = 6) writeonly buffer Host { float host[]; };
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int pixel = i % pixels;
   const int quad = i / pixels % quads;

@@ -10,6 +10,7 @@ layout(push_constant) uniform Shape {
   int texels;
   int quads;      // of channels
   int quadTexels; // texels from one quad to the next
+  int channels;
   float low;
   float high;
   float epsilon;
@@ -24,13 +25,15 @@ SOURCE(4, variance)
 RESULT(5)
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   vec4 value = source(i);
   if (OPERATION == 1) value += other(i);
   if (OPERATION == 2) {
     const int quad = i / quadTexels % quads;
     value = (value - mean(quad)) * (other(quad) / sqrt(variance(quad) + epsilon)) + bias(quad);
+    // Behind the last channel the variance may be zero too.
+    for (int k = 0; k < 4; k++) if (4 * quad + k >= channels) value[k] = 0;
   }
   store(i, clamp(value, low, high));
 }

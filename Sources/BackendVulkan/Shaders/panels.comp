@@ -19,7 +19,7 @@ SOURCE(0, source)
 RESULT(5)
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int depth = taps * paddedChannels;
   const int step = i * 4 / WIDTH % depth;

@@ -23,7 +23,7 @@ SOURCE(0, source)
 RESULT(5)
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= outputs) return;
   const int pixel = i % (outSize.x * outSize.y);
   const int quad = i / (outSize.x * outSize.y) % quads;

@@ -20,7 +20,7 @@ SOURCE(0, source)
 RESULT(5)
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int pixel = i % resultPixels;
   const int quad = i / resultPixels % quads;

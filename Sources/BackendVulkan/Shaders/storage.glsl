@@ -30,6 +30,11 @@ layout(constant_id = 1) const int HALVES = 0;
     else resultHalves[i] = uvec2(packHalf2x16(value.xy), packHalf2x16(value.zw));         \
   }
 
+// One of many elements: their groups lie along x, and where there are more than a device takes, along y. A macro, because
+// the size of a group is declared behind this file.
+#define ELEMENT \
+  int((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationID.x)
+
 // Where the texel of a channel quad and a pixel lies: planes of pixels (NCHW) or pixels of quads (NHWC).
 struct Layout {
   int image;  // from one image of the batch to the next

@@ -17,7 +17,7 @@ layout(set = 0, binding = 6) readonly buffer Host { float host[]; };
 RESULT(5)
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int pixel = i % pixels;
   const int quad = i / pixels % quads;

@@ -32,7 +32,7 @@ void transform(inout vec4 d0, inout vec4 d1, inout vec4 d2, inout vec4 d3, inout
 }
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int count = images * tiles.x * tiles.y;
   const int tile = i % count;

@@ -32,7 +32,7 @@ void transform(vec4 m0, vec4 m1, vec4 m2, vec4 m3, vec4 m4, vec4 m5, out vec4 y[
 }
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int count = images * tiles.x * tiles.y;
   const int tile = i % count;

@@ -26,7 +26,7 @@ void transform(vec4 g0, vec4 g1, vec4 g2, out vec4 u[6]) {
 }
 
 void main() {
-  const int i = int(gl_GlobalInvocationID.x);
+  const int i = ELEMENT;
   if (i >= texels) return;
   const int from = i / perTap * perTap * 9 + i % perTap;
   vec4 columns[3][6];

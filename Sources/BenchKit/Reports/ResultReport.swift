@@ -49,9 +49,11 @@ extension ResultFile {
       return BarChart.Bar(
         label: cell.label, value: ratio.value, low: ratio.low, high: ratio.high, text: text, tags: cell.tags)
     }
+    let base = cells.lazy.compactMap(\.baseline).first ?? "all off"
     return .bars(
       BarChart(
-        title: "time relative to everything off: shorter is faster", axis: "ratio", reference: 1,
+        title: "time relative to \(base == "all off" ? "everything off" : base): shorter is faster", axis: "ratio",
+        reference: 1,
         bars: bars.count > 1 ? bars : []))
   }
 
@@ -90,8 +92,12 @@ extension ResultFile {
       let prepared = full.prepared, !prepared.passes.isEmpty
     else { return }
     let rewrites = Dictionary(prepared.passes.map { ($0.name, $0.rewrites) }) { first, _ in first }
-    document.heading("What each pass is worth", level: 3)
     let attribution = Attribution(self, model: model, catalog: catalog)
+    let isKnown = catalog.passes.contains {
+      (attribution.alone($0.name) ?? attribution.last($0.name) ?? attribution.inOrder($0.name)) != nil
+    }
+    guard isKnown else { return }
+    document.heading("What each pass is worth", level: 3)
     document.table(
       Table(
         ["pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average", "mallocs", "peak"],
@@ -152,16 +158,24 @@ extension ResultFile {
     let metrics = catalog.metrics.filter { metric in cells.contains { metric.value($0) != nil } }
     guard !cells.isEmpty, !metrics.isEmpty else { return }
     document.heading("All figures, medians over processes", level: 3)
-    document.table(
-      Table(
-        ["cell"] + metrics.map(\.name), left: 1,
-        cells.map { cell in
-          let values = metrics.map { metric in
-            let value = metric.value(cell)
-            return Table.Field(value.map { Format.value($0, metric.unit) } ?? "–", key: value)
-          }
-          return Table.Row([Table.Field(cell.label)] + values, tags: cell.tags)
-        }))
+    func field(_ cell: CellResult, _ metric: Metric) -> Table.Field {
+      let value = metric.value(cell)
+      return Table.Field(value.map { Format.value($0, metric.unit) } ?? "–", key: value)
+    }
+    // The longer list goes down the page.
+    if cells.count > 6 {
+      document.table(
+        Table(
+          ["cell"] + metrics.map(\.name), left: 1,
+          cells.map { cell in
+            Table.Row([Table.Field(cell.label)] + metrics.map { field(cell, $0) }, tags: cell.tags)
+          }))
+    } else {
+      document.table(
+        Table(
+          ["figure"] + cells.map(\.label), left: 1,
+          metrics.map { metric in Table.Row([Table.Field(metric.name)] + cells.map { field($0, metric) }) }))
+    }
     for (name, reason) in cells.first?.unavailableFigures.sorted(by: { $0.key < $1.key }) ?? [] {
       document.text("\(name): unavailable, \(reason).")
     }

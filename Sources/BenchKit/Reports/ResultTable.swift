@@ -40,14 +40,17 @@ public struct ResultTable: Sendable {
   public static func verdict(_ file: ResultFile) -> String {
     var sentences: [String] = []
     for model in file.cells.map(\.cell.model).uniqued() {
-      let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.cell.backend == "cpu" }
+      let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.latency != nil }
+      let pacer = measured.filter { $0.cell.engine == "pacer" && $0.accuracy != nil }
+      let backend = pacer.contains { $0.cell.backend == "cpu" } ? "cpu" : pacer.first?.cell.backend
+      let there = pacer.filter { $0.cell.backend == backend && $0.cell.precision == "fp32" }
       // Among cells with every pass on: the smallest of many noisy figures would praise the luckiest.
-      let most = measured.map(\.cell.passes.count).max() ?? 0
-      let own = measured.filter {
-        $0.cell.engine == "pacer" && $0.cell.threads == 1 && $0.latency != nil && $0.cell.passes.count == most
-      }
+      let most = there.map(\.cell.passes.count).max() ?? 0
+      let threads = there.map(\.cell.threads).min() ?? 1
+      let own = there.filter { $0.cell.threads == threads && $0.cell.passes.count == most }
       guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), measured.count > 1 else { continue }
-      var sentence = "\(model) takes \(Format.time(best.latency!.value)) on one thread with \(best.label)"
+      let place = backend == "cpu" ? (threads == 1 ? "one thread" : "\(threads) threads") : backend!
+      var sentence = "\(model) takes \(Format.time(best.latency!.value)) on \(place) with \(best.label)"
       if let ratio = best.ratio, ratio.value > 0, ratio.high.isFinite, ratio.low > 0 {
         let than = best.baseline.map { $0 == "all off" ? "with everything off" : "\($0)" } ?? ""
         sentence += String(format: ", %.2g× as fast as ", 1 / ratio.value) + than

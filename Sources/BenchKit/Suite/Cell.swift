@@ -57,12 +57,13 @@ public struct Cell: Codable, Hashable, Sendable {
   /// How long names become short: the passes as all, none, + and −.
   public func label(allPasses: [String]) -> String {
     var parts: [String] = []
-    if engine != "pacer" { return engine + (threads > 1 ? ", \(threads) threads" : "") }
+    if engine != "pacer" { parts.append(engine) }
     if backend != "cpu" { parts.append(backend) }
     if let device { parts.append(device) }
     if let storage { parts.append(storage.rawValue) }
     if pipelineCache == false { parts.append("no pipeline cache") }
     if precision != "fp32" { parts.append(precision) }
+    if engine != "pacer" { return (parts + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
     if kernels != .fast { parts.append(kernels.rawValue) }
     let off = allPasses.filter { !passes.contains($0) }
     if passes.isEmpty {

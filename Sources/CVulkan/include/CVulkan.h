@@ -5,20 +5,15 @@
 #include <vulkan/vulkan.h>
 
 #define PACER_VULKAN_INSTANCE_FUNCTIONS(X) \
-  X(vkDestroyInstance) \
   X(vkEnumeratePhysicalDevices) \
   X(vkGetPhysicalDeviceProperties2) \
-  X(vkGetPhysicalDeviceFeatures2) \
   X(vkGetPhysicalDeviceMemoryProperties) \
   X(vkGetPhysicalDeviceQueueFamilyProperties) \
-  X(vkEnumerateDeviceExtensionProperties) \
   X(vkCreateDevice) \
   X(vkGetDeviceProcAddr)
 
 #define PACER_VULKAN_DEVICE_FUNCTIONS(X) \
-  X(vkDestroyDevice) \
   X(vkGetDeviceQueue) \
-  X(vkDeviceWaitIdle) \
   X(vkCreateBuffer) \
   X(vkDestroyBuffer) \
   X(vkGetBufferMemoryRequirements) \
@@ -31,14 +26,10 @@
   X(vkCreateShaderModule) \
   X(vkDestroyShaderModule) \
   X(vkCreateDescriptorSetLayout) \
-  X(vkDestroyDescriptorSetLayout) \
   X(vkCreatePipelineLayout) \
-  X(vkDestroyPipelineLayout) \
   X(vkCreatePipelineCache) \
   X(vkGetPipelineCacheData) \
-  X(vkDestroyPipelineCache) \
   X(vkCreateComputePipelines) \
-  X(vkDestroyPipeline) \
   X(vkCreateDescriptorPool) \
   X(vkDestroyDescriptorPool) \
   X(vkAllocateDescriptorSets) \
@@ -52,7 +43,6 @@
   X(vkCmdBindDescriptorSets) \
   X(vkCmdPushConstants) \
   X(vkCmdDispatch) \
-  X(vkCmdCopyBuffer) \
   X(vkCmdPipelineBarrier) \
   X(vkCmdResetQueryPool) \
   X(vkCmdWriteTimestamp) \

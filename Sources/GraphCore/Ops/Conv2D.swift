@@ -95,6 +95,13 @@ public struct Conv2D: Op {
   }
 }
 
+extension Conv2D {
+  /// Whether each channel is convolved with a filter of its own.
+  package func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
+    groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1
+  }
+}
+
 /// Positions `p` in `0..<count` for which `p · stride + shift` lies inside `0..<size`.
 @inline(__always)
 func validPositions(_ shift: Int, _ stride: Int, _ size: Int, _ count: Int) -> Range<Int> {

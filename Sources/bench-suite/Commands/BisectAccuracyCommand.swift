@@ -30,7 +30,7 @@ struct BisectAccuracyCommand: AsyncParsableCommand {
       guard cells.count == 1 else { throw UserError("bisect-accuracy takes one cell, not \(cells.count)") }
       let bisection = try AccuracyBisection(catalog, cells[0], tolerance: tolerance)
       print(json ? try JSONEncoder.text(bisection) : bisection.report.markdown, terminator: "")
-      return bisection.culprit != nil
+      return !bisection.isRight
     }
     if isWrong { throw ExitCode(3) }
   }
