@@ -74,6 +74,8 @@ final class Terminal: Sendable {
     if !same.isEmpty {
       put("\nNo effect: \(same.map { "\($0.cell.model) \($0.label) = \($0.sameAs ?? "")" }.joined(separator: "; "))\n")
     }
+    let devices = ResultTable.devices(file)
+    if !devices.isEmpty { put("\n\(devices.joined(separator: "\n"))\n") }
     let verdict = ResultTable.verdict(file)
     if !verdict.isEmpty { put("\n\(verdict)\n") }
     if !file.isComplete { put("\nInterrupted: what was measured is kept; `--resume` goes on.\n") }

@@ -8,6 +8,7 @@ extension ResultFile {
     if !verdict.isEmpty { document.text(verdict) }
     let state = isComplete ? "" : "; interrupted, so some cells have fewer visits"
     document.text("Measured \(started) on \(environment.summary) in \(Int(elapsed)) s\(state).")
+    for device in ResultTable.devices(self) { document.text(device) }
     for warning in environment.warnings { document.note("\(warning).") }
     for model in cells.map(\.cell.model).uniqued() { describe(model, catalog, &document) }
     document.heading("How to read this")

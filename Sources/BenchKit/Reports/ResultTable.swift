@@ -36,6 +36,17 @@ public struct ResultTable: Sendable {
     ]
   }
 
+  /// What backends other than the processor ran on: a GPU, or software that plays one.
+  public static func devices(_ file: ResultFile) -> [String] {
+    file.cells.compactMap { result in
+      guard result.cell.backend != "cpu", result.accuracy != nil, let device = result.prepared?.device else {
+        return nil
+      }
+      let engine = result.cell.engine == "pacer" ? "" : " (\(result.cell.engine))"
+      return "\(result.cell.backend)\(engine) ran on \(device)."
+    }.uniqued()
+  }
+
   /// A sentence a person can repeat.
   public static func verdict(_ file: ResultFile) -> String {
     var sentences: [String] = []

@@ -98,7 +98,8 @@ public struct Worker {
           weights: job.action == .counts ? graph.weightDigest.hex : nil,
           input: job.action == .counts ? input.digest.hex : nil, nodes: optimised.nodes.count,
           macs: optimised.macs, weightBytes: optimised.weightBytes, originalWeightBytes: graph.weightBytes,
-          kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +), device: device.name)))
+          kernels: Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +),
+          device: "\(device.name), \(device.detail)")))
 
     switch job.action {
     case .idle, .control, .peaks: break
