@@ -260,7 +260,10 @@ public struct Recipe: Sendable {
       "Kernels", "kernels",
       "`--kernels im2col` is how first mobile runtimes did it (the whole matrix, nothing fused), `reference` the scalar "
         + "loops that outputs are held against: the floors that the fast kernels are seen from.", &document)
-    section("GPU and accelerators", "backend", "`--backend vulkan,metal,nnapi`.", &document)
+    section(
+      "GPU and accelerators", "backend",
+      "`--backend vulkan,metal,nnapi`; a software driver, such as Mesa's llvmpipe, shows that kernels are right, not fast.",
+      &document)
     section("Quantisation", "precision", "`--precision int8`.", &document)
   }
 
@@ -297,6 +300,12 @@ public struct Recipe: Sendable {
       document.text("No figures yet\(why): no kept run of the suites \(Self.suites.joined(separator: ", ")) has any.")
     } else {
       document.table(Table(["model", "option", ""] + hosts, left: 3, rows))
+      guard axis == "backend" else { return }
+      for host in hosts {
+        for device in library.newest(on: host).flatMap({ ResultTable.devices($0.file) }).uniqued() {
+          document.text("On \(host), \(device)")
+        }
+      }
     }
   }
 
