@@ -34,7 +34,8 @@ struct SuiteSession {
     workers.prefix = options.workerPrefix?.split(separator: " ").map(String.init) ?? []
     workers.timeout = options.timeout
 
-    let terminal = Terminal(isQuiet: options.json)
+    let labels = file.cells.map { $0.cell.label(allPasses: catalog.passes.map(\.name)) }
+    let terminal = Terminal(isQuiet: options.json, labels: labels)
     terminal.announce(
       "\(cells.count) cells, at most \(Terminal.duration(suite.budget)), results → \(displayPath(url))")
     for warning in machine.warnings { terminal.announce("note: \(warning)") }

@@ -18,8 +18,13 @@ final class Terminal: Sendable {
   private let isInteractive: Bool
   private let isQuiet: Bool
 
-  init(isQuiet: Bool) {
+  /// The cell's column, as wide as the longest label.
+  private let labelWidth: Int
+
+  /// - Parameter labels: of the cells whose rows are to come.
+  init(isQuiet: Bool, labels: [String] = []) {
     self.isQuiet = isQuiet
+    labelWidth = max(34, labels.map(\.count).max() ?? 0)
     isInteractive = isatty(1) == 1 && !isQuiet
   }
 
@@ -43,8 +48,8 @@ final class Terminal: Sendable {
         defer { state.hasHeading = true }
         return !state.hasHeading
       }
-      if isFirst { put("\n\(Self.pad("model", 13))\(Self.heading)\n") }
-      put(Self.pad(result.cell.model, 13) + Self.row(result) + "\n")
+      if isFirst { put("\n\(Self.pad("model", 13))\(heading)\n") }
+      put(Self.pad(result.cell.model, 13) + row(result) + "\n")
     case .round(let round, let unresolved, let worst):
       let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some cells need more rounds"
       if isInteractive { line("round \(round + 1) done; \(unresolved) cells not yet resolved, \(width)") }
@@ -67,8 +72,8 @@ final class Terminal: Sendable {
 
   func summarise(_ file: ResultFile, url: String, reports: [String]) {
     for model in uniqueModels(file) {
-      put("\n\(model)\n\(Self.heading)\n")
-      for cell in file.cells where cell.cell.model == model && cell.status != .same { put(Self.row(cell) + "\n") }
+      put("\n\(model)\n\(heading)\n")
+      for cell in file.cells where cell.cell.model == model && cell.status != .same { put(row(cell) + "\n") }
     }
     let same = file.cells.filter { $0.status == .same }
     if !same.isEmpty {
@@ -90,18 +95,21 @@ final class Terminal: Sendable {
     return seen
   }
 
-  static let widths = [34, 9, 6, 6, 6, 3, 7, 7, 8, 6]
-  static var heading: String { columns(ResultTable.headings) }
+  /// Of the columns behind the cell's.
+  private static let widths = [9, 6, 6, 6, 3, 7, 7, 8, 6]
+  private var heading: String { columns(ResultTable.headings) }
 
-  static func row(_ result: CellResult) -> String {
+  private func row(_ result: CellResult) -> String {
     let fields = ResultTable.row(result).map(\.text)
-    return fields.count == widths.count ? columns(fields) : pad(fields[0], widths[0]) + "  " + fields[1]
+    let isSentence = fields.count != Self.widths.count + 1
+    return isSentence ? Self.pad(fields[0], labelWidth) + "  " + fields[1] : columns(fields)
   }
 
-  private static func columns(_ fields: [String]) -> String {
-    fields.enumerated().map { index, text in
-      index == 0 ? pad(text, widths[0]) : String(repeating: " ", count: max(0, widths[index] - text.count)) + text
-    }.joined(separator: " ")
+  private func columns(_ fields: [String]) -> String {
+    let figures = zip(Self.widths, fields.dropFirst()).map { width, text in
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+    return ([Self.pad(fields[0], labelWidth)] + figures).joined(separator: " ")
   }
 
   private static func pad(_ text: String, _ width: Int) -> String {
