@@ -12,6 +12,8 @@ public struct CPUBackend: Backend {
   public func availability(_ options: PrepareOptions) -> Availability {
     if options.precision != .fp32 { return .unavailable(reason: "the CPU has no \(options.precision) kernels") }
     if let device = options.device, device != name { return .unavailable(reason: "no CPU device \"\(device)\"") }
+    if options.storage != nil { return .unavailable(reason: "storage is a choice of GPUs") }
+    if !options.cachesPipelines { return .unavailable(reason: "the CPU has no pipelines to cache") }
     return .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
   }
 

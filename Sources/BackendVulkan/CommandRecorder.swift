@@ -66,8 +66,10 @@ final class CommandRecorder {
     let conflicts = uses.contains { region, isWritten in
       unordered.contains { ($0.isWritten || isWritten) && $0.region.overlaps(region) }
     }
-    if conflicts { barrier(from: (compute, VK_ACCESS_SHADER_WRITE_BIT), to: compute, shaderAccess) }
-    if conflicts { commands.barrierCount += 1 }
+    if conflicts {
+      barrier(from: (compute, VK_ACCESS_SHADER_WRITE_BIT), to: compute, shaderAccess)
+      commands.barrierCount += 1
+    }
     unordered += uses.map { (region: $0.0, isWritten: $0.1) }
 
     // What this call of a shader has no use for must be bound all the same.

@@ -1,3 +1,4 @@
+import RuntimeCore
 import TensorCore
 
 /// A tensor as texels: four channels of one pixel each, the last quad of channels filled up with what is finite;
@@ -30,4 +31,8 @@ struct TexelLayout: Equatable {
   var texels: Int { images * quads * pixels }
   var quadStride: Int { isPixelMajor ? 1 : pixels }
   var pixelStride: Int { isPixelMajor ? quads : 1 }
+
+  func byteCount(_ precision: Precision) -> Int { texels * texelByteCount(precision) }
 }
+
+func texelByteCount(_ precision: Precision) -> Int { precision == .fp16 ? 8 : 16 }

@@ -4,19 +4,22 @@ import TensorCore
 /// Pixels one invocation of a convolution sums.
 private let pixelsPerInvocation = 4
 
+/// A specialisation constant that is true or false.
+private func flag(_ value: Bool) -> Int32 { value ? 1 : 0 }
+
 private struct Convolution {
   let op: Conv2D
   let from: TexelLayout
   let to: TexelLayout
   let kernel: Pair
-  var hasBias: Int32
+  let hasBias: Bool
 
   init?(_ request: VulkanRequest) {
     guard let op = request.node.op as? Conv2D else { return nil }
     let weight = request.inputs[1].shape
     (self.op, from, to) = (op, request.layout(0), request.result)
     kernel = Pair(weight[2], weight[3])
-    hasBias = request.inputs.count > 2 ? 1 : 0
+    hasBias = request.inputs.count > 2
   }
   var inSize: Pair { Pair(from.height, from.width) }
   var outSize: Pair { Pair(to.height, to.width) }
@@ -28,7 +31,7 @@ private struct Convolution {
     return op.padding != 0 || reach.h >= from.height || reach.w >= from.width
   }
   func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] {
-    [.input(0), weight] + (hasBias == 1 ? [.input(2)] : [])
+    [.input(0), weight] + (hasBias ? [.input(2)] : [])
   }
 }
 
@@ -36,6 +39,7 @@ private struct Convolution {
 private struct PanelShader {
   let file: String
   let pixels: Int
+  let groupSize: Int
 
   init(_ request: VulkanRequest, pixels: Int) {
     // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch.
@@ -43,16 +47,15 @@ private struct PanelShader {
       request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
       && request.storage == .texels
     file = sharesWeights ? "convolution-lanes" : "convolution"
-    self.pixels = pixels
+    (self.pixels, groupSize) = (pixels, request.device.subgroupSize)
   }
   var name: String { file == "convolution" ? "panels8" : "panels8-lanes" }
 
   func dispatch(
-    _ request: VulkanRequest, from: TexelLayout, to: TexelLayout, kernel: Pair, op: Conv2D,
-    isPadded: Bool, hasBias: Bool, products: Int = 1, reads: [Dispatch.Operand], writes: Dispatch.Operand
+    from: TexelLayout, to: TexelLayout, kernel: Pair, op: Conv2D, isPadded: Bool, hasBias: Bool, products: Int = 1,
+    reads: [Dispatch.Operand], writes: Dispatch.Operand
   ) -> Dispatch {
     let count = to.images / products * to.pixels
-    let groupSize = request.device.subgroupSize
     let perGroup = groupSize * pixels
     var push = PushConstants()
     push.add(from, to)
@@ -64,10 +67,10 @@ private struct PanelShader {
     return Dispatch(
       shader: file,
       constants: [
-        Int32(pixels), hasBias ? 1 : 0, isPadded ? 1 : 0, isBatched ? 1 : 0, isPointwise ? 1 : 0,
+        Int32(pixels), flag(hasBias), flag(isPadded), flag(isBatched), flag(isPointwise),
         from.channels <= 4 ? Int32(from.channels) : 0,
-      ], push: push,
-      groupSize: groupSize,
+      ],
+      push: push, groupSize: groupSize,
       groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes)
   }
 }
@@ -78,8 +81,8 @@ private struct PanelShader {
   let weights = VulkanWeights.ready(request, VulkanWeights.convolution)
   let shader = PanelShader(request, pixels: pixelsPerInvocation)
   let dispatch = shader.dispatch(
-    request, from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
-    hasBias: conv.hasBias == 1, reads: conv.reads(weight: weights.weight), writes: .output)
+    from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
+    hasBias: conv.hasBias, reads: conv.reads(weight: weights.weight), writes: .output)
   return VulkanKernel(name: shader.name, scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
@@ -90,13 +93,13 @@ private struct PanelShader {
 @Sendable func winogradKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard
     let conv = Convolution(request), conv.op.groups == 1, conv.kernel == 3, conv.op.stride == 1, conv.op.dilation == 1,
-    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32,
-    conv.to.images * ((conv.to.height + 3) / 4) * ((conv.to.width + 3) / 4) >= 16
+    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32
   else { return nil }
   let tiles = Pair((conv.to.height + 3) / 4, (conv.to.width + 3) / 4)
   let count = conv.to.images * tiles.h * tiles.w
+  guard count >= 16 else { return nil }
   let shader = PanelShader(
-    request, pixels: min(4, max(1, count / request.device.subgroupSize)))
+    request, pixels: min(pixelsPerInvocation, max(1, count / request.device.subgroupSize)))
   func matrices(_ channels: Int) -> TexelLayout { TexelLayout(TensorType([36, channels, 1, count])) }
   let (from, to) = (matrices(conv.from.channels), matrices(conv.to.channels))
   // Working memory is over twice the image: what does not fit goes directly.
@@ -124,7 +127,7 @@ private struct PanelShader {
   push.add(from.texels / 36)
   let input = Dispatch.over(from.texels / 36, "winograd-input", [], push, reads: [.input(0)], writes: values)
   let product = shader.dispatch(
-    request, from: from, to: to, kernel: 1, op: Conv2D(), isPadded: false, hasBias: false, products: 36,
+    from: from, to: to, kernel: 1, op: Conv2D(), isPadded: false, hasBias: false, products: 36,
     reads: [values, transformed], writes: sums)
   push = PushConstants()
   push.add(conv.to)
@@ -133,7 +136,7 @@ private struct PanelShader {
   push.add(to.texels / 36)
   push.add(conv.op.activation)
   let output = Dispatch.over(
-    to.texels / 36, "winograd-output", [conv.hasBias], push, reads: [sums] + (conv.hasBias == 1 ? [.input(2)] : []))
+    to.texels / 36, "winograd-output", [flag(conv.hasBias)], push, reads: [sums] + (conv.hasBias ? [.input(2)] : []))
   return VulkanKernel(
     name: "winograd4-" + shader.name, scratch: scratch, prepared: isPacked ? (36 * perMatrix, [transform]) : nil,
     dispatches: (isPacked ? [] : weights.dispatches + [transform]) + [input, product, output])
@@ -156,8 +159,8 @@ private struct PanelShader {
   let dispatch = Dispatch(
     shader: "depthwise",
     constants: [
-      Int32(pixelsPerInvocation), conv.hasBias, Int32(conv.kernel.w), Int32(conv.op.stride.w),
-      Int32(conv.op.dilation.w), conv.to.images > 1 ? 1 : 0,
+      Int32(pixelsPerInvocation), flag(conv.hasBias), Int32(conv.kernel.w), Int32(conv.op.stride.w),
+      Int32(conv.op.dilation.w), flag(conv.to.images > 1),
     ],
     push: push, groupSize: groupSize, groups: ((count + groupSize - 1) / groupSize, conv.to.quads),
     reads: conv.reads(weight: weights.weight))
@@ -176,7 +179,7 @@ private struct PanelShader {
   push.add(pixels, weight[1], weight[0] / conv.op.groups, weight[0])
   push.add(conv.op.activation)
   let dispatch = Dispatch(
-    shader: "grouped", constants: [conv.hasBias], push: push, groupSize: 64,
+    shader: "grouped", constants: [flag(conv.hasBias)], push: push, groupSize: 64,
     groups: ((pixels + 63) / 64, conv.to.quads),
     reads: conv.reads(weight: .input(1)))
   return VulkanKernel(name: "grouped", dispatches: [dispatch])

@@ -145,8 +145,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
   /// - Returns: what each step has prepared, by its place.
   private static func upload(
     _ uploads: [(slot: Int, tensor: Tensor)], _ slots: inout [Slot], _ steps: [Step], _ outputs: [Int],
-    _ device: VulkanDevice,
-    _ storage: TensorStorage, _ precision: Precision
+    _ device: VulkanDevice, _ storage: TensorStorage, _ precision: Precision
   ) throws -> [Int: VulkanRegion] {
     guard !uploads.isEmpty else { return [:] }
     // What only preparations read need not stay.
@@ -181,8 +180,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       let host = try VulkanRegion(
         staging, offset: hostOffsets.offsets[index], byteCount: hostSizes[index])
       copy(upload.tensor, to: host)
-      try recorder.dispatch(
-        uploadDispatch(slot.layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
+      try recorder.dispatch(.upload(slot.layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
       regions[upload.slot] = region
       slots[upload.slot].source = read.contains(upload.slot) ? .constant(region) : .consumed
     }
@@ -211,26 +209,22 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     slots.first { if case .input(index) = $0.source { true } else { false } }?.precision ?? options.precision
   }
 
-  /// When each computed slot, and after them each piece of each step's scratch, must keep its bytes; steps count from 1, inputs are
-  /// written at 0, outputs read behind the last one.
+  /// When each computed slot, and after them each piece of each step's scratch, must keep its bytes; steps count from 1,
+  /// inputs are written at 0, outputs read behind the last one.
   func lifetimes() -> (intervals: [MemoryPlan.Interval], slots: [Int]) {
     var intervals: [MemoryPlan.Interval] = []
     var planned: [Int] = []
-    let end = steps.count + 1
     for (index, slot) in slots.enumerated() {
+      var uses: [Int]
       switch slot.source {
       case .constant, .consumed: continue
-      case .input, .parameter, .computed: break
+      case .input, .parameter: uses = [0]
+      case .computed: uses = []
       }
-      var uses = steps.indices.filter { steps[$0].output == index || steps[$0].inputs.contains(index) }.map { $0 + 1 }
-      switch slot.source {
-      case .input, .parameter: uses.insert(0, at: 0)
-      case .computed, .constant, .consumed: break
-      }
-      if outputs.contains(index) { uses.append(end) }
+      uses += steps.indices.filter { steps[$0].output == index || steps[$0].inputs.contains(index) }.map { $0 + 1 }
+      if outputs.contains(index) { uses.append(steps.count + 1) }
       guard let first = uses.first, let last = uses.last else { continue }
-      intervals.append(
-        MemoryPlan.Interval(first: first, last: last, byteCount: slot.byteCount))
+      intervals.append(MemoryPlan.Interval(first: first, last: last, byteCount: slot.byteCount))
       planned.append(index)
     }
     for (index, step) in steps.enumerated() {
@@ -248,12 +242,6 @@ extension Array {
   subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }
 
-extension TexelLayout {
-  func byteCount(_ precision: Precision) -> Int { texels * texelByteCount(precision) }
-}
-
-func texelByteCount(_ precision: Precision) -> Int { precision == .fp16 ? 8 : 16 }
-
 /// Offsets of blocks one behind the other.
 func places(_ sizes: [Int], alignment: Int) -> (offsets: [Int], total: Int) {
   var (offsets, next) = ([Int](), 0)
@@ -262,44 +250,4 @@ func places(_ sizes: [Int], alignment: Int) -> (offsets: [Int], total: Int) {
     next += (size + alignment - 1) / alignment * alignment
   }
   return (offsets, next)
-}
-
-/// Brings a tensor of the host into texels.
-func uploadDispatch(_ layout: TexelLayout) -> Dispatch {
-  var push = PushConstants()
-  push.add(layout)
-  push.add(layout.channels, layout.quads, layout.pixels, layout.texels)
-  return .over(layout.texels, "upload", [], push, reads: [])
-}
-
-/// Brings texels to the host.
-func downloadDispatch(_ layout: TexelLayout) -> Dispatch {
-  var push = PushConstants()
-  push.add(layout)
-  push.add(layout.channels, layout.quads, layout.pixels, layout.texels)
-  return .over(layout.texels, "download", [], push, reads: [.input(0)])
-}
-
-/// Ops whose output is their input's texels.
-func isView(_ node: Node, in graph: Graph) -> Bool {
-  if node.op is Dropout { return true }
-  return node.op is Flatten && TexelLayout(graph[node.inputs[0]].type).pixels == 1
-}
-
-/// The kernel of a node, or why there is none.
-func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> {
-  for make in vulkanKernelMakers {
-    guard let kernel = make(request) else { continue }
-    // What a device can reach, before anything is prepared.
-    let texels = (request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
-    let largest = max(texels.max()!, kernel.prepared?.texels ?? 0)
-    let limit = request.storage == .texels ? request.device.maxTexels : .max
-    guard largest <= limit, largest * texelByteCount(request.precision) <= request.device.maxBufferRange else {
-      return .failure(
-        GraphError("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach"))
-    }
-    return .success(kernel)
-  }
-  return .failure(
-    GraphError("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
 }

@@ -14,7 +14,7 @@ struct VulkanKernel {
 
 /// One call of a shader.
 struct Dispatch {
-  enum Operand: Equatable {
+  enum Operand {
     case input(Int)
     case output
     case scratch(Int)
@@ -47,6 +47,20 @@ struct Dispatch {
     return Dispatch(
       shader: shader, constants: constants, push: push, groupSize: 64, groups: ((groups + rows - 1) / rows, rows),
       reads: reads, writes: writes)
+  }
+}
+
+extension Dispatch {
+  /// Brings a tensor of the host into texels.
+  static func upload(_ layout: TexelLayout) -> Dispatch { transfer("upload", layout, reads: []) }
+  /// Brings texels to the host.
+  static func download(_ layout: TexelLayout) -> Dispatch { transfer("download", layout, reads: [.input(0)]) }
+
+  private static func transfer(_ shader: String, _ layout: TexelLayout, reads: [Operand]) -> Dispatch {
+    var push = PushConstants()
+    push.add(layout)
+    push.add(layout.channels, layout.quads, layout.pixels, layout.texels)
+    return .over(layout.texels, shader, [], push, reads: reads)
   }
 }
 
@@ -87,6 +101,30 @@ let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
   rearrangeKernel,
 ]
 
+/// Ops whose output is their input's texels.
+func isView(_ node: Node, in graph: Graph) -> Bool {
+  if node.op is Dropout { return true }
+  return node.op is Flatten && TexelLayout(graph[node.inputs[0]].type).pixels == 1
+}
+
+/// The kernel of a node, or why there is none.
+func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> {
+  for make in vulkanKernelMakers {
+    guard let kernel = make(request) else { continue }
+    // What a device can reach, before anything is prepared.
+    let texels = (request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
+    let largest = max(texels.max()!, kernel.prepared?.texels ?? 0)
+    let limit = request.storage == .texels ? request.device.maxTexels : .max
+    guard largest <= limit, largest * texelByteCount(request.precision) <= request.device.maxBufferRange else {
+      return .failure(
+        GraphError("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach"))
+    }
+    return .success(kernel)
+  }
+  return .failure(
+    GraphError("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
+}
+
 /// Formats in which shaders read weights.
 enum VulkanWeights {
   static let convolution = PanelLayout(width: 8, depth: .tapsThenChannels, depthMultiple: 4)
@@ -112,9 +150,8 @@ enum VulkanWeights {
     let channels = shape.rank > 1 ? shape[1] : 1
     let texels = layout.elementCount(for: shape) / 4
     var push = PushConstants()
-    let multiple = layout.depthMultiple
     push.add(
-      shape[0], channels, (channels + multiple - 1) / multiple * multiple, shape.count / shape[0] / channels, texels)
+      shape[0], channels, layout.paddedChannels(channels), shape.count / shape[0] / channels, texels)
     return (
       [.over(texels, "panels", [Int32(layout.width)], push, reads: [.input(1)], writes: .scratch(0))], [texels],
       .scratch(0)

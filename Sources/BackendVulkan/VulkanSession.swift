@@ -103,8 +103,7 @@ public final class VulkanSession: Session {
     if isTimed { recorder.timestamp(0) }
     for (slot, host) in uploads {
       try recorder.dispatch(
-        uploadDispatch(slots[slot].layout), reads: [], writes: regions[slot]!,
-        hostBlock: (host, isWritten: false))
+        .upload(slots[slot].layout), reads: [], writes: regions[slot]!, hostBlock: (host, isWritten: false))
     }
     if isTimed { recorder.timestamp(1) }
     for (index, step) in executable.steps.enumerated() {
@@ -118,15 +117,13 @@ public final class VulkanSession: Session {
       }
       for dispatch in step.kernel.dispatches {
         try recorder.dispatch(
-          dispatch, reads: dispatch.reads.map(region), writes: region(dispatch.writes),
-          hostBlock: nil)
+          dispatch, reads: dispatch.reads.map(region), writes: region(dispatch.writes), hostBlock: nil)
       }
       if isTimed { recorder.timestamp(index + 2) }
     }
     for (slot, host) in downloads {
       try recorder.dispatch(
-        downloadDispatch(slots[slot].layout), reads: [regions[slot]!], writes: nil,
-        hostBlock: (host, isWritten: true))
+        .download(slots[slot].layout), reads: [regions[slot]!], writes: nil, hostBlock: (host, isWritten: true))
     }
     if isTimed { recorder.timestamp(executable.steps.count + 2) }
     return try recorder.finish()

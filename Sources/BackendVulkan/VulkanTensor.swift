@@ -24,7 +24,7 @@ public final class VulkanTensor: @unchecked Sendable {
     let host = try VulkanRegion(staging, offset: 0, byteCount: type.shape.count * 4)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
-      downloadDispatch(TexelLayout(type)), reads: [region], writes: nil, hostBlock: (host, isWritten: true))
+      .download(TexelLayout(type)), reads: [region], writes: nil, hostBlock: (host, isWritten: true))
     try recorder.finish().run()
     let tensor = try Tensor(uninitialized: type)
     copy(host, to: tensor)
@@ -38,10 +38,14 @@ extension Tensor {
   ///   - device: by index or a part of its name; nil for the first one.
   ///   - storage: nil for what suits the device.
   ///   - cachesPipelines: as in the options of the session that is to read it.
-  /// - Throws: where there is no such device, or not enough memory on it.
+  /// - Throws: where there is no such device or not enough memory on it, and for packed weights and integers.
   public func vulkan(
     device: String? = nil, precision: Precision = .fp32, storage: TensorStorage? = nil, cachesPipelines: Bool = true
   ) throws -> VulkanTensor {
+    switch (type.dtype, type.format) {
+    case (.float32, .nchw), (.float32, .nhwc): break
+    default: throw GraphError("only float32 in nchw or nhwc goes to a device by itself, not \(type)")
+    }
     let device = try VulkanDevice.named(device, cachesPipelines: cachesPipelines)
     let storage = storage ?? device.physical.preferredStorage
     let layout = TexelLayout(type)
@@ -53,7 +57,7 @@ extension Tensor {
     copy(self, to: host)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
-      uploadDispatch(layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
+      .upload(layout), reads: [], writes: region, hostBlock: (host, isWritten: false))
     try recorder.finish().run()
     return VulkanTensor(type: type, storage: storage, region: region)
   }

@@ -49,5 +49,5 @@ public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
     return groups * panels * width * taps * paddedChannels(channels)
   }
 
-  func paddedChannels(_ channels: Int) -> Int { (channels + depthMultiple - 1) / depthMultiple * depthMultiple }
+  package func paddedChannels(_ channels: Int) -> Int { (channels + depthMultiple - 1) / depthMultiple * depthMultiple }
 }

@@ -30,6 +30,13 @@ public struct Metric: Sendable {
     self.value = value
   }
 
+  /// A figure that the worker gives while it counts, by its own name.
+  static func figure(
+    _ name: String, _ summary: String, _ unit: Unit, _ kind: Kind, dependsOnToolchain: Bool = false, band: Double = 0
+  ) -> Metric {
+    Metric(name, summary, unit, kind, dependsOnToolchain: dependsOnToolchain, band: band) { $0.figures[name] }
+  }
+
   /// Whether two values are of different work.
   public func differs(_ a: Double, _ b: Double) -> Bool { abs(a - b) > band * abs(a) }
 }
@@ -59,46 +66,23 @@ public let standardMetrics: [Metric] = [
   Metric("peak-resident", "peak resident set above that of an empty worker", .bytes, .noisy) {
     $0.medianOfVisits { $0.figures["peak-resident-above-idle"] }
   },
-  Metric(
+  .figure(
     "heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .exact,
-    dependsOnToolchain: true
-  ) {
-    $0.figures["heap-allocations"]
-  },
-  Metric(
-    "heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .exact,
-    dependsOnToolchain: true
-  ) {
-    $0.figures["heap-bytes"]
-  },
-  Metric("tensor-allocations", "allocator calls in one steady inference", .count, .exact) {
-    $0.figures["tensor-allocations"]
-  },
-  Metric("tensor-bytes", "bytes asked of the allocator in one steady inference", .bytes, .exact) {
-    $0.figures["tensor-bytes"]
-  },
-  Metric("arena-bytes", "the planned block", .bytes, .exact) { $0.figures["arena-bytes"] },
-  Metric("device-upload", "a GPU's own time for bringing inputs into its layout", .nanoseconds, .noisy) {
-    $0.figures["device-upload"]
-  },
-  Metric("device-compute", "a GPU's own time for all nodes", .nanoseconds, .noisy) { $0.figures["device-compute"] },
-  Metric("device-download", "a GPU's own time for bringing outputs to the host", .nanoseconds, .noisy) {
-    $0.figures["device-download"]
-  },
-  Metric("device-submits", "submissions to a GPU's queue for one inference", .count, .exact) {
-    $0.figures["device-submits"]
-  },
-  Metric("device-dispatches", "calls of shaders for one inference", .count, .exact) {
-    $0.figures["device-dispatches"]
-  },
-  Metric("device-barriers", "barriers between them", .count, .exact) { $0.figures["device-barriers"] },
-  Metric("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .exact) {
-    $0.figures["device-upload-bytes"]
-  },
-  Metric("device-download-bytes", "bytes brought back", .bytes, .exact) { $0.figures["device-download-bytes"] },
-  Metric("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .exact) {
-    $0.figures["device-memory"]
-  },
+    dependsOnToolchain: true),
+  .figure(
+    "heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .exact, dependsOnToolchain: true),
+  .figure("tensor-allocations", "allocator calls in one steady inference", .count, .exact),
+  .figure("tensor-bytes", "bytes asked of the allocator in one steady inference", .bytes, .exact),
+  .figure("arena-bytes", "the planned block", .bytes, .exact),
+  .figure("device-upload", "a GPU's own time for bringing inputs into its layout", .nanoseconds, .noisy),
+  .figure("device-compute", "a GPU's own time for all nodes", .nanoseconds, .noisy),
+  .figure("device-download", "a GPU's own time for bringing outputs to the host", .nanoseconds, .noisy),
+  .figure("device-submits", "submissions to a GPU's queue for one inference", .count, .exact),
+  .figure("device-dispatches", "calls of shaders for one inference", .count, .exact),
+  .figure("device-barriers", "barriers between them", .count, .exact),
+  .figure("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .exact),
+  .figure("device-download-bytes", "bytes brought back", .bytes, .exact),
+  .figure("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .exact),
   Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .exact) {
     $0.prepared?.weightBytes.map(Double.init)
   },
@@ -107,10 +91,7 @@ public let standardMetrics: [Metric] = [
   Metric("error", "largest difference from the reference output, over its largest value", .ratio, .exact) {
     $0.accuracy?.relative
   },
-  Metric(
+  .figure(
     "instructions", "instructions of one inference, counted by callgrind", .count, .exact, dependsOnToolchain: true,
-    band: 0.001
-  ) {
-    $0.figures["instructions"]
-  },
+    band: 0.001),
 ]

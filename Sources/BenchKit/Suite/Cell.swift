@@ -45,10 +45,9 @@ public struct Cell: Codable, Hashable, Sendable {
     return parts.joined(separator: "/")
   }
 
-  /// How a backend is to execute the cell.
-  /// - Throws: ``UserError`` for a precision that no backend has.
-  func prepareOptions() throws -> PrepareOptions {
-    guard let precision = Precision(rawValue: precision) else { throw UserError("no \(precision) kernels yet") }
+  /// How a backend is to execute the cell; nil for a precision that no backend has.
+  var prepareOptions: PrepareOptions? {
+    guard let precision = Precision(rawValue: precision) else { return nil }
     return PrepareOptions(
       kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
       device: device, storage: storage, cachesPipelines: pipelineCache ?? true)

@@ -62,10 +62,9 @@ public struct Worker {
         return try emit(.skipped(reason: "this machine has no \(isa)"))
       }
     }
-    guard Precision(rawValue: cell.precision) != nil else {
+    guard let options = cell.prepareOptions else {
       return try emit(.skipped(reason: "no \(cell.precision) kernels yet"))
     }
-    let options = try cell.prepareOptions()
     let device: DeviceInfo
     switch backend.availability(options) {
     case .available(let info): device = info

@@ -36,7 +36,7 @@ public struct AccuracyBisection: Codable, Sendable {
   /// - Throws: ``UserError`` where the backend cannot run the cell.
   package init(_ catalog: Catalog, _ cell: Cell, tolerance: Double?) throws {
     let backend = try catalog.backend(cell.backend)
-    let options = try cell.prepareOptions()
+    guard let options = cell.prepareOptions else { throw UserError("no \(cell.precision) kernels yet") }
     let info: DeviceInfo
     switch backend.availability(options) {
     case .available(let device): info = device
@@ -48,34 +48,39 @@ public struct AccuracyBisection: Codable, Sendable {
     let usual = try backend.prepare(optimised, options).makeSession()
     usual.inputs[0].write(input.values)
     for _ in 0..<2 { try usual.run() }
-    let output = usual.outputs[0]
-    let expected = try optimised.evaluate([input])[0]
-    asRun = Self.error(output.values, expected.values)
+    let output = optimised.outputs[0]
     optimised.setOutputs(optimised.nodes.map { $0.outputs[0] })
     let executable = try backend.prepare(optimised, options)
     let session = try executable.makeSession()
     session.inputs[0].write(input.values)
-    try session.run()
-    let first = session.outputs.map(\.values)
-    try session.run()
-    let second = session.outputs.map(\.values)
+    func outputs() throws -> [Tensor] {
+      try session.run()
+      return try session.outputs.map { try Tensor($0.shape, $0.values) }
+    }
+    let (first, second) = (try outputs(), try outputs())
 
-    (self.cell, device, nodes) = (cell, info.name, [])
-    self.tolerance = tolerance ?? Conformance.tolerance(options.precision)
     let kernels = Dictionary(executable.placement.map { ($0.node, $0.kernel) }) { first, _ in first }
+    var nodes: [NodeOutput] = []
     var computed = Dictionary(uniqueKeysWithValues: zip(optimised.inputs, [input]))
     _ = try optimised.evaluate([input]) { node, outputs in
-      let (index, expected) = (nodes.count, outputs[0].values)
-      let alone = try Self.run(node, of: optimised, computed, backend, options).values
+      let index = nodes.count
+      let (values, expected) = (first[index].values, try outputs[0].converted(to: .nchw))
+      let alone = try Self.run(node, of: optimised, computed, backend, options)
       computed[node.outputs[0]] = outputs[0]
       nodes.append(
         NodeOutput(
           node: node.name, op: type(of: node.op).name, kernel: kernels[node.name] ?? "–",
           alone: Self.error(alone, expected), inNetwork: Self.error(first[index], expected),
-          hasNaN: (alone + first[index]).contains { !$0.isFinite },
-          isZero: first[index].allSatisfy { $0 == 0 } && !expected.allSatisfy { $0 == 0 },
-          repeats: zip(first[index], second[index]).allSatisfy { $0.bitPattern == $1.bitPattern }))
+          hasNaN: (alone.values + values).contains { !$0.isFinite },
+          isZero: values.allSatisfy { $0 == 0 } && !expected.values.allSatisfy { $0 == 0 },
+          repeats: zip(values, second[index].values).allSatisfy { $0.bitPattern == $1.bitPattern }))
     }
+    guard let expected = computed[output] ?? optimised.data(of: output) else {
+      throw GraphError("the oracle did not compute the output")
+    }
+    (self.cell, device, self.nodes) = (cell, info.name, nodes)
+    self.tolerance = tolerance ?? Conformance.tolerance(options.precision)
+    asRun = Self.error(usual.outputs[0], expected)
   }
 
   /// One node on the backend, its activations those of the oracle.
@@ -99,13 +104,10 @@ public struct AccuracyBisection: Codable, Sendable {
     return session.outputs[0]
   }
 
-  /// Largest difference over the largest expected value; infinite where a value is no number, as JSON has no NaN.
-  private static func error(_ values: [Float], _ expected: [Float]) -> Double {
-    let largest = expected.reduce(0) { max($0, abs($1)) }
-    let difference = zip(values, expected).reduce(Float(0)) {
-      max($0, abs($1.0 - $1.1).isNaN ? .infinity : abs($1.0 - $1.1))
-    }
-    return min(Double(largest > 0 ? difference / largest : difference), .greatestFiniteMagnitude)
+  /// Largest difference over the largest expected value; a huge number where a value is none, as JSON has no NaN.
+  private static func error(_ tensor: Tensor, _ expected: Tensor) -> Double {
+    let error = tensor.relativeError(to: expected)
+    return error.isFinite ? error : .greatestFiniteMagnitude
   }
 
   public func isWrong(_ node: NodeOutput) -> Bool {
@@ -123,7 +125,7 @@ public struct AccuracyBisection: Codable, Sendable {
 
   public var report: Document {
     var document = Document("Where the numbers part: \(cell.model) on \(cell.backend)")
-    if culprit == nil, sharesWrongly {
+    if sharesWrongly {
       document.text(
         "Every op is right, alone and with all outputs kept, but the network as it is usually run is "
           + "\(scientific(asRun)) off: look at tensors that share memory, and try `--allocator system`.")
