@@ -76,6 +76,11 @@ func isView(_ op: any Op) -> Bool { op is Flatten || op is Dropout }
 struct CPUTarget: TargetTraits {
   let table: PacerKernelTable
 
+  func addsResidual(in node: Node, of graph: Graph) -> Bool {
+    guard let conv = node.op as? Conv2D else { return false }
+    return !conv.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape)
+  }
+
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
     if node.op is Linear { return LinearKernel.weightFormat(table) }
     guard let conv = node.op as? Conv2D else { return nil }

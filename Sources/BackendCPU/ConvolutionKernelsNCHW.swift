@@ -87,7 +87,9 @@ struct PlaneConvolutionKernel: CPUKernel {
         }
         product.weights = weights + group * groupSize
         product.bias = call.input(2).map { $0 + group * perGroup }
-        product.output = call.output + (n * output[1] + group * perGroup) * product.planeStride
+        let place = (n * output[1] + group * perGroup) * product.planeStride
+        product.output = call.output + place
+        product.residual = call.input(3).map { $0 + place }
         offsets.withUnsafeBufferPointer {
           product.offsets = $0.baseAddress
           call.pool.run(table.planeGEMM, product, count: blocks * panels)
@@ -141,15 +143,16 @@ struct Im2colConvolutionKernel: CPUKernel {
         let image = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
         fillMatrix(image, matrix)
         let rows = UnsafeMutablePointer(mutating: call.input(1)! + group * perGroup * depth)
-        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>.self, capacity: 3) { pointers in
+        let place = (n * output[1] + group * perGroup) * pixels
+        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>.self, capacity: 4) { pointers in
           pointers[0] = matrix
           pointers[1] = rows
           if let bias = call.input(2) { pointers[2] = UnsafeMutablePointer(mutating: bias + group * perGroup) }
+          if let residual = call.input(3) { pointers[3] = UnsafeMutablePointer(mutating: residual + place) }
           product.run(
             KernelCall(
               inputs: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(pointers)[..<call.inputs.count]),
-              output: call.output + (n * output[1] + group * perGroup) * pixels, scratch: matrix + matrixCount,
-              pool: call.pool))
+              output: call.output + place, scratch: matrix + matrixCount, pool: call.pool))
         }
       }
     }
@@ -185,7 +188,8 @@ struct DepthwisePlanesKernel: CPUKernel {
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nchw,
-      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape), request.inputs[1].format == .nchw
+      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape), request.inputs[1].format == .nchw,
+      request.inputs.count <= 3
     else { return nil }
     let kernel = request.inputs[1].shape
     return DepthwisePlanesKernel(

@@ -99,7 +99,9 @@ struct IndirectConvolutionKernel: CPUKernel {
         p.input = image + group * depth
         p.weights = weights + group * groupSize
         p.bias = call.input(2).map { $0 + group * perGroup }
-        p.output = call.output + n * pixels * outputs + group * perGroup
+        let place = n * pixels * outputs + group * perGroup
+        p.output = call.output + place
+        p.residual = call.input(3).map { $0 + place }
         if let offsets {
           offsets.withUnsafeBufferPointer {
             p.offsets = $0.baseAddress
@@ -147,7 +149,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc,
-      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape)
+      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape), request.inputs.count <= 3
     else { return nil }
     return DepthwiseNHWCKernel(
       name: "depthwise-nhwc-" + String(cString: request.table.name), op: op, input: request.inputs[0].shape,

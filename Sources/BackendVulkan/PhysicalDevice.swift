@@ -15,6 +15,8 @@ struct PhysicalDevice: @unchecked Sendable {
   let timestampBits: UInt32
   let subgroupSize: Int
   let hasShuffle: Bool
+  /// Whether shaders may compute in 16-bit floats.
+  let hasHalfArithmetic: Bool
   let maxTexels: Int
   let maxBufferRange: Int
   /// Workgroups along each axis.
@@ -64,6 +66,7 @@ struct PhysicalDevice: @unchecked Sendable {
     hasShuffle =
       subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT.rawValue != 0
       && subgroup.supportedStages & UInt32(VK_SHADER_STAGE_COMPUTE_BIT.rawValue) != 0
+    hasHalfArithmetic = Self.hasHalfArithmetic(handle, functions)
     maxTexels = Int(limits.maxTexelBufferElements)
     maxBufferRange = Int(limits.maxStorageBufferRange)
     let groups = limits.maxComputeWorkGroupCount
@@ -80,6 +83,28 @@ struct PhysicalDevice: @unchecked Sendable {
     cacheIdentity =
       elements(of: properties.pipelineCacheUUID, UInt8.self).map { String($0, radix: 16) }.joined()
       + "-\(properties.vendorID)-\(properties.deviceID)-\(properties.driverVersion)"
+  }
+
+  /// The extension that brings 16-bit floats to Vulkan 1.1.
+  static let halfArithmeticExtension = VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME
+
+  private static func hasHalfArithmetic(
+    _ handle: VkPhysicalDevice, _ functions: PacerVulkanInstanceFunctions
+  ) -> Bool {
+    let extensions =
+      enumerate {
+        _ = functions.vkEnumerateDeviceExtensionProperties(handle, nil, $0, $1)
+      } as [VkExtensionProperties]
+    guard extensions.contains(where: { text(of: $0.extensionName) == halfArithmeticExtension }) else { return false }
+    var half = VkPhysicalDeviceShaderFloat16Int8Features()
+    half.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES
+    var features = VkPhysicalDeviceFeatures2()
+    features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2
+    withUnsafeMutablePointer(to: &half) {
+      features.pNext = UnsafeMutableRawPointer($0)
+      functions.vkGetPhysicalDeviceFeatures2(handle, &features)
+    }
+    return half.shaderFloat16 == VK_TRUE
   }
 }
 

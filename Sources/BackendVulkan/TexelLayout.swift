@@ -35,4 +35,4 @@ struct TexelLayout: Equatable {
   func byteCount(_ precision: Precision) -> Int { texels * texelByteCount(precision) }
 }
 
-func texelByteCount(_ precision: Precision) -> Int { precision == .fp16 ? 8 : 16 }
+func texelByteCount(_ precision: Precision) -> Int { precision == .fp32 ? 16 : 8 }

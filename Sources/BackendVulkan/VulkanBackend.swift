@@ -14,14 +14,16 @@ public struct VulkanBackend: Backend {
         return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
       }
       let device = try VulkanInstance.shared.get().device(named: options.device)
-      return .available(
-        DeviceInfo(
-          name: device.name,
-          detail: "Vulkan \(device.version), \(device.driver)" + (device.isSoftware ? ", software" : "")))
+      if options.precision == .fp16Arithmetic, !device.hasHalfArithmetic {
+        return .unavailable(reason: "\(device.name) cannot compute in float16; it can store it: fp16")
+      }
+      return .available(device.info)
     } catch {
       return .unavailable(reason: "\(error)")
     }
   }
+
+  public func devices() -> [DeviceInfo] { (try? VulkanInstance.shared.get().devices.map(\.info)) ?? [] }
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     if isView(node, in: graph) { return .kernel("view") }
@@ -48,6 +50,8 @@ public struct VulkanBackend: Backend {
 
 /// The weight formats of the shaders: known without a device, so that a model can be prepared anywhere.
 struct VulkanTarget: TargetTraits {
+  func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
+
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
     guard node.inputs.count > 1 else { return nil }
     let types = graph.inputTypes(of: node)
@@ -56,6 +60,9 @@ struct VulkanTarget: TargetTraits {
 }
 
 extension PhysicalDevice {
+  var info: DeviceInfo {
+    DeviceInfo(name: name, detail: "Vulkan \(version), \(driver)" + (isSoftware ? ", software" : ""))
+  }
   /// Measured on Mesa's software driver alone, where texels take half the time. That discrete GPUs read plain arrays as
   /// fast as textures is an expectation.
   var preferredStorage: TensorStorage { isDiscrete ? .buffers : .texels }

@@ -13,6 +13,7 @@ private struct Convolution {
   let to: TexelLayout
   let kernel: Pair
   let hasBias: Bool
+  let hasResidual: Bool
 
   init?(_ request: VulkanRequest) {
     guard let op = request.node.op as? Conv2D else { return nil }
@@ -20,6 +21,7 @@ private struct Convolution {
     (self.op, from, to) = (op, request.layout(0), request.result)
     kernel = Pair(weight[2], weight[3])
     hasBias = request.inputs.count > 2
+    hasResidual = request.inputs.count > 3
   }
   var inSize: Pair { Pair(from.height, from.width) }
   var outSize: Pair { Pair(to.height, to.width) }
@@ -30,14 +32,15 @@ private struct Convolution {
       (to.width - 1) * op.stride.w + (kernel.w - 1) * op.dilation.w - op.padding.w)
     return op.padding != 0 || reach.h >= from.height || reach.w >= from.width
   }
-  func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] {
-    [.input(0), weight] + (hasBias ? [.input(2)] : [])
-  }
+  func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] { [.input(0), weight] + added }
+  /// What goes to the sums: bias and residual.
+  var added: [Dispatch.Operand] { (hasBias ? [.input(2)] : []) + (hasResidual ? [.input(3)] : []) }
 }
 
 /// The shader of convolutions of one group, 8 outputs × some pixels at a time.
 private struct PanelShader {
   let file: String
+  let name: String
   let pixels: Int
   let groupSize: Int
 
@@ -46,14 +49,15 @@ private struct PanelShader {
     let sharesWeights =
       request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
       && request.storage == .texels
-    file = sharesWeights ? "convolution-lanes" : "convolution"
+    let multipliesHalves = request.precision == .fp16Arithmetic
+    file = "convolution" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
+    name = "panels8" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
     (self.pixels, groupSize) = (pixels, request.device.subgroupSize)
   }
-  var name: String { file == "convolution" ? "panels8" : "panels8-lanes" }
 
   func dispatch(
-    from: TexelLayout, to: TexelLayout, kernel: Pair, op: Conv2D, isPadded: Bool, hasBias: Bool, products: Int = 1,
-    reads: [Dispatch.Operand], writes: Dispatch.Operand
+    from: TexelLayout, to: TexelLayout, kernel: Pair, op: Conv2D, isPadded: Bool, hasBias: Bool,
+    hasResidual: Bool = false, products: Int = 1, reads: [Dispatch.Operand], writes: Dispatch.Operand
   ) -> Dispatch {
     let count = to.images / products * to.pixels
     let perGroup = groupSize * pixels
@@ -68,7 +72,7 @@ private struct PanelShader {
       shader: file,
       constants: [
         Int32(pixels), flag(hasBias), flag(isPadded), flag(isBatched), flag(isPointwise),
-        from.channels <= 4 ? Int32(from.channels) : 0,
+        from.channels <= 4 ? Int32(from.channels) : 0, flag(hasResidual),
       ],
       push: push, groupSize: groupSize,
       groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes)
@@ -82,7 +86,7 @@ private struct PanelShader {
   let shader = PanelShader(request, pixels: pixelsPerInvocation)
   let dispatch = shader.dispatch(
     from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
-    hasBias: conv.hasBias, reads: conv.reads(weight: weights.weight), writes: .output)
+    hasBias: conv.hasBias, hasResidual: conv.hasResidual, reads: conv.reads(weight: weights.weight), writes: .output)
   return VulkanKernel(name: shader.name, scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
@@ -136,7 +140,7 @@ private struct PanelShader {
   push.add(to.texels / 36)
   push.add(conv.op.activation)
   let output = Dispatch.over(
-    to.texels / 36, "winograd-output", [flag(conv.hasBias)], push, reads: [sums] + (conv.hasBias ? [.input(2)] : []))
+    to.texels / 36, "winograd-output", [flag(conv.hasBias), flag(conv.hasResidual)], push, reads: [sums] + conv.added)
   return VulkanKernel(
     name: "winograd4-" + shader.name, scratch: scratch, prepared: isPacked ? (36 * perMatrix, [transform]) : nil,
     dispatches: (isPacked ? [] : weights.dispatches + [transform]) + [input, product, output])
@@ -160,7 +164,7 @@ private struct PanelShader {
     shader: "depthwise",
     constants: [
       Int32(pixelsPerInvocation), flag(conv.hasBias), Int32(conv.kernel.w), Int32(conv.op.stride.w),
-      Int32(conv.op.dilation.w), flag(conv.to.images > 1),
+      Int32(conv.op.dilation.w), flag(conv.to.images > 1), flag(conv.hasResidual),
     ],
     push: push, groupSize: groupSize, groups: ((count + groupSize - 1) / groupSize, conv.to.quads),
     reads: conv.reads(weight: weights.weight))
@@ -179,7 +183,7 @@ private struct PanelShader {
   push.add(pixels, weight[1], weight[0] / conv.op.groups, weight[0])
   push.add(conv.op.activation)
   let dispatch = Dispatch(
-    shader: "grouped", constants: [flag(conv.hasBias)], push: push, groupSize: 64,
+    shader: "grouped", constants: [flag(conv.hasBias), flag(conv.hasResidual)], push: push, groupSize: 64,
     groups: ((pixels + 63) / 64, conv.to.quads),
     reads: conv.reads(weight: .input(1)))
   return VulkanKernel(name: "grouped", dispatches: [dispatch])

@@ -63,6 +63,14 @@ final class VulkanDevice: @unchecked Sendable {
     info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
     info.queueCreateInfoCount = 1
     info.pQueueCreateInfos = scratch.pointer(queueInfo)
+    if physical.hasHalfArithmetic {
+      var half = VkPhysicalDeviceShaderFloat16Int8Features()
+      half.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES
+      half.shaderFloat16 = VkBool32(VK_TRUE)
+      info.pNext = UnsafeRawPointer(scratch.pointer(half))
+      info.enabledExtensionCount = 1
+      info.ppEnabledExtensionNames = scratch.pointer(Optional(scratch.text(PhysicalDevice.halfArithmeticExtension)))
+    }
     var device: VkDevice?
     try check(instance.functions.vkCreateDevice(physical.handle, &info, nil, &device), "vkCreateDevice")
     handle = device!

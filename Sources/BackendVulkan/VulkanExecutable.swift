@@ -38,6 +38,8 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
   let options: PrepareOptions
   let device: VulkanDevice
   let storage: TensorStorage
+  /// What tensors are stored in, but for those that 16 bits would harm.
+  let precision: Precision
   let slots: [Slot]
   let steps: [Step]
   /// Slot of each graph output.
@@ -51,7 +53,9 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     let graph = try Self.readable(given)
     let device = try VulkanDevice.named(options.device, cachesPipelines: options.cachesPipelines)
     let storage = options.storage ?? device.physical.preferredStorage
+    let precision = options.precision.stored
     (self.graph, self.options, self.device, self.storage) = (graph, options, device, storage)
+    self.precision = precision
 
     var viewOf: [ValueID: ValueID] = [:]
     func resolve(_ id: ValueID) -> ValueID { viewOf[id].map(resolve) ?? id }
@@ -62,7 +66,11 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     // add up, where the roundings of every block would gather.
     let sensitive = Set(
       weights.filter { graph[$0].type.shape.rank < 2 }
-        + graph.nodes.filter { $0.op is Add }.flatMap { ($0.inputs + $0.outputs).map(resolve) })
+        + graph.nodes.flatMap { node in
+          // What a residual is added to is a sum of this kind too.
+          let added = node.op is Add ? node.inputs : Array(node.inputs.dropFirst(3))
+          return added.isEmpty ? [] : (added + node.outputs).map(resolve)
+        })
 
     var slots: [Slot] = []
     var slotOf: [ValueID: Int] = [:]
@@ -83,7 +91,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       slots.append(
         Slot(
           layout: isWeight ? TexelLayout(dense: value.type.byteCount / 4) : TexelLayout(value.type),
-          precision: sensitive.contains(value.id) ? .fp32 : options.precision, source: source,
+          precision: sensitive.contains(value.id) ? .fp32 : precision, source: source,
           hostByteCount: value.type.byteCount))
     }
 
@@ -106,7 +114,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
         kernel: steps.first { $0.position == position }?.kernel.name ?? "view")
     }
 
-    prepared = try Self.upload(uploads, &slots, steps, outputs, device, storage, options.precision)
+    prepared = try Self.upload(uploads, &slots, steps, outputs, device, storage, precision)
     self.slots = slots
   }
 
@@ -206,7 +214,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
 
   /// What an input is stored in; graphs may take inputs that no kernel reads.
   func precision(ofInput index: Int) -> Precision {
-    slots.first { if case .input(index) = $0.source { true } else { false } }?.precision ?? options.precision
+    slots.first { if case .input(index) = $0.source { true } else { false } }?.precision ?? precision
   }
 
   /// When each computed slot, and after them each piece of each step's scratch, must keep its bytes; steps count from 1,
@@ -231,7 +239,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       for texels in step.kernel.scratch {
         intervals.append(
           MemoryPlan.Interval(
-            first: index + 1, last: index + 1, byteCount: texels * texelByteCount(options.precision)))
+            first: index + 1, last: index + 1, byteCount: texels * texelByteCount(precision)))
       }
     }
     return (intervals, planned)

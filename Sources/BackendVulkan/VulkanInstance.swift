@@ -57,8 +57,11 @@ final class VulkanInstance: @unchecked Sendable {
   func device(named wanted: String?) throws -> PhysicalDevice {
     let ordered = devices.sorted { !$0.isSoftware && $1.isSoftware }
     guard let wanted else { return ordered[0] }
-    if let index = Int(wanted), devices.indices.contains(index) { return devices[index] }
-    if let match = devices.first(where: { $0.name.lowercased().contains(wanted.lowercased()) }) { return match }
+    if let index = Int(wanted) {
+      if devices.indices.contains(index) { return devices[index] }
+    } else if let match = devices.first(where: { $0.name.lowercased().contains(wanted.lowercased()) }) {
+      return match
+    }
     let known = devices.enumerated().map { "\($0.offset): \($0.element.name)" }.joined(separator: ", ")
     throw VulkanError("no Vulkan device \"\(wanted)\"; known: \(known)")
   }

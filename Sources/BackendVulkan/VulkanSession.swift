@@ -52,7 +52,7 @@ public final class VulkanSession: Session {
     let storage = executable.storage
     let precisions =
       planned.map { executable.slots[$0].precision }
-      + executable.steps.flatMap { $0.kernel.scratch.map { _ in options.precision } }
+      + executable.steps.flatMap { $0.kernel.scratch.map { _ in executable.precision } }
     let all: [VulkanRegion?]
     if options.allocator == .arena {
       let plan = MemoryPlan(intervals, alignment: alignment)

@@ -49,6 +49,7 @@ extension Tensor {
     let device = try VulkanDevice.named(device, cachesPipelines: cachesPipelines)
     let storage = storage ?? device.physical.preferredStorage
     let layout = TexelLayout(type)
+    let precision = precision.stored
     let block = try VulkanBlock(device, byteCount: layout.byteCount(precision), .device)
     let region = try VulkanRegion(
       block, offset: 0, byteCount: layout.byteCount(precision), precision, storage)

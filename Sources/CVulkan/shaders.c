@@ -82,6 +82,15 @@ static const unsigned char shader25[] = {
 static const unsigned char shader26[] = {
 #embed "../BackendVulkan/Shaders/spirv/convolution-lanes.texels.spv"
 };
+static const unsigned char shader27[] = {
+#embed "../BackendVulkan/Shaders/spirv/convolution-halves.texels.spv"
+};
+static const unsigned char shader28[] = {
+#embed "../BackendVulkan/Shaders/spirv/convolution-halves.buffers.spv"
+};
+static const unsigned char shader29[] = {
+#embed "../BackendVulkan/Shaders/spirv/convolution-lanes-halves.texels.spv"
+};
 
 const PacerShader pacer_shaders[] = {
     {"convolution.texels", shader0, sizeof shader0},
@@ -111,5 +120,8 @@ const PacerShader pacer_shaders[] = {
     {"winograd-weights.texels", shader24, sizeof shader24},
     {"winograd-weights.buffers", shader25, sizeof shader25},
     {"convolution-lanes.texels", shader26, sizeof shader26},
+    {"convolution-halves.texels", shader27, sizeof shader27},
+    {"convolution-halves.buffers", shader28, sizeof shader28},
+    {"convolution-lanes-halves.texels", shader29, sizeof shader29},
 };
 const unsigned long pacer_shader_count = sizeof pacer_shaders / sizeof *pacer_shaders;

@@ -18,4 +18,10 @@ public protocol Pass: Sendable {
 public protocol TargetTraits: Sendable {
   /// The format the target's kernel wants a node's weight in; nil if it takes the weight as it is.
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat?
+  /// Whether a kernel adds a residual to the sums of this convolution.
+  func addsResidual(in node: Node, of graph: Graph) -> Bool
+}
+
+extension TargetTraits {
+  public func addsResidual(in node: Node, of graph: Graph) -> Bool { false }
 }

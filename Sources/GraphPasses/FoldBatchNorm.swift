@@ -34,9 +34,9 @@ private struct Fold {
 
   init?(_ graph: Graph, convolution index: Int) {
     let node = graph.nodes[index]
-    guard let conv = node.op as? Conv2D, conv.activation == nil, !graph.outputs.contains(node.outputs[0]) else {
-      return nil
-    }
+    guard let conv = node.op as? Conv2D, conv.activation == nil, node.inputs.count <= 3,
+      !graph.outputs.contains(node.outputs[0])
+    else { return nil }
     let users = graph.users(of: node.outputs[0])
     guard users.count == 1, let batchNorm = graph.nodes[users[0]].op as? BatchNorm else { return nil }
     // A weight that two layers share must stay as it is.

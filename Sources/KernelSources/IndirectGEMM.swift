@@ -60,9 +60,9 @@ extension Tile {
       b += channels * width
       tap += 1
     }
+    let place = pixel * p.pointee.outputStride + panel * width
     store(
-      sums, p.pointee.minimum, p.pointee.maximum,
-      p.pointee.output + pixel * p.pointee.outputStride + panel * width, p.pointee.outputStride, count: count,
-      remaining: remaining)
+      sums, p.pointee.residual.map { $0 + place }, p.pointee.minimum, p.pointee.maximum, p.pointee.output + place,
+      p.pointee.outputStride, count: count, remaining: remaining)
   }
 }

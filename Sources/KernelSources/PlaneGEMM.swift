@@ -34,7 +34,7 @@ extension Tile {
     let first = p.pointee.hasSlack != 0 ? start : min(start, p.pointee.positions - width)
     let (depth, stride) = (p.pointee.depth, p.pointee.planeStride)
     let count = min(rows, p.pointee.outputs - block * rows)
-    let output = p.pointee.output + block * rows * stride
+    let place = block * rows * stride
     var sums = zero
     if let bias = p.pointee.bias {
       for r in 0..<rows {
@@ -45,23 +45,26 @@ extension Tile {
     multiply(&sums, depth, packed: p.pointee.weights + block * depth * rows, p.pointee.input + first, p.pointee.offsets)
     if p.pointee.rowWidth == p.pointee.outputWidth {
       store(
-        sums, p.pointee.minimum, p.pointee.maximum, output + first, stride, count: count,
-        remaining: p.pointee.positions - first)
+        sums, p.pointee.residual.map { $0 + place + first }, p.pointee.minimum, p.pointee.maximum,
+        p.pointee.output + place + first, stride, count: count, remaining: p.pointee.positions - first)
     } else {
-      storeRows(sums, p, first, output, count)
+      storeRows(sums, p, first, place, count)
     }
   }
 
   /// Stores the positions that are output pixels.
   @inline(__always)
   private static func storeRows(
-    _ sums: Sums, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ output: UnsafeMutablePointer<Float>, _ count: Int
+    _ sums: Sums, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ place: Int, _ count: Int
   ) {
     let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
     let (rowWidth, outputWidth) = (p.pointee.rowWidth, p.pointee.outputWidth)
+    let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
     var copy = sums
-    for r in 0..<rows {
-      for j in 0..<columns { copy[r][j] = clamped(sums[r][j], minimum, maximum) }
+    if residual == nil {
+      for r in 0..<rows {
+        for j in 0..<columns { copy[r][j] = clamped(sums[r][j], minimum, maximum) }
+      }
     }
     withUnsafeBytes(of: &copy) { raw in
       var line = first / rowWidth
@@ -73,9 +76,22 @@ extension Tile {
         var target = output + line * outputWidth + column
         var r = 0
         while r < count {
-          copyLine(
-            source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
-            writable: pixels)
+          if let residual {
+            let added = residual + (target - output)
+            var i = 0
+            while i + Vector.scalarCount <= pixels {
+              write(clamped(read(source + i) + read(added + i), minimum, maximum), target + i)
+              i += Vector.scalarCount
+            }
+            while i < pixels {
+              target[i] = min(max(source[i] + added[i], p.pointee.minimum), p.pointee.maximum)
+              i += 1
+            }
+          } else {
+            copyLine(
+              source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
+              writable: pixels)
+          }
           source += width
           target += p.pointee.planeStride
           r += 1

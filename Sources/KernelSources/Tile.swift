@@ -48,16 +48,23 @@ struct Tile<let rows: Int, let columns: Int> {
   }
 
   /// Stores the clamped sums of the first `count` rows, `stride` floats apart, and of each row the first `remaining`
-  /// floats.
+  /// floats. A residual, which lies as the output does, is added before.
   ///
   /// Sums are indexed by constants alone: one index that varies, and the compiler keeps them in memory all along.
   @inline(__always)
   static func store(
-    _ sums: Sums, _ minimum: Float, _ maximum: Float, _ output: UnsafeMutablePointer<Float>, _ stride: Int,
-    count: Int, remaining: Int
+    _ sums: Sums, _ residual: UnsafePointer<Float>?, _ minimum: Float, _ maximum: Float,
+    _ output: UnsafeMutablePointer<Float>, _ stride: Int, count: Int, remaining: Int
   ) {
     let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
-    if count == rows && remaining >= columns * Vector.scalarCount {
+    if count == rows && remaining >= columns * Vector.scalarCount, let residual {
+      for r in 0..<rows {
+        for j in 0..<columns {
+          let place = r * stride + j * Vector.scalarCount
+          write(clamped(sums[r][j] + read(residual + place), minimum, maximum), output + place)
+        }
+      }
+    } else if count == rows && remaining >= columns * Vector.scalarCount {
       for r in 0..<rows {
         for j in 0..<columns {
           write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
@@ -65,15 +72,14 @@ struct Tile<let rows: Int, let columns: Int> {
       }
     } else {
       var copy = sums
-      for r in 0..<rows {
-        for j in 0..<columns { copy[r][j] = clamped(sums[r][j], minimum, maximum) }
-      }
       withUnsafeBytes(of: &copy) { raw in
         let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
         var i = 0
         while i < count * columns {
           let j = i % columns * Vector.scalarCount
-          write(vectors[i], output + i / columns * stride + j, first: remaining - j)
+          let place = i / columns * stride + j
+          let sum = residual.map { vectors[i] + read($0 + place, first: remaining - j) } ?? vectors[i]
+          write(clamped(sum, minimum, maximum), output + place, first: remaining - j)
           i += 1
         }
       }

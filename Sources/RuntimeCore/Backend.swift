@@ -6,6 +6,8 @@ public protocol Backend: Sendable {
   var name: String { get }
   /// Whether this machine can run it with these options, and on what; otherwise the reason why not.
   func availability(_ options: PrepareOptions) -> Availability
+  /// Every device it can run on, as `PrepareOptions.device` counts them; empty where it is unavailable.
+  func devices() -> [DeviceInfo]
   /// Which kernel a node would run on, before anything is prepared.
   func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support
   /// What passes may ask when they optimise for this backend.
@@ -20,6 +22,9 @@ public protocol Backend: Sendable {
 
 extension Backend {
   public func availability() -> Availability { availability(PrepareOptions()) }
+  public func devices() -> [DeviceInfo] {
+    if case .available(let device) = availability() { [device] } else { [] }
+  }
   public var computesOutputs: Bool { true }
   public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] { [] }
 }
@@ -77,9 +82,16 @@ public enum AllocatorKind: String, Sendable, Codable, CaseIterable {
   case arena
 }
 
-/// How numbers are stored; sums are float32 either way.
+/// How numbers are stored and multiplied.
 public enum Precision: String, Sendable, Codable, CaseIterable {
-  case fp32, fp16
+  case fp32
+  /// Stored in 16 bits, multiplied and summed in 32.
+  case fp16
+  /// Stored and multiplied in 16 bits; a few products are summed in 16 bits, those sums in 32.
+  case fp16Arithmetic = "fp16-arithmetic"
+
+  /// What tensors are stored in.
+  package var stored: Precision { self == .fp32 ? .fp32 : .fp16 }
 }
 
 /// How a GPU's kernels reach tensors.
@@ -264,4 +276,5 @@ extension Session {
 public struct PlainTarget: TargetTraits {
   public init() {}
   public func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
+  public func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
 }

@@ -26,7 +26,7 @@ struct CellOptions: ParsableArguments {
   var disable: String?
   @Option(help: "Memory format: nhwc or nchw; sets or clears the pass channels-last.")
   var format: String?
-  @Option(help: "Precision: fp32, or fp16 on a GPU.")
+  @Option(help: "Precision: fp32, or on a GPU fp16 or fp16-arithmetic (fp16 stores in 16 bits).")
   var precision: String?
   @Option(help: "How a GPU's kernels reach tensors: texels or buffers (default: what suits the device).")
   var storage: String?

@@ -142,8 +142,8 @@ def load():
             net.set_vulkan_device(found[0])
             device = names[found[0]]
         net.opt.num_threads = cell["threads"]
-        half = cell["precision"] == "fp16"
-        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = half
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = cell["precision"] != "fp32"
+        net.opt.use_fp16_arithmetic = cell["precision"] == "fp16-arithmetic"
         net.opt.use_bf16_storage = False
         # Where it writes them: a net is read from files.
         text, data, source, result = convert(files["onnx"], numpy, onnx)

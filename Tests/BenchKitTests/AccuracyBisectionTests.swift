@@ -34,7 +34,7 @@ private struct BrokenBackend: Backend {
     cell.passes = standardPasses.map(\.name)
     let bisection = try AccuracyBisection(.standard(), cell, tolerance: nil)
     #expect(bisection.culprit == nil, "\(String(describing: bisection.culprit))")
-    #expect(bisection.nodes.count > 60)
+    #expect(bisection.nodes.count > 55)
     #expect(bisection.report.markdown.contains("agree with the reference"))
   }
 

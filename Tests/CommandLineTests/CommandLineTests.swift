@@ -7,11 +7,13 @@ enum Program {
   static var path: String { folder.appendingPathComponent("bench-suite").path }
 
   static func run(
-    _ arguments: [String], executable: String = path, interruptAfter: Double? = nil
+    _ arguments: [String], executable: String = path, environment: [String: String] = [:],
+    interruptAfter: Double? = nil
   ) throws -> (status: Int32, output: String, errors: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: executable)
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     let names = (0..<2).map { _ in FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())") }
     for name in names { _ = FileManager.default.createFile(atPath: name.path, contents: nil) }
@@ -38,6 +40,29 @@ enum Program {
 private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0", "--rounds", "1"]
 
 @Suite(.serialized) struct CommandLineTests {
+  /// Mesa's software driver, named twice, is two devices.
+  static let softwareDriver = try? FileManager.default.contentsOfDirectory(atPath: "/usr/share/vulkan/icd.d")
+    .first { $0.hasPrefix("lvp_icd") }.map { "/usr/share/vulkan/icd.d/\($0)" }
+
+  @Test(.enabled(if: softwareDriver != nil, "skipped: no software Vulkan driver to have two devices of"))
+  func `of two devices each runs by its index or its name, and no other does`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let copy = folder.appendingPathComponent("copy.json").path
+    try FileManager.default.copyItem(atPath: Self.softwareDriver!, toPath: copy)
+    let environment = ["VK_ICD_FILENAMES": "\(Self.softwareDriver!):\(copy)"]
+    let list = try Program.run(["list", "backends"], environment: environment)
+    #expect(list.output.contains("vulkan --device 0: ") && list.output.contains("vulkan --device 1: "))
+    // The names have digits too: an index is never a part of a name.
+    for (device, runs) in [("0", true), ("1", true), ("2", false), ("llvmpipe", true), ("nosuch", false)] {
+      let result = try Program.run(
+        ["measure", "mobilenet-v2", "--backend", "vulkan", "--device", device, "--output", folder.path + "/r.json"]
+          + tiny, environment: environment)
+      #expect(result.status == (runs ? 0 : 1))
+      #expect(result.output.contains("no Vulkan device \"\(device)\"; known: 0: ") == !runs, "\(result.output)")
+    }
+  }
+
   @Test(arguments: [
     (["measure", "mobilenet-v3"], "unknown model \"mobilenet-v3\"; did you mean mobilenet-v2?"),
     (["measure", "resnet-18", "--disable", "freze"], "did you mean freeze?"),

@@ -80,6 +80,58 @@ private func smallGraph() throws -> Graph {
     #expect(result.graph.description.contains("activation(%conv) {clamp=relu6}"))
   }
 
+  /// Two convolutions whose sum goes through relu, as at the end of a block that changes shape; and again with the input
+  /// of the block in the place of one.
+  private func skips(_ change: (inout Graph, _ sides: [ValueID]) throws -> Void = { _, _ in }) throws -> Graph {
+    var graph = Graph(name: "skips")
+    let x = graph.addInput("x", TensorType([1, 4, 6, 6]))
+    func conv(_ name: String, _ input: ValueID, groups: Int = 1) throws -> ValueID {
+      let weight = graph.addParameter("\(name).weight", TensorType([4, 4 / groups, 3, 3]))!
+      let bias = graph.addParameter("\(name).bias", TensorType([4]))!
+      return try graph.addNode(name, Conv2D(padding: 1, groups: groups), [input, weight, bias])
+    }
+    let (left, right) = (try conv("left", x), try conv("right", x))
+    let sum = try graph.addNode("sum", Add(activation: .relu), [left, right])
+    let next = try conv("next", sum)
+    graph.setOutputs([try graph.addNode("sum2", Add(), [sum, next])])
+    try SeededWeights.fill(&graph)
+    try change(&graph, [left, right, next])
+    return graph
+  }
+
+  private func fused(_ graph: Graph, _ target: any TargetTraits = PlainTarget()) throws -> PassResult {
+    let result = try Pipeline([FuseResidual()]).run(on: graph, for: target)
+    return PassResult(rewrites: result.reports[0].rewrites, text: result.graph.description)
+  }
+  private struct PassResult { let rewrites: Int, text: String }
+
+  @Test func `fuse-residual lets the later convolution add what came before, and clamp the sum`() throws {
+    let result = try fused(skips())
+    #expect(result.rewrites == 2)
+    #expect(
+      result.text == """
+        graph skips
+          input %x : f32[1x4x6x6]
+          %left = conv2d(%x, @left.weight, @left.bias) {padding=1} : f32[1x4x6x6]
+          %right = conv2d(%x, @right.weight, @right.bias, %left) {padding=1 activation=relu} : f32[1x4x6x6]
+          %next = conv2d(%right, @next.weight, @next.bias, %right) {padding=1} : f32[1x4x6x6]
+          return %next
+
+        """)
+  }
+
+  @Test func `fuse-residual keeps a sum that others read, that is clamped already, or that no kernel adds`() throws {
+    #expect(try fused(skips { graph, sides in graph.setOutputs(graph.outputs + sides.suffix(1)) }).rewrites == 1)
+    let clamped = try skips { graph, sides in
+      graph.setOp(Conv2D(padding: 1, activation: .relu), ofNode: graph.producer(of: sides[2])!)
+    }
+    #expect(try fused(clamped).rewrites == 1)
+    struct Without: TargetTraits {
+      func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
+    }
+    #expect(try fused(skips(), Without()).rewrites == 0)
+  }
+
   @Test func `without freeze nothing is prepacked, and the report says so`() throws {
     let passes = standardPasses.filter { $0.name != "freeze" }
     let reports = try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions())).reports
@@ -122,11 +174,17 @@ private struct Vandal: Pass {
   @Test(arguments: [
     (
       "mobilenet-v2",
-      ["fold-batch-norm": 52, "fuse-activation": 35, "fuse-add-relu": 0, "remove-dropout": 1, "prepack-weights": 53]
+      [
+        "fold-batch-norm": 52, "fuse-activation": 35, "fuse-add-relu": 0, "fuse-residual": 10, "remove-dropout": 1,
+        "prepack-weights": 53,
+      ]
     ),
     (
       "resnet-18",
-      ["fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "remove-dropout": 0, "prepack-weights": 21]
+      [
+        "fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "fuse-residual": 8, "remove-dropout": 0,
+        "prepack-weights": 21,
+      ]
     ),
   ])
   func `each pass makes the rewrites that the layer tables predict`(name: String, expected: [String: Int]) throws {
@@ -137,7 +195,7 @@ private struct Vandal: Pass {
     for (pass, rewrites) in expected { #expect(reports.first { $0.name == pass }?.rewrites == rewrites, "\(pass)") }
   }
 
-  @Test(arguments: [ModelDescription.mobileNetV2.name, ModelDescription.resNet18.name], 0..<7)
+  @Test(arguments: [ModelDescription.mobileNetV2.name, ModelDescription.resNet18.name], standardPasses.indices)
   func `a model computes the same with any one pass left out`(name: String, left: Int) throws {
     let model = try Catalog.standard().model(name)
     let (graph, input) = try seeded(model, [1, 3, 64, 64])

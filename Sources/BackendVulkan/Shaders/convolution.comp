@@ -3,12 +3,19 @@
 #ifdef LANES
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#ifdef HALF_ARITHMETIC
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define numbers f16vec4
+#else
+#define numbers vec4
+#endif
 #include "storage.glsl"
 
 // Convolution as a product of matrices whose left one is never built: an invocation sums PIXELS pixels × 8 outputs, the
 // taps outside and the channel quads inside. Weights lie in panels of 8 outputs, taps before channels, channels padded
 // to quads: the 8 texels of one tap and quad are adjacent. With `LANES`, each lane of a subgroup fetches one of the 8
 // and gets the others from its neighbours, for devices where a fetch costs more than that.
+// With `HALF_ARITHMETIC`, products are 16-bit floats, and sums of 16 of them; what those add up to is not.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const int PIXELS = 4;
 layout(constant_id = 3) const bool HAS_BIAS = false;
@@ -20,6 +27,7 @@ layout(constant_id = 6) const bool POINTWISE = false;
 
 // Channels of an input of one quad; 0 where there are more quads.
 layout(constant_id = 7) const int CHANNELS = 0;
+layout(constant_id = 8) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -40,6 +48,7 @@ layout(push_constant) uniform Shape {
 SOURCE(0, source)
 SOURCE(1, weight)
 SOURCE(2, bias)
+SOURCE(3, residual)
 RESULT(5)
 
 void main() {
@@ -76,26 +85,40 @@ void main() {
       inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
       at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
     }
+#ifdef HALF_ARITHMETIC
+#define SUMS products
+    numbers products[PIXELS][2];
+    for (int p = 0; p < PIXELS; p++) products[p] = numbers[2](numbers(0), numbers(0));
+#else
+#define SUMS sums
+#endif
     for (int quad = 0; quad < (CHANNELS > 0 ? 1 : inQuads); quad++) {
-      vec4 x[PIXELS];
+      numbers x[PIXELS];
       for (int p = 0; p < PIXELS; p++) {
-        x[p] = source(at[p]);
-        if (PADDED) x[p] = inside[p] ? x[p] : vec4(0);
+        x[p] = numbers(source(at[p]));
+        if (PADDED) x[p] = inside[p] ? x[p] : numbers(0);
         at[p] += inside[p] ? from.quad : 0;
       }
 #ifdef LANES
       const vec4 mine = weight(place + int(gl_SubgroupInvocationID & 7));
-#define WEIGHT(i) subgroupShuffle(mine, i)
+#define WEIGHT(i) numbers(subgroupShuffle(mine, i))
 #else
-#define WEIGHT(i) weight(place + i)
+#define WEIGHT(i) numbers(weight(place + i))
 #endif
 #define STEP(channel, half)                                                \
   if (CHANNELS == 0 || channel < CHANNELS) {                               \
-    const vec4 w = WEIGHT(2 * channel + half);                             \
-    for (int p = 0; p < PIXELS; p++) sums[p][half] += x[p][channel] * w;   \
+    const numbers w = WEIGHT(2 * channel + half);                          \
+    for (int p = 0; p < PIXELS; p++) SUMS[p][half] += x[p][channel] * w;   \
   }
       STEP(0, 0) STEP(0, 1) STEP(1, 0) STEP(1, 1) STEP(2, 0) STEP(2, 1) STEP(3, 0) STEP(3, 1)
       place += 8;
+#ifdef HALF_ARITHMETIC
+      if ((quad & 3) != 3 && quad != inQuads - 1) continue;
+      for (int p = 0; p < PIXELS; p++) {
+        for (int side = 0; side < 2; side++) sums[p][side] += vec4(products[p][side]);
+        products[p] = numbers[2](numbers(0), numbers(0));
+      }
+#endif
     }
   }
 
@@ -104,7 +127,11 @@ void main() {
     if (pixel >= pixels) break;
     const int n = BATCHED ? pixel / (outSize.x * outSize.y) : 0;
     const int inImage = pixel - n * outSize.x * outSize.y;
-    store(texel(to, n + product, 2 * panel, inImage), clamp(sums[p][0], low, high));
-    if (2 * panel + 1 < outQuads) store(texel(to, n + product, 2 * panel + 1, inImage), clamp(sums[p][1], low, high));
+    for (int side = 0; side < 2; side++) {
+      if (2 * panel + side >= outQuads) break;
+      const int place = texel(to, n + product, 2 * panel + side, inImage);
+      if (HAS_RESIDUAL) sums[p][side] += residual(place);
+      store(place, clamp(sums[p][side], low, high));
+    }
   }
 }

@@ -11,6 +11,7 @@ layout(constant_id = 4) const int KERNEL = 3;
 layout(constant_id = 5) const int STRIDE = 1;
 layout(constant_id = 6) const int DILATION = 1;
 layout(constant_id = 7) const bool BATCHED = true;
+layout(constant_id = 8) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -30,14 +31,15 @@ layout(push_constant) uniform Shape {
 SOURCE(0, source)
 SOURCE(1, weight)
 SOURCE(2, bias)
+SOURCE(3, residual)
 RESULT(5)
 
 void main() {
   const int quad = int(gl_WorkGroupID.y);
-  const int place = min(int(gl_GlobalInvocationID.x), images * outSize.y * blocks - 1);
+  const int block = min(int(gl_GlobalInvocationID.x), images * outSize.y * blocks - 1);
   // Divisions are slow.
-  const int line0 = place / blocks;
-  const int x = (place - line0 * blocks) * PIXELS;
+  const int line0 = block / blocks;
+  const int x = (block - line0 * blocks) * PIXELS;
   const int image = BATCHED ? line0 / outSize.y : 0;
   const int y = line0 - image * outSize.y;
 
@@ -65,6 +67,8 @@ void main() {
   if (int(gl_GlobalInvocationID.x) >= images * outSize.y * blocks) return;
   for (int p = 0; p < PIXELS; p++) {
     if (x + p >= outSize.x) break;
-    store(texel(to, image, quad, y * outSize.x + x + p), clamp(sums[p], low, high));
+    const int place = texel(to, image, quad, y * outSize.x + x + p);
+    if (HAS_RESIDUAL) sums[p] += residual(place);
+    store(place, clamp(sums[p], low, high));
   }
 }

@@ -6,6 +6,7 @@
 // Weights lie as they come: [output][channel of the group][tap], dense.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 2) const bool HAS_BIAS = false;
+layout(constant_id = 3) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -27,6 +28,7 @@ layout(push_constant) uniform Shape {
 SOURCE(0, source)
 SOURCE(1, weight)
 SOURCE(2, bias)
+SOURCE(3, residual)
 RESULT(5)
 
 void main() {
@@ -54,5 +56,7 @@ void main() {
     }
     sums[k] += sum;
   }
-  store(texel(to, image, quad, inImage), clamp(sums, low, high));
+  const int place = texel(to, image, quad, inImage);
+  if (HAS_RESIDUAL) sums += residual(place);
+  store(place, clamp(sums, low, high));
 }

@@ -8,13 +8,15 @@
 // of the items gives the same bits.
 typedef void (*PacerKernel)(const void *parameters, long begin, long end);
 
-// output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c]), channels last.
+// output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c] + residual[pixel, o]), channels
+// last.
 // Items: pixel tiles × output panels.
 typedef struct {
   const float *input;
   const float *weights;    // panels, depth = taps × channels
   const float *bias;       // null: zeros
   const float *zeros;      // at least `channels` zeros, read where a tap is outside the image
+  const float *residual;   // as the output lies; null: none
   float *output;
   const int32_t *offsets;  // [pixels][taps], -1 outside; null: pixel × inputStride, one tap
   long pixels, taps, channels, inputStride;
@@ -40,13 +42,15 @@ typedef struct {
   PacerPhases phases;
 } PacerCopyPhases;
 
-// output[o, position] = clamp(bias[o] + Σ weight[o, step] · input[position + offsets[step]]), NCHW.
+// output[o, position] = clamp(bias[o] + Σ weight[o, step] · input[position + offsets[step]] + residual[o, position]),
+// NCHW.
 // Items: blocks of outputs × panels of positions.
 typedef struct {
   const float *input;
   const int32_t *offsets;
   const float *weights;            // panels
   const float *bias;               // null: zeros
+  const float *residual;           // as the output lies; null: none
   float *output;
   long depth, positions, outputs, planeStride;
   long rowWidth, outputWidth;      // positions and pixels of an output row

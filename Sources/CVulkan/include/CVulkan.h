@@ -7,6 +7,8 @@
 #define PACER_VULKAN_INSTANCE_FUNCTIONS(X) \
   X(vkEnumeratePhysicalDevices) \
   X(vkGetPhysicalDeviceProperties2) \
+  X(vkGetPhysicalDeviceFeatures2) \
+  X(vkEnumerateDeviceExtensionProperties) \
   X(vkGetPhysicalDeviceMemoryProperties) \
   X(vkGetPhysicalDeviceQueueFamilyProperties) \
   X(vkCreateDevice) \

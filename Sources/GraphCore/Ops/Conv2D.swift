@@ -2,7 +2,8 @@ import TensorCore
 
 /// Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
 ///
-/// Inputs: `x [N, C, H, W]`, `weight [O, C/groups, kh, kw]`, optionally `bias [O]`. Padding is zeros.
+/// Inputs: `x [N, C, H, W]`, `weight [O, C/groups, kh, kw]`, optionally `bias [O]`, and behind a bias optionally a
+/// residual of the output's shape and format, which is added before the activation. Padding is zeros.
 public struct Conv2D: Op {
   public static let name = "conv2d"
 
@@ -37,19 +38,23 @@ public struct Conv2D: Op {
   }
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    try expect((2...3).contains(inputs.count), "conv2d takes 2 or 3 inputs, not \(inputs.count)")
+    try expect((2...4).contains(inputs.count), "conv2d takes 2 to 4 inputs, not \(inputs.count)")
     let x = inputs[0].shape
     let weight = inputs[1].shape
     try expect(x.rank == 4 && weight.rank == 4, "conv2d needs rank 4: input \(x), weight \(weight)")
     try expect(
       groups > 0 && x[1] == weight[1] * groups && weight[0] % groups == 0,
       "conv2d weight \(weight) with \(groups) groups does not fit input \(x)")
-    if inputs.count == 3 {
+    if inputs.count > 2 {
       try expect(inputs[2].shape == [weight[0]], "conv2d bias \(inputs[2].shape) for \(weight[0]) channels")
     }
     let window = Window(kernel: Pair(weight[2], weight[3]), stride: stride, padding: padding, dilation: dilation)
     let size = try window.outputSize(Pair(x[2], x[3]))
-    return [TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format)]
+    let output = TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format)
+    if inputs.count > 3 {
+      try expect(inputs[3] == output, "conv2d residual \(inputs[3]) for an output \(output)")
+    }
+    return [output]
   }
 
   public func cost(for inputs: [TensorType]) -> Cost {
@@ -62,6 +67,7 @@ public struct Conv2D: Op {
     let x = inputs[0].floats.baseAddress!
     let w = inputs[1].floats.baseAddress!
     let bias = inputs.count > 2 ? inputs[2].floats.baseAddress : nil
+    let residual = inputs.count > 3 ? inputs[3].floats.baseAddress : nil
     let out = result.floats.baseAddress!
     let (batch, channels, height, width) = inputs[0].shape.nchw
     let (_, outputs, outHeight, outWidth) = result.shape.nchw
@@ -86,6 +92,9 @@ public struct Conv2D: Op {
                 for ox in validPositions(shift, stride.w, width, outWidth) { row[ox] += tap * line[ox * stride.w] }
               }
             }
+          }
+          if let added = residual.map({ $0 + (row - out) }) {
+            for ox in 0..<outWidth { row[ox] += added[ox] }
           }
           for ox in 0..<outWidth { row[ox] = clamp(row[ox]) }
         }

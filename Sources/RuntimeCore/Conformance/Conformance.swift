@@ -13,7 +13,7 @@ public enum Conformance: Sendable {
   public static func tolerance(_ precision: Precision) -> Double {
     switch precision {
     case .fp32: 1e-5
-    case .fp16: 1e-2
+    case .fp16, .fp16Arithmetic: 1e-2
     }
   }
 

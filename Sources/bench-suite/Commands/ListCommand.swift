@@ -40,7 +40,12 @@ struct ListCommand: AsyncParsableCommand {
     case .backends:
       for backend in catalog.backends {
         switch backend.availability() {
-        case .available(let device): print("\(backend.name): \(device.name), \(device.detail)")
+        case .available(let device):
+          let all = backend.devices()
+          if all.count < 2 { print("\(backend.name): \(device.name), \(device.detail)") }
+          for (index, device) in all.enumerated() where all.count > 1 {
+            print("\(backend.name) --device \(index): \(device.name), \(device.detail)")
+          }
         case .unavailable(let reason): print("\(backend.name): unavailable: \(reason)")
         }
       }
