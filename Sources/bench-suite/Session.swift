@@ -25,7 +25,8 @@ struct SuiteSession {
     let machine = MachineDescription.current(catalog, git: version)
     var file = ResultFile(
       version: version, suite: suite.name, suiteDigest: Suite.digest(cells),
-      started: ISO8601DateFormatter().string(from: Date()), command: command, environment: machine, cells: cells)
+      started: ISO8601DateFormatter().string(from: Date()), command: command, environment: machine,
+      passes: catalog.passes.map(\.name), cells: cells)
     if resume { file = try resumed(url, file) }
     // Found out now, not after minutes of measuring.
     try file.write(to: url)

@@ -31,7 +31,7 @@ enum KnownResult {
     }
     var file = ResultFile(
       version: version, suite: "default", suiteDigest: "d", started: "2026-01-0\(version.prefix(1))", command: "test",
-      environment: .current(processor: "P", isa: "avx2", git: version), cells: cells)
+      environment: .current(processor: "P", isa: "avx2", git: version), passes: passes, cells: cells)
     file.environment.loadAverage = 0
     file.environment.governor = "unavailable"
     file.isComplete = true
@@ -78,6 +78,14 @@ enum KnownResult {
     (file.cells[1].status, file.cells[1].sameAs, file.cells[1].ratio) = (.same, "all off", nil)
     let effect = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog).alone(a)
     #expect(effect?.finding == .sameGraph && effect?.words == "same graph")
+  }
+
+  @Test func `a pass that came later is none of all the passes of an older result`() {
+    var file = KnownResult.file([[], [a]]) { $0.isEmpty ? 1 : 0.5 }
+    file.passes = nil
+    let attribution = Attribution(file, model: "mobilenet-v2", catalog: KnownResult.catalog)
+    #expect(attribution.passes == [a] && attribution.last(a)?.words == "2.000× (1.997–2.003)")
+    #expect(attribution.last(b) == nil && attribution.alone(b) == nil)
   }
 
   @Test func `what was not measured has no effect to tell of`() {

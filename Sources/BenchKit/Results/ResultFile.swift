@@ -15,15 +15,17 @@ public struct ResultFile: Codable, Sendable {
   public var environment: MachineDescription
   /// What an empty worker of each engine needs, in bytes.
   public var idleResident: [String: Double] = [:]
+  /// Every pass there was, in order: what "all on" stands for. Nil in older files, where it is the passes of any cell.
+  public var passes: [String]?
   public var cells: [CellResult]
   public var isComplete = false
 
   public init(
     version: String, suite: String, suiteDigest: String, started: String, command: String,
-    environment: MachineDescription, cells: [CellResult]
+    environment: MachineDescription, passes: [String]? = nil, cells: [CellResult]
   ) {
     (self.version, self.suite, self.suiteDigest, self.started) = (version, suite, suiteDigest, started)
-    (self.command, self.environment, self.cells) = (command, environment, cells)
+    (self.command, self.environment, self.passes, self.cells) = (command, environment, passes, cells)
   }
 
   public func write(to url: URL) throws {

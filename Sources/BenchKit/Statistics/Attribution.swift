@@ -54,8 +54,8 @@ public struct Attribution: Sendable {
 
   /// - Parameter model: whose cells are looked at; their most tried combination of other axes, first of all.
   public init(_ file: ResultFile, model: String, catalog: Catalog) {
-    let tried = Set(file.cells.flatMap(\.cell.passes))
-    passes = catalog.passes.map(\.name).filter(tried.contains)
+    let known = Set(file.passes ?? file.cells.flatMap(\.cell.passes))
+    passes = catalog.passes.map(\.name).filter(known.contains)
     let cells = file.cells.filter { $0.cell.model == model && $0.cell.engine == "pacer" }
     var places: [Cell: Int] = [:]
     for (index, result) in cells.enumerated() {
@@ -109,7 +109,9 @@ public struct Attribution: Sendable {
 
   /// A pass added to others; nil where one of the two cells is not measured.
   public func effect(of pass: String, beside others: Set<String>) -> Effect? {
-    guard passes.contains(pass), let with = place(others.union([pass])), let without = place(others.subtracting([pass])) else { return nil }
+    guard passes.contains(pass), let with = place(others.union([pass])),
+      let without = place(others.subtracting([pass]))
+    else { return nil }
     var effect = effect([(with, 1), (without, -1)], places: 1)
     (effect.with, effect.without) = (cells[with], cells[without])
     return effect
