@@ -23,6 +23,8 @@ final class CPUExecutable: Executable, @unchecked Sendable {
     let kernel: any CPUKernel
     let inputs: [Int]
     let output: Int
+    /// Whether the output takes the place of an input.
+    let isInPlace: Bool
     /// Slots nobody reads after this step.
     let released: [Int]
   }
@@ -76,12 +78,22 @@ final class CPUExecutable: Executable, @unchecked Sendable {
       guard node.outputs.count == 1, let kernel = try CPUBackend.kernel(for: node, in: graph, options) else {
         throw GraphError("no CPU kernel for \(node.name) (\(type(of: node.op).name))")
       }
+      let result = slot(node.outputs[0])
+      let inputs = node.inputs.map(slot)
+      let overwritten = kernel.overwritableInputs.lazy.compactMap { inputs[safe: $0] }.first { input in
+        guard case .computed(let size) = slots[input], case .computed(size) = slots[result] else { return false }
+        return lastUse[input] == index && inputs.filter { $0 == input }.count == 1
+      }
+      if options.inPlace, let overwritten {
+        slotOf[resolve(node.outputs[0])] = overwritten
+        lastUse[overwritten] = lastUse[result]
+      }
       let touched = Set(node.inputs.map(slot) + [slot(node.outputs[0])]).sorted()
       let released = touched.filter { if case .computed = slots[$0] { lastUse[$0] == index } else { false } }
       steps.append(
         Step(
-          node: node, position: position, kernel: kernel, inputs: node.inputs.map(slot), output: slot(node.outputs[0]),
-          released: released))
+          node: node, position: position, kernel: kernel, inputs: inputs, output: slot(node.outputs[0]),
+          isInPlace: options.inPlace && overwritten != nil, released: released))
     }
     self.slots = slots
     self.steps = steps
@@ -110,4 +122,8 @@ final class CPUExecutable: Executable, @unchecked Sendable {
     }
     return (intervals, planned)
   }
+}
+
+extension Array {
+  subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }

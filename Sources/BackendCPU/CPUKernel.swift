@@ -7,11 +7,15 @@ protocol CPUKernel: Sendable {
   var name: String { get }
   /// Bytes of working memory for one call.
   var scratchByteCount: Int { get }
+  /// Inputs whose memory the output may take: each of their elements is read before the same element of the output is
+  /// written, and never again.
+  var overwritableInputs: [Int] { get }
   func run(_ call: borrowing KernelCall)
 }
 
 extension CPUKernel {
   var scratchByteCount: Int { 0 }
+  var overwritableInputs: [Int] { [] }
 }
 
 /// The pointers of one call.

@@ -12,7 +12,10 @@ final class CPUSession: Session {
 
   private let executable: CPUExecutable
   private let pool: ThreadPool
-  private let allocator: any Allocator
+  /// Where this run's tensors come from.
+  private var allocator: any Allocator
+  /// Nil where the options name an allocator.
+  private let unscoped: (any Allocator)?
   /// Address of each slot; nil while it has no memory.
   private let pointers: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>?>
   /// Room for one call's input addresses.
@@ -48,10 +51,11 @@ final class CPUSession: Session {
     }
 
     switch executable.options.allocator {
-    case .system: allocator = SystemAllocator()
+    case .system, .arena: allocator = SystemAllocator()
     case .caching: allocator = CachingAllocator()
-    case .arena: allocator = SystemAllocator()
+    case .mapped: allocator = MappedAllocator()
     }
+    unscoped = executable.options.allocator == .system ? allocator : nil
     guard executable.options.allocator == .arena else {
       (block, arena, plannedScratch) = (nil, nil, [])
       return
@@ -76,7 +80,28 @@ final class CPUSession: Session {
 
   func run() throws { try run { _ in } }
 
+  func run(with given: [Tensor]) throws {
+    try check(given)
+    bind(given)
+    defer { bind(inputs) }
+    try withExtendedLifetime(given) { try run() }
+  }
+
+  private func bind(_ tensors: [Tensor]) {
+    for (index, slot) in executable.slots.enumerated() {
+      if case .input(let input) = slot { pointers[index] = tensors[input].floats.baseAddress }
+    }
+  }
+
   func run(afterEach finished: (Int) -> Void) throws {
+    if let unscoped { allocator = AllocationScope.innermost ?? unscoped }
+    do { try runSteps(afterEach: finished) } catch {
+      releaseTensors()
+      throw error
+    }
+  }
+
+  private func runSteps(afterEach finished: (Int) -> Void) throws {
     try pool.whileAwake {
       for index in executable.steps.indices {
         try run(step: index)
@@ -99,7 +124,7 @@ final class CPUSession: Session {
     let step = executable.steps[index]
     for (slot, name) in parameters[index] { try look(up: name, into: slot) }
     let isPlanned = block != nil
-    if !isPlanned, case .computed(let byteCount) = executable.slots[step.output] {
+    if !isPlanned, !step.isInPlace, case .computed(let byteCount) = executable.slots[step.output] {
       pointers[step.output] = try allocator.allocate(byteCount: byteCount).assumingMemoryBound(to: Float.self)
     }
     let scratchByteCount = step.kernel.scratchByteCount
@@ -118,11 +143,81 @@ final class CPUSession: Session {
         output: pointers[step.output]!, scratch: scratch, pool: pool))
     guard !isPlanned else { return }
     if let scratch { allocator.deallocate(scratch, byteCount: scratchByteCount) }
-    for slot in step.released {
-      guard case .computed(let byteCount) = executable.slots[slot], let pointer = pointers[slot] else { continue }
-      allocator.deallocate(pointer, byteCount: byteCount)
-      pointers[slot] = nil
+    for slot in step.released { release(slot) }
+  }
+
+  func memoryTimeline() throws -> MemoryTimeline? {
+    // A cache is full from the second run on.
+    try run()
+    let steps = executable.steps
+    var timeline = MemoryTimeline(
+      steps: steps.map {
+        MemoryTimeline.Step(node: $0.node.name, op: type(of: $0.node.op).name, heldBytes: block?.byteCount ?? 0)
+      }, blocks: [],
+      constantBytes: executable.graph.weightBytes + (inputs + outputs).reduce(0) { $0 + $1.type.byteCount })
+    if let block {
+      let (intervals, planned) = executable.lifetimes()
+      let offsets =
+        planned.map { UnsafeMutableRawPointer(pointers[$0]!) - block.pointer }
+        + plannedScratch.map { UnsafeMutableRawPointer($0!) - block.pointer }
+      for (index, interval) in intervals.enumerated() where interval.byteCount > 0 {
+        let name =
+          index < planned.count ? name(ofSlot: planned[index]) : name(ofScratch: index - planned.count)
+        timeline.blocks.append(
+          MemoryTimeline.Block(
+            name: name, first: interval.first, last: interval.last, byteCount: interval.byteCount,
+            offset: offsets[index]))
+      }
+      return timeline
     }
+    let given = allocator
+    let recorder = RecordingAllocator(given)
+    allocator = recorder
+    defer { allocator = given }
+    do { try runSteps { _ in recorder.finishStep() } } catch {
+      releaseTensors()
+      throw error
+    }
+    timeline.blocks = recorder.blocks
+    for (index, held) in recorder.heldBytes.enumerated() { timeline.steps[index].heldBytes = held }
+    // In each step first the output, then the working memory.
+    var next = 0
+    for (index, step) in steps.enumerated() {
+      if !step.isInPlace, case .computed = executable.slots[step.output] {
+        timeline.blocks[next].name = name(ofSlot: step.output, from: index)
+        next += 1
+      }
+      if step.kernel.scratchByteCount > 0 {
+        timeline.blocks[next].name = name(ofScratch: index)
+        next += 1
+      }
+    }
+    timeline.squeeze()
+    return timeline
+  }
+
+  /// The values that take the slot's memory one after the other, from the step that makes the first of them.
+  private func name(ofSlot slot: Int, from first: Int = 0) -> String {
+    var names: [String] = []
+    for step in executable.steps[first...] where step.output == slot {
+      if !step.isInPlace && !names.isEmpty { break }
+      names.append(step.node.name)
+    }
+    return names.count > 2 ? "\(names[0]) … \(names.last!)" : names.joined(separator: ", ")
+  }
+
+  private func name(ofScratch step: Int) -> String { "working memory of \(executable.steps[step].node.name)" }
+
+  private func release(_ slot: Int) {
+    guard case .computed(let byteCount) = executable.slots[slot], let pointer = pointers[slot] else { return }
+    allocator.deallocate(pointer, byteCount: byteCount)
+    pointers[slot] = nil
+  }
+
+  /// What a run that failed left behind.
+  private func releaseTensors() {
+    guard block == nil else { return }
+    for slot in executable.slots.indices { release(slot) }
   }
 
   private func look(up name: String, into slot: Int) throws {

@@ -55,6 +55,8 @@ struct PlaneConvolutionKernel: CPUKernel {
     let copy = phases.map { weight.type.shape[1] * Self.phaseStride($0, table) + table.planePanel }
     return (weight.scratchCount + (copy ?? 0)) * 4
   }
+  /// Without a copy, tiles overlap at the end of the planes, and would add a residual twice.
+  var overwritableInputs: [Int] { phases != nil ? [3] : [] }
 
   func run(_ call: borrowing KernelCall) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)
@@ -132,6 +134,7 @@ struct Im2colConvolutionKernel: CPUKernel {
   private var matrixCount: Int { (depth * output[2] * output[3] + 15) / 16 * 16 }
 
   var scratchByteCount: Int { matrixCount * 4 + product.scratchByteCount }
+  var overwritableInputs: [Int] { product.overwritableInputs }
 
   func run(_ call: borrowing KernelCall) {
     let (batch, channels, height, width) = input.nchw

@@ -71,6 +71,7 @@ struct IndirectConvolutionKernel: CPUKernel {
   }
 
   var scratchByteCount: Int { (weight.scratchCount + (border?.count ?? 0)) * 4 }
+  var overwritableInputs: [Int] { [3] }
 
   func run(_ call: borrowing KernelCall) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)

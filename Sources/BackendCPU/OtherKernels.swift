@@ -55,6 +55,7 @@ struct BatchNormKernel: CPUKernel {
 
   private var padded: Int { (input.shape[1] + 15) / 16 * 16 }
   var scratchByteCount: Int { padded * 8 }
+  var overwritableInputs: [Int] { [0] }
 
   func run(_ call: borrowing KernelCall) {
     let (batch, channels, height, width) = input.shape.nchw
@@ -83,6 +84,7 @@ struct ElementwiseKernel: CPUKernel {
   let count: Int
   let clamp: Clamp
   let kernel: PacerKernel
+  var overwritableInputs: [Int] { [0, 1] }
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     let isa = String(cString: request.table.name)

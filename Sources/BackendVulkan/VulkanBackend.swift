@@ -10,7 +10,7 @@ public struct VulkanBackend: Backend {
   public func availability(_ options: PrepareOptions) -> Availability {
     do {
       if options.kernels != .fast { return .unavailable(reason: "Vulkan has no \(options.kernels.rawValue) kernels") }
-      if options.allocator == .caching {
+      if ![.system, .arena].contains(options.allocator) {
         return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
       }
       let device = try VulkanInstance.shared.get().device(named: options.device)

@@ -9,6 +9,7 @@ import TensorCore
 final class VulkanExecutable: Executable, @unchecked Sendable {
   /// A value's texels. Views have been replaced by what they look at.
   struct Slot {
+    var name: String
     enum Source {
       case input(Int)
       case constant(VulkanRegion)
@@ -90,6 +91,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       }
       slots.append(
         Slot(
+          name: value.name,
           layout: isWeight ? TexelLayout(dense: value.type.byteCount / 4) : TexelLayout(value.type),
           precision: sensitive.contains(value.id) ? .fp32 : precision, source: source,
           hostByteCount: value.type.byteCount))

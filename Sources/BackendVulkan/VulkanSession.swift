@@ -18,6 +18,8 @@ public final class VulkanSession: Session {
   private let hostOutputs: [VulkanRegion]
   /// Looked up and uploaded at each run.
   private let parameters: [(name: String, slot: Int, host: VulkanRegion)]
+  /// Where each planned tensor and piece of working memory lies.
+  private let offsets: [Int]
 
   private lazy var commands = Result { try record() }
   private lazy var timedCommands = Result { try record(isTimed: true) }
@@ -54,6 +56,7 @@ public final class VulkanSession: Session {
       planned.map { executable.slots[$0].precision }
       + executable.steps.flatMap { $0.kernel.scratch.map { _ in executable.precision } }
     let all: [VulkanRegion?]
+    let offsets: [Int]
     if options.allocator == .arena {
       let plan = MemoryPlan(intervals, alignment: alignment)
       let block = try VulkanBlock(device, byteCount: plan.byteCount, .device)
@@ -63,6 +66,7 @@ public final class VulkanSession: Session {
           block, offset: plan.offsets[index], byteCount: intervals[index].byteCount, precisions[index], storage)
       }
       arena = (plan.byteCount, MemoryPlan.lowerBound(intervals, alignment: alignment))
+      offsets = plan.offsets
     } else {
       all = try zip(intervals, precisions).map { interval, precision in
         guard interval.byteCount > 0 else { return nil }
@@ -70,7 +74,10 @@ public final class VulkanSession: Session {
         return try VulkanRegion(block, offset: 0, byteCount: interval.byteCount, precision, storage)
       }
       arena = nil
+      // One block behind the other.
+      offsets = places(intervals.map(\.byteCount), alignment: alignment).offsets
     }
+    self.offsets = offsets
     var regions: [Int: VulkanRegion] = [:]
     for (slot, region) in zip(planned, all) { regions[slot] = region }
     for (index, slot) in executable.slots.enumerated() {
@@ -127,6 +134,25 @@ public final class VulkanSession: Session {
     }
     if isTimed { recorder.timestamp(executable.steps.count + 2) }
     return try recorder.finish()
+  }
+
+  public func memoryTimeline() throws -> MemoryTimeline? {
+    let (intervals, planned) = executable.lifetimes()
+    let scratch = executable.steps.enumerated().flatMap { index, step in
+      step.kernel.scratch.map { _ in "working memory of \(executable.graph.nodes[step.position].name)" }
+    }
+    let names = planned.map { executable.slots[$0].name } + scratch
+    let held = arena?.byteCount ?? intervals.reduce(0) { $0 + $1.byteCount }
+    let nodes = executable.steps.map { executable.graph.nodes[$0.position] }
+    let steps =
+      [("upload", "upload")] + nodes.map { ($0.name, type(of: $0.op).name) } + [("download", "download")]
+    return MemoryTimeline(
+      steps: steps.map { MemoryTimeline.Step(node: $0.0, op: $0.1, heldBytes: held) },
+      blocks: intervals.indices.filter { intervals[$0].byteCount > 0 }.map { index in
+        MemoryTimeline.Block(
+          name: names[index], first: intervals[index].first, last: intervals[index].last,
+          byteCount: intervals[index].byteCount, offset: offsets[index])
+      }, constantBytes: try deviceStatistics.map { $0.memoryBytes - held } ?? 0)
   }
 
   public func run() throws { try run(commands.get()) }

@@ -80,6 +80,8 @@ public enum AllocatorKind: String, Sendable, Codable, CaseIterable {
   case caching
   /// Offsets in one block, planned ahead.
   case arena
+  /// Each large tensor is a mapping of its own, as on phones whose allocators gave pages back at once.
+  case mapped
 }
 
 /// How numbers are stored and multiplied.
@@ -116,12 +118,15 @@ public struct PrepareOptions: Sendable, Equatable {
   public var storage: TensorStorage?
   /// Whether a GPU's compiled pipelines are kept on disk for the next process.
   public var cachesPipelines: Bool
+  /// Whether an output takes the memory of an input that nothing reads any more, where the kernel can do with that.
+  public var inPlace: Bool
 
   public init(
     kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
     precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil,
-    cachesPipelines: Bool = true
+    cachesPipelines: Bool = true, inPlace: Bool = true
   ) {
+    self.inPlace = inPlace
     self.cachesPipelines = cachesPipelines
     self.precision = precision
     self.device = device
@@ -181,6 +186,9 @@ public protocol Session: AnyObject {
   /// Write here …
   var inputs: [Tensor] { get }
   func run() throws
+  /// Like `run`, with tensors of the caller's in the place of `inputs`, which keep what they hold.
+  /// - Throws: ``GraphError`` where number or types are not those of `inputs`.
+  func run(with inputs: [Tensor]) throws
   /// Like `run`, with a call after each node of the executable's placement, by its position there.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
   func run(afterEach finished: (Int) -> Void) throws
@@ -197,6 +205,8 @@ public protocol Session: AnyObject {
   var allocationStatistics: AllocationStatistics? { get }
   /// Bytes of the planned block and the least it could be; nil without a plan.
   var arena: (byteCount: Int, lowerBound: Int)? { get }
+  /// Which tensors are alive when in a steady run, and where; nil where the backend does not tell.
+  func memoryTimeline() throws -> MemoryTimeline?
   /// What one run asks of a device of its own; nil for a backend without one.
   var deviceStatistics: DeviceStatistics? { get throws }
 }
@@ -231,6 +241,24 @@ public struct DeviceStatistics: Sendable, Equatable {
 }
 
 extension Session {
+  public func run(with given: [Tensor]) throws {
+    try check(given)
+    let kept = try inputs.map { tensor in
+      let copy = try Tensor(uninitialized: tensor.type)
+      copy.write(tensor)
+      return copy
+    }
+    for (tensor, new) in zip(inputs, given) { tensor.write(new) }
+    defer { for (tensor, old) in zip(inputs, kept) { tensor.write(old) } }
+    try run()
+  }
+
+  package func check(_ given: [Tensor]) throws {
+    guard given.map(\.type) == inputs.map(\.type) else {
+      let (wanted, found) = (inputs.map(\.type.description), given.map(\.type.description))
+      throw GraphError("inputs are \(wanted.joined(separator: ", ")), not \(found.joined(separator: ", "))")
+    }
+  }
   public func run(afterEach finished: (Int) -> Void) throws {
     throw GraphError("this backend cannot time single nodes")
   }
@@ -270,6 +298,7 @@ extension Session {
   public var allocationStatistics: AllocationStatistics? { nil }
   public var arena: (byteCount: Int, lowerBound: Int)? { nil }
   public var deviceStatistics: DeviceStatistics? { nil }
+  public func memoryTimeline() throws -> MemoryTimeline? { nil }
 }
 
 /// The traits of a target whose kernels take every weight as it is.

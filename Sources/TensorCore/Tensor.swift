@@ -11,21 +11,21 @@ public struct Tensor: Sendable {
     self.storage = storage
   }
 
-  /// Memory for `type` with undefined contents.
-  public init(uninitialized type: TensorType, allocator: any Allocator = SystemAllocator.shared) throws {
+  /// Memory for `type` with undefined contents, from the allocator of the innermost ``AllocationScope``.
+  public init(uninitialized type: TensorType, allocator: any Allocator = AllocationScope.current) throws {
     self.type = type
     self.storage = try Storage(byteCount: type.byteCount, allocator: allocator)
   }
 
   /// A tensor of zeros.
-  public init(zeros type: TensorType, allocator: any Allocator = SystemAllocator.shared) throws {
+  public init(zeros type: TensorType, allocator: any Allocator = AllocationScope.current) throws {
     try self.init(uninitialized: type, allocator: allocator)
     storage.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
   }
 
   /// A float32 tensor in NCHW order.
   /// - Precondition: `values.count == shape.count`.
-  public init(_ shape: Shape, _ values: [Float], allocator: any Allocator = SystemAllocator.shared) throws {
+  public init(_ shape: Shape, _ values: [Float], allocator: any Allocator = AllocationScope.current) throws {
     precondition(values.count == shape.count, "\(values.count) values for shape \(shape)")
     try self.init(uninitialized: TensorType(shape), allocator: allocator)
     write(values)
@@ -53,6 +53,12 @@ public struct Tensor: Sendable {
   public func write(_ values: [Float]) {
     precondition(values.count == floats.count, "\(values.count) values for \(type)")
     values.withUnsafeBufferPointer { _ = floats.update(fromContentsOf: $0) }
+  }
+
+  /// Overwrites the elements with those of a tensor of the same type.
+  public func write(_ other: Tensor) {
+    precondition(other.type == type, "\(other.type) into \(type)")
+    storage.pointer.copyMemory(from: other.storage.pointer, byteCount: storage.byteCount)
   }
 
   /// Digest of type and bytes (FNV-1a over 64-bit words), for telling tensors apart in results.

@@ -10,6 +10,8 @@ struct CellOptions: ParsableArguments {
   var input: String?
   @Option(help: "Input shape, such as 1x3x224x224.")
   var shape: String?
+  @Option(help: "Presets: naive-1.3, prepack-1.5, full-1.7 (PyTorch Mobile's releases), latest.")
+  var preset: String?
   @Option(help: "Backends: cpu, vulkan, metal, nnapi, null.")
   var backend: String?
   @Option(help: "Device of the backend, by index or a part of its name.")
@@ -32,8 +34,16 @@ struct CellOptions: ParsableArguments {
   var storage: String?
   @Option(help: "Whether a GPU's compiled pipelines are kept on disk: on (default) or off.")
   var pipelineCache: String?
-  @Option(help: "Allocators: system, caching, arena.")
+  @Option(help: "Allocators: system, caching, arena (planned ahead), mapped (a mapping for each large tensor).")
   var allocator: String?
+  @Option(help: "Whether outputs take the memory of inputs that nothing reads any more: on (default) or off.")
+  var inPlace: String?
+  @Option(
+    help: """
+      What each inference does about its input: reused (writes it into the session's tensor) or fresh (into a new \
+      one); default: neither, it was written once.
+      """)
+  var inputBuffer: String?
   @Option(help: "Threads.")
   var threads: String?
   @Option(help: "Instruction sets: baseline, avx2, avx512, or best (default).")
@@ -49,6 +59,7 @@ struct CellOptions: ParsableArguments {
     }
     put("model", models)
     put("shape", shape)
+    put("preset", preset)
     put("backend", backend)
     put("device", device)
     put("kernels", kernels)
@@ -58,6 +69,8 @@ struct CellOptions: ParsableArguments {
     put("storage", storage)
     put("pipeline-cache", pipelineCache)
     put("allocator", allocator)
+    put("in-place", inPlace)
+    put("input-buffer", inputBuffer)
     put("threads", threads)
     put("isa", isa)
     put("engine", engine)

@@ -50,7 +50,8 @@ struct Variant: Sendable, CustomStringConvertible {
   func `golden logits on every instruction set and format`(key: String, variant: Variant) throws {
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
     let backend = CPUBackend()
-    let passes = [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU()] as [any Pass]
+    let passes =
+      [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), FuseResidual()] as [any Pass]
     let optimised = try Pipeline(passes + variant.passes, checksNumbers: false)
       .run(on: graph, for: backend.target(variant.options)).graph
     let session = try backend.prepare(optimised, variant.options).makeSession()

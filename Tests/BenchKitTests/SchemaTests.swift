@@ -78,6 +78,10 @@ private let hasValidator: Bool = {
       .sample(.init(firstInference: 1, warmup: 0, warmupTime: 0, steady: true, latencies: [])),
       .profile([.init(node: "n", op: "o", kernel: "k", time: 1)]),
       .trace(.init(spans: [.init(node: 0, thread: 0, start: 0, end: 1)], liveBytes: [])),
+      .memory(
+        .init(
+          steps: [.init(node: "n", op: "o", heldBytes: 1)],
+          blocks: [.init(name: "n", first: 0, last: 0, byteCount: 1, offset: 0)], constantBytes: 2)),
       .figure(.init("x", unavailable: "why")), .output(.init(shape: [1], values: [1])), .skipped(reason: "r"),
       .failed(reason: "f"),
     ]

@@ -21,6 +21,40 @@ import Testing
     #expect(try cells("cells:\n- model: mobilenet-v2\n  passes: \(name)\n").count == count)
   }
 
+  @Test func `a preset settles the axes it is made of, and says so where they are named beside it`() throws {
+    let eras = try cells("cells:\n- model: mobilenet-v2\n  preset: [naive-1.3, prepack-1.5, full-1.7, latest]\n")
+    #expect(eras.map { $0.label(allPasses: standardPasses.map(\.name)) } == catalog.presets.map(\.name))
+    #expect(eras[0].kernels == .im2col && eras[0].passes.isEmpty && eras[3].passes.count == standardPasses.count)
+    #expect(Set(eras.map(\.id)).count == 4)
+    let error = #expect(throws: UserError.self) {
+      try cells("cells:\n- preset: latest\n  allocator: caching\n")
+    }
+    #expect(error?.description.contains("a preset says itself what allocator is") == true)
+    #expect(throws: UserError.self) { try cells("cells:\n- preset: naive-1.4\n") }
+  }
+
+  @Test func `a suite says in what its cells may differ from their baselines`() throws {
+    let yaml = """
+      compares: [allocator, in-place]
+      cells:
+      - model: resnet-18
+        passes: [none, all]
+        allocator: [system, caching]
+        in-place: "off"
+      - model: resnet-18
+        passes: all
+        allocator: arena
+      """
+    let results = try BenchKit.Suite.parse(yaml, file: "t.yaml").cells(catalog)
+    #expect(
+      results.map(\.baseline) == [
+        nil, "all off, not in place", nil, "all on, not in place", "all on, not in place",
+      ])
+    #expect(throws: UserError.self) {
+      try BenchKit.Suite.parse("compares: colour\ncells:\n- model: resnet-18\n", file: "t")
+    }
+  }
+
   @Test func `a cell named twice is measured once`() throws {
     #expect(
       try cells("cells:\n- model: mobilenet-v2\n  passes: ladder\n- model: mobilenet-v2\n  passes: [none, all]\n").count

@@ -178,3 +178,68 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     }
   #endif
 }
+
+/// What memory costs in a process of its own, where nobody else allocates.
+@Suite(.serialized) struct SteadyMemoryTests {
+  private struct Result: Decodable {
+    struct Cell: Decodable {
+      var label: String
+      var status: String
+      var figures: [String: Double]
+      var unavailableFigures: [String: String]
+    }
+    var cells: [Cell]
+  }
+
+  private func cells(_ allocator: String) throws -> [Result.Cell] {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let result = try Program.run(
+      [
+        "measure", "mobilenet-v2,resnet-18", "--passes", "all,none", "--threads", "1,2", "--allocator", allocator,
+        "--json", "--output", folder.path + "/r.json",
+      ] + tiny)
+    #expect(result.status == 0, "\(result.errors)")
+    let cells = try JSONDecoder().decode(Result.self, from: Data(result.output.utf8)).cells
+    #expect(cells.count == 8 && cells.allSatisfy { $0.status == "measured" })
+    return cells
+  }
+
+  @Test func `with a planned block, a steady inference takes nothing from the heap and faults no page`() throws {
+    for cell in try cells("arena") {
+      if let reason = cell.unavailableFigures["heap-allocations"] {
+        print("skipped: heap allocations (\(reason))")
+      } else if !cell.label.hasPrefix("all off") {
+        #expect(cell.figures["heap-allocations"] == 0, "\(cell.label)")
+      }
+      #expect(cell.figures["steady-faults"] == 0, "\(cell.label)")
+    }
+  }
+
+  @Test func `a cache sends nothing to the system from the second inference on`() throws {
+    for cell in try cells("caching") {
+      #expect(cell.figures["cache-misses"] == 0, "\(cell.label)")
+      #expect(cell.figures["tensor-allocations"]! > 0, "\(cell.label)")
+    }
+  }
+
+  @Test func `memory draws each allocator's tensors and names what lowers the peak`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let base = folder.appendingPathComponent("m").path
+    let result = try Program.run(
+      [
+        "memory", "mobilenet-v2", "--shape", "1x3x64x64", "--disable", "fuse-activation",
+        "--allocator", "system,caching,mapped,arena", "--in-place", "off", "--output", base,
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("What would lower it: fuse-activation (480 KiB)."), "\(result.output)")
+    for name in ["json", "md", "html", "system.svg", "caching.svg", "mapped.svg", "arena.svg"] {
+      let text = try String(contentsOfFile: base + "." + name, encoding: .utf8)
+      #expect(!text.isEmpty)
+      if name.hasSuffix("svg") { #expect(text.contains("class=\"block s0\"")) }
+    }
+    let null = try Program.run(["memory", "mobilenet-v2", "--backend", "null", "--output", base + "2"])
+    #expect(null.status == 1 && null.errors.contains("does not tell where its tensors lie"), "\(null.errors)")
+  }
+}

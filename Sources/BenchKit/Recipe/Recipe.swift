@@ -11,7 +11,7 @@ public struct Recipe: Sendable {
   let release: String
 
   /// Suites whose cells are the models as they are used; those of others are tiny, or of other engines.
-  static let suites = ["default", "attribution", "full"]
+  static let suites = ["default", "attribution", "full", "allocators"]
 
   public init(_ library: RecordLibrary, catalog: Catalog, release: String) {
     self.library = RecordLibrary(entries: library.entries.filter { Self.suites.contains($0.file.suite) })
@@ -109,7 +109,8 @@ public struct Recipe: Sendable {
       func row(_ name: String, _ best: @escaping (Attribution) -> [String]?) -> [String] {
         [model.name, Self.character(of: graph), name]
           + hosts.map { host in
-            column(host, { best(attribution($0, model.name)) }) {
+            // One suite that varies a single thing says nothing about what to begin with.
+            column(host, { $0.file.suite == "allocators" ? nil : best(attribution($0, model.name)) }) {
               $0.isEmpty ? "nothing made it faster" : $0.joined(separator: ", then ")
             }
           }
@@ -244,14 +245,20 @@ public struct Recipe: Sendable {
         + "line. Both have kernels of their own; what the pass was worth stands above.")
     section(
       "Allocators", "allocator",
-      "`PrepareOptions(allocator: .caching)` keeps freed tensors for the next request of their size (PyTorch Mobile: "
-        + "`CPUCachingAllocator`); `.arena` plans one block ahead and allocates nothing while it runs. On the command line: "
-        + "`--allocator system,caching,arena`.", &document)
-    document.heading("Reused input buffer")
-    document.text(
+      "`PrepareOptions(allocator: .caching)` keeps freed tensors for the next request of their size class (PyTorch Mobile: "
+        + "`CPUCachingAllocator`), as does `try cache.withScope { try session.run() }` for a cache of your own; `.arena` "
+        + "plans one block ahead and allocates nothing while it runs; `.mapped` maps and unmaps each large tensor, as on "
+        + "phones of 2020. On the command line: `--allocator system,caching,arena,mapped`. `bench-suite run allocators` "
+        + "sets page faults beside the times, `bench-suite memory MODEL` shows what lies where.", &document)
+    section(
+      "Outputs in the place of inputs", "in place",
+      "Activations, additions and residuals write over an input that nothing reads any more: on, unless "
+        + "`PrepareOptions(inPlace: false)` or `--in-place off`.", &document)
+    section(
+      "Reused input buffer", "input buffer",
       "A session owns its input and output tensors: write into `session.inputs[0]`, call `run()`, read "
-        + "`session.outputs[0]`. Nothing is allocated for them after the session is made, so there is nothing to switch "
-        + "on.")
+        + "`session.outputs[0]`. `session.run(with:)` takes a tensor of yours instead. On the command line: "
+        + "`--input-buffer reused,fresh`; fresh makes a tensor for each inference.", &document)
     section(
       "Threads", "threads",
       "`PrepareOptions(threads: 2)`, `--threads 1,2`. The threads spin while an inference runs and sleep between two.",

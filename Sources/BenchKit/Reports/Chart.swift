@@ -1,9 +1,12 @@
+import RuntimeCore
+
 /// A drawing of figures that also stand in a table.
 public enum Chart: Sendable {
   case bars(BarChart)
   case spreads(SpreadChart)
   case lines(LineChart)
   case roofline(Roofline)
+  case memory(MemoryChart)
 
   var isEmpty: Bool {
     switch self {
@@ -11,8 +14,15 @@ public enum Chart: Sendable {
     case .spreads(let chart): chart.rows.isEmpty
     case .lines(let chart): chart.series.isEmpty
     case .roofline(let chart): chart.points.isEmpty
+    case .memory(let chart): chart.timeline.blocks.isEmpty
     }
   }
+}
+
+/// Tensors as rectangles: from step to step across, over the bytes they lie in upwards.
+public struct MemoryChart: Sendable {
+  public var title: String
+  public var timeline: MemoryTimeline
 }
 
 /// One bar for each of a list of things, with its interval.

@@ -44,6 +44,7 @@ enum HTMLPage {
     svg{width:100%;height:auto;font:12px system-ui,sans-serif;fill:currentColor}
     .title{font-weight:600;font-size:13px}.tick{fill:var(--faint);font-size:11px}.value{fill:var(--faint)}
     .grid{stroke:var(--rule);stroke-width:.6}.bar,.box{fill:var(--s0);opacity:.75}
+    .block{opacity:.55;stroke:var(--page);stroke-width:.5}.name{font-size:11px}
     .interval{stroke:var(--ink);stroke-width:1.4}.median{stroke:var(--ink);stroke-width:2}
     .reference{stroke:var(--bad);stroke-width:1.2;stroke-dasharray:5 3}
     .line{stroke-width:1.8;fill:none}.dot{opacity:.8;stroke:var(--page);stroke-width:1}.step{stroke:var(--bad);stroke-width:2}

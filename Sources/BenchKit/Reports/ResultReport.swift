@@ -36,6 +36,8 @@ extension ResultFile {
     document.chart(Self.latencies(measured))
     document.chart(Self.memory(measured, "heap-allocations", "mallocs of one inference", catalog))
     document.chart(Self.memory(measured, "peak-resident", "peak resident set above an empty worker, MiB", catalog))
+    describeEras(measured, &document)
+    describeAllocators(measured, catalog, &document)
     describePasses(model, cells, catalog, &document)
     describeFigures(measured, catalog, &document)
   }
@@ -50,7 +52,8 @@ extension ResultFile {
       return BarChart.Bar(
         label: cell.label, value: ratio.value, low: ratio.low, high: ratio.high, text: text, tags: cell.tags)
     }
-    let base = cells.lazy.compactMap(\.baseline).first ?? "all off"
+    let bases = cells.compactMap(\.baseline).uniqued()
+    let base = bases.count > 1 ? "the row each is compared with" : bases.first ?? "all off"
     return .bars(
       BarChart(
         title: "time relative to \(base == "all off" ? "everything off" : base): shorter is faster", axis: "ratio",

@@ -28,6 +28,7 @@ struct SVG {
     case .spreads(let chart): spreads(chart)
     case .lines(let chart): lines(chart)
     case .roofline(let chart): roofline(chart)
+    case .memory(let chart): memory(chart)
     }
   }
 
@@ -193,6 +194,46 @@ struct SVG {
         svg.label(series.name, left + 28, legendY, "name")
       }
     }
+    return svg.text
+  }
+
+  private static func memory(_ chart: MemoryChart) -> String {
+    var svg = SVG(chart.title, height: 380)
+    let (left, right, top, bottom) = (50.0, 710.0, 30.0, 340.0)
+    let timeline = chart.timeline
+    let ticks = ticks(to: Double(max(timeline.extent, timeline.peakHeldBytes)) / 1_048_576)
+    let steps = Double(timeline.steps.count)
+    func x(_ step: Int) -> Double { left + (right - left) * Double(step) / steps }
+    func y(_ bytes: Int) -> Double { bottom - (bottom - top) * Double(bytes) / 1_048_576 / max(ticks.last!, 1e-9) }
+    svg.label(chart.title, 0, 14, "title")
+    for tick in ticks {
+      let height = y(Int(tick * 1_048_576))
+      svg.line(left, height, right, height, "grid")
+      svg.label(short(tick), left - 6, height + 4, "tick", anchor: "end")
+    }
+    for (index, block) in timeline.blocks.enumerated() {
+      let (start, end) = (x(block.first), x(block.last + 1))
+      let (high, low) = (y(block.offset + block.byteCount), y(block.offset))
+      let text =
+        "\(block.name): \(Format.value(Double(block.byteCount), .bytes)), steps \(block.first) to \(block.last)"
+      svg.body += "<g><title>\(escaped(text))</title>"
+      svg.rectangle(start, high, max(end - start - 0.5, 0.5), max(low - high - 0.4, 0.4), "block s\(index % 6)")
+      // Where a name has room.
+      if low - high > 13, end - start > Double(block.name.count) * 6.2 {
+        svg.label(block.name, start + 3, (low + high) / 2 + 4, "name")
+      }
+      svg.body += "</g>"
+    }
+    let peak = x(timeline.peakStep) + (right - left) / steps / 2
+    svg.line(peak, top, peak, bottom, "reference")
+    svg.label(
+      "most alive: step \(timeline.peakStep), \(Format.value(Double(timeline.peakBytes), .bytes))",
+      peak < (left + right) / 2 ? peak + 5 : peak - 5, top - 4, "tick",
+      anchor: peak < (left + right) / 2 ? "start" : "end")
+    for tick in Self.ticks(to: steps - 1, about: 8) where tick < steps {
+      svg.label(short(tick), x(Int(tick)), bottom + 16, "tick", anchor: "middle")
+    }
+    svg.label("step", right, bottom + 32, "tick", anchor: "end")
     return svg.text
   }
 

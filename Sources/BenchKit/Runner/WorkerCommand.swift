@@ -1,4 +1,5 @@
 import Foundation
+import struct RuntimeCore.MemoryTimeline
 import Subprocess
 
 /// A command that speaks the worker protocol; each job is a process of its own.
@@ -32,6 +33,7 @@ public struct JobOutcome: Sendable {
   var skipped: String? { first { if case .skipped(let reason) = $0 { reason } else { nil } } }
   var samples: [WorkerLine.Sample] { lines.compactMap { if case .sample(let line) = $0 { line } else { nil } } }
   var trace: WorkerLine.Trace? { first { if case .trace(let trace) = $0 { trace } else { nil } } }
+  var memory: MemoryTimeline? { first { if case .memory(let line) = $0 { line } else { nil } } }
   /// One per turn.
   var profiles: [[WorkerLine.NodeTime]] { lines.compactMap { if case .profile(let nodes) = $0 { nodes } else { nil } } }
   /// The median of each turn that timed anything, in nanoseconds.

@@ -110,7 +110,7 @@ public struct Attribution: Sendable {
   /// A pass added to others; nil where one of the two cells is not measured.
   public func effect(of pass: String, beside others: Set<String>) -> Effect? {
     guard passes.contains(pass), let with = place(others.union([pass])),
-      let without = place(others.subtracting([pass]))
+      let without = place(others.subtracting([pass])), cells[with].hasBaseline(of: cells[without])
     else { return nil }
     var effect = effect([(with, 1), (without, -1)], places: 1)
     (effect.with, effect.without) = (cells[with], cells[without])
@@ -204,6 +204,8 @@ public struct Attribution: Sendable {
       }
     }
     vary("allocator", \.allocator, .system) { $0.rawValue }
+    vary("in place", \.inPlace, nil) { $0 == false ? "off" : "on" }
+    vary("input buffer", \.inputBuffer, .reused) { $0?.rawValue ?? "kept" }
     vary("threads", \.threads, 1) { "\($0)" }
     vary("kernels", \.kernels, .fast) { $0.rawValue }
     vary("backend", \.backend, "cpu") { $0 }

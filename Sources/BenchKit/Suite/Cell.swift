@@ -13,6 +13,8 @@ public struct Cell: Codable, Hashable, Sendable {
   public var input: String?
   /// Shape of the input; nil for the model's own.
   public var shape: Shape?
+  /// Name of the preset that its other fields come from.
+  public var preset: String?
   public var backend = "cpu"
   public var device: String?
   public var kernels = KernelFamily.fast
@@ -23,11 +25,23 @@ public struct Cell: Codable, Hashable, Sendable {
   /// Whether a GPU's compiled pipelines come from disk; nil means that they do.
   public var pipelineCache: Bool?
   public var allocator = AllocatorKind.system
+  /// Whether outputs take the memory of inputs nobody reads any more; nil means that they do.
+  public var inPlace: Bool?
+  /// Where an inference finds its input; nil: written once, and kept.
+  public var inputBuffer: InputBuffer?
   public var threads = 1
   /// Instruction set; nil for the best there is.
   public var isa: String?
 
   public init(model: String) { self.model = model }
+
+  /// What an application does for each inference before it runs.
+  public enum InputBuffer: String, Codable, Sendable, CaseIterable {
+    /// Writes the input into the session's own tensor.
+    case reused
+    /// Makes a tensor, writes the input into it, hands it to the session and drops it afterwards.
+    case fresh
+  }
 
   /// Memory format of the images: what the pass `channels-last` sets.
   public var format: String { passes.contains("channels-last") ? "nhwc" : "nchw" }
@@ -42,6 +56,9 @@ public struct Cell: Codable, Hashable, Sendable {
     if let device { parts.append("device=\(device)") }
     if let storage { parts.append("storage=\(storage)") }
     if let pipelineCache { parts.append("pipeline-cache=\(pipelineCache ? "on" : "off")") }
+    if let preset { parts.append("preset=\(preset)") }
+    if let inPlace { parts.append("in-place=\(inPlace ? "on" : "off")") }
+    if let inputBuffer { parts.append("input-buffer=\(inputBuffer)") }
     return parts.joined(separator: "/")
   }
 
@@ -50,7 +67,37 @@ public struct Cell: Codable, Hashable, Sendable {
     guard let precision = Precision(rawValue: precision) else { return nil }
     return PrepareOptions(
       kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
-      device: device, storage: storage, cachesPipelines: pipelineCache ?? true)
+      device: device, storage: storage, cachesPipelines: pipelineCache ?? true, inPlace: inPlace ?? true)
+  }
+
+  /// Axes of which one cell can take another's choice.
+  static let comparableAxes = [
+    "passes", "preset", "kernels", "backend", "device", "precision", "storage", "pipeline-cache", "allocator",
+    "in-place", "input-buffer", "threads", "isa", "engine",
+  ]
+
+  func taking(_ axis: String, from other: Cell) -> Cell {
+    var cell = self
+    switch axis {
+    case "passes": cell.passes = other.passes
+    case "preset":
+      cell.preset = other.preset
+      for settled in ["passes", "kernels", "allocator", "in-place"] { cell = cell.taking(settled, from: other) }
+    case "kernels": cell.kernels = other.kernels
+    case "backend": cell.backend = other.backend
+    case "device": cell.device = other.device
+    case "precision": cell.precision = other.precision
+    case "storage": cell.storage = other.storage
+    case "pipeline-cache": cell.pipelineCache = other.pipelineCache
+    case "allocator": cell.allocator = other.allocator
+    case "in-place": cell.inPlace = other.inPlace
+    case "input-buffer": cell.inputBuffer = other.inputBuffer
+    case "threads": cell.threads = other.threads
+    case "isa": cell.isa = other.isa
+    case "engine": cell.engine = other.engine
+    default: break
+    }
+    return cell
   }
 
   /// How long names become short: the passes as all, none, + and −.
@@ -63,6 +110,7 @@ public struct Cell: Codable, Hashable, Sendable {
     if pipelineCache == false { parts.append("no pipeline cache") }
     if precision != "fp32" { parts.append(precision) }
     if engine != "pacer" { return (parts + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
+    if let preset { return (parts + [preset] + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
     if kernels != .fast { parts.append(kernels.rawValue) }
     let off = allPasses.filter { !passes.contains($0) }
     if passes.isEmpty {
@@ -77,6 +125,8 @@ public struct Cell: Codable, Hashable, Sendable {
       parts.append(passes.joined(separator: "+"))
     }
     if allocator != .system { parts.append(allocator.rawValue) }
+    if inPlace == false { parts.append("not in place") }
+    if let inputBuffer { parts.append("\(inputBuffer) input") }
     if threads > 1 { parts.append("\(threads) threads") }
     if let isa { parts.append(isa) }
     return parts.joined(separator: ", ")

@@ -5,9 +5,13 @@ import Yams
 /// Lists of choices on every axis; stands for all their combinations.
 public struct CellGroup: Sendable {
   public static let keys = [
-    "engine", "model", "weights", "input", "shape", "backend", "device", "kernels", "passes", "disable", "format",
-    "precision", "storage", "pipeline-cache", "allocator", "threads", "isa",
+    "engine", "model", "weights", "input", "shape", "preset", "backend", "device", "kernels", "passes", "disable",
+    "format",
+    "precision", "storage", "pipeline-cache", "allocator", "in-place", "input-buffer", "threads", "isa",
   ]
+
+  /// What presets settle.
+  private static let ofPresets = ["passes", "disable", "format", "kernels", "allocator", "in-place"]
 
   public var choices: [String: [String]]
   /// Where the group stands, for messages.
@@ -32,6 +36,9 @@ public struct CellGroup: Sendable {
   private func expand(_ catalog: Catalog) throws -> [Cell] {
     let models = try (choices["model"] ?? catalog.models.map(\.name)).map { try catalog.model($0).name }
     let passSets = try passSets(catalog)
+    if choices["preset"] != nil, let other = Self.ofPresets.first(where: { choices[$0] != nil }) {
+      throw UserError("a preset says itself what \(other) is: leave one of the two out")
+    }
     var cells: [Cell] = []
     for model in models {
       for passes in passSets {
@@ -51,18 +58,16 @@ public struct CellGroup: Sendable {
         try vary("weights") { $0.weights = $1 }
         try vary("input") { $0.input = $1 }
         try vary("shape") { $0.shape = try Self.shape($1) }
+        try vary("preset") { try catalog.preset($1).apply(to: &$0) }
         try vary("backend") { $0.backend = try catalog.backend($1).name }
         try vary("device") { $0.device = $1 }
         try vary("kernels") { $0.kernels = try Self.choice($1, "kernel family") }
         try vary("precision") { $0.precision = $1 }
         try vary("storage") { $0.storage = try Self.choice($1, "storage") as TensorStorage }
-        try vary("pipeline-cache") { cell, value in
-          guard ["on", "off", "true", "false"].contains(value) else {
-            throw UserError("pipeline-cache is on or off, not \"\(value)\"")
-          }
-          cell.pipelineCache = ["on", "true"].contains(value)
-        }
+        try vary("pipeline-cache") { $0.pipelineCache = try Self.isOn($1, "pipeline-cache") }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
+        try vary("in-place") { $0.inPlace = try Self.isOn($1, "in-place") }
+        try vary("input-buffer") { $0.inputBuffer = try Self.choice($1, "input buffer") as Cell.InputBuffer }
         try vary("threads") { cell, value in
           guard let threads = Int(value), (1...256).contains(threads) else {
             throw UserError("threads must be 1 to 256, not \"\(value)\"")
@@ -121,6 +126,13 @@ public struct CellGroup: Sendable {
   where Choice.RawValue == String {
     if let value = Choice(rawValue: text) { return value }
     throw UnknownName(kind: kind, name: text, known: Choice.allCases.map(\.rawValue))
+  }
+
+  private static func isOn(_ text: String, _ key: String) throws -> Bool {
+    guard ["on", "off", "true", "false"].contains(text) else {
+      throw UserError("\(key) is on or off, not \"\(text)\"")
+    }
+    return ["on", "true"].contains(text)
   }
 
   static func shape(_ text: String) throws -> Shape {

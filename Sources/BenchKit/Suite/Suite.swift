@@ -17,11 +17,15 @@ public struct Suite: Sendable {
   public var rounds: Int
   public var job: Job
   public var groups: [CellGroup]
+  /// Axes in which a cell may differ from its baseline, which is the first cell that differs in nothing else; nil for the
+  /// model with everything off.
+  public var compares: [String]?
 
   public init(
     name: String, summary: String = "", budget: Double, cellBudget: Double, precision: Double = 0.02, rounds: Int = 30,
-    job: Job = Job(.latency), groups: [CellGroup]
+    job: Job = Job(.latency), groups: [CellGroup], compares: [String]? = nil
   ) {
+    self.compares = compares
     (self.name, self.summary, self.budget, self.cellBudget) = (name, summary, budget, cellBudget)
     (self.precision, self.rounds, self.job, self.groups) = (precision, rounds, job, groups)
   }
@@ -39,6 +43,13 @@ public struct Suite: Sendable {
     for index in results.indices {
       let cell = results[index].cell
       guard try catalog.backend(cell.backend).computesOutputs else { continue }
+      if let compares {
+        let baseline = results.first { other in
+          compares.reduce(cell) { $0.taking($1, from: other.cell) } == other.cell
+        }
+        if let baseline, baseline.cell != cell { results[index].baseline = baseline.label }
+        continue
+      }
       let sameInput = results.filter { $0.cell.model == cell.model && $0.cell.shape == cell.shape }
       let baseline =
         sameInput.first {
@@ -98,7 +109,8 @@ public struct Suite: Sendable {
       throw UserError("\(file) says what a gate looks at: bench-suite gate --suite \(file)")
     }
     let fields = try YAMLFields(
-      root, file: file, known: ["name", "summary", "budget", "cell-budget", "precision", "rounds", "job", "cells"])
+      root, file: file,
+      known: ["name", "summary", "budget", "cell-budget", "precision", "rounds", "job", "compares", "cells"])
     var job = Job(.latency)
     if let node = fields["job"] {
       let settings = try YAMLFields(node, file: file, known: ["iterations", "min-time", "warmup"])
@@ -109,12 +121,17 @@ public struct Suite: Sendable {
     guard let list = fields["cells"]?.sequence, !list.isEmpty else {
       throw UserError("\(fields.place(root)): a suite needs a list of cells:")
     }
+    let compares = try fields.strings("compares")
+    for axis in compares ?? [] where !Cell.comparableAxes.contains(axis) {
+      throw UserError(
+        "\(fields.place(fields["compares"]!)): \(UnknownName(kind: "axis", name: axis, known: Cell.comparableAxes))")
+    }
     return Suite(
       name: fields["name"]?.string ?? file.replacingOccurrences(of: ".yaml", with: ""),
       summary: fields["summary"]?.string ?? "", budget: try fields.double("budget") ?? 170,
       cellBudget: try fields.double("cell-budget") ?? 20, precision: try fields.double("precision") ?? 0.02,
       rounds: try fields.int("rounds", atLeast: 1) ?? 30, job: job,
-      groups: try list.map { try CellGroup($0, file: file) })
+      groups: try list.map { try CellGroup($0, file: file) }, compares: compares)
   }
 }
 

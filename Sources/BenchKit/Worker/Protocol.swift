@@ -18,6 +18,8 @@ public struct Job: Codable, Sendable {
     case control
     /// Time each node alone.
     case profile
+    /// Say which tensors are alive when, and where.
+    case memory
     /// Find out how fast the device's arithmetic and the machine's memory are at most.
     case peaks
   }
@@ -54,6 +56,7 @@ public enum WorkerLine: Sendable, Equatable {
   case sample(Sample)
   case profile([NodeTime])
   case trace(Trace)
+  case memory(MemoryTimeline)
   case figure(Figure)
   case output(Output)
   /// The cell cannot run here, and why: a row, not an error.
@@ -152,7 +155,9 @@ public enum WorkerLine: Sendable, Equatable {
 
 extension WorkerLine: Codable {
   private enum Key: String, CodingKey { case kind, reason, nodes }
-  private enum Kind: String, Codable { case hello, prepared, sample, profile, trace, figure, output, skipped, failed }
+  private enum Kind: String, Codable {
+    case hello, prepared, sample, profile, trace, memory, figure, output, skipped, failed
+  }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
@@ -162,6 +167,7 @@ extension WorkerLine: Codable {
     case .sample: self = .sample(try Sample(from: decoder))
     case .profile: self = .profile(try container.decode([NodeTime].self, forKey: .nodes))
     case .trace: self = .trace(try Trace(from: decoder))
+    case .memory: self = .memory(try MemoryTimeline(from: decoder))
     case .figure: self = .figure(try Figure(from: decoder))
     case .output: self = .output(try Output(from: decoder))
     case .skipped: self = .skipped(reason: try container.decode(String.self, forKey: .reason))
@@ -183,6 +189,7 @@ extension WorkerLine: Codable {
       try container.encode(Kind.profile, forKey: .kind)
       try container.encode(nodes, forKey: .nodes)
     case .trace(let line): try put(.trace, line)
+    case .memory(let line): try put(.memory, line)
     case .figure(let line): try put(.figure, line)
     case .output(let line): try put(.output, line)
     case .skipped(let reason):

@@ -18,6 +18,8 @@ public struct AllocationStatistics: Sendable, Equatable {
   /// Requests served from memory kept back, and those that went to the system. Both 0 without a cache.
   public var cacheHits = 0
   public var cacheMisses = 0
+  /// Bytes kept back for later requests now.
+  public var cachedBytes = 0
 
   public init() {}
 
@@ -32,5 +34,6 @@ public struct AllocationStatistics: Sendable, Equatable {
 
 public struct OutOfMemory: Error, CustomStringConvertible {
   public let byteCount: Int
+  public init(byteCount: Int) { self.byteCount = byteCount }
   public var description: String { "out of memory: \(byteCount) bytes could not be allocated" }
 }

@@ -6,65 +6,86 @@ import Synchronization
   import Darwin
 #endif
 
-/// Keeps freed blocks, by exact size, for the next request of that size, as PyTorch Mobile's
-/// `CPUCachingAllocator` does; here each instance has its own lock and its own books.
+/// Keeps freed blocks for the next request of their size class, as PyTorch Mobile's `CPUCachingAllocator` keeps them by
+/// exact size.
+///
+/// Each instance has its own lock and its own books. A block goes back to the instance it came from, whichever thread
+/// frees it and whether or not a scope is open then; the instance lives until its last block is back.
 public final class CachingAllocator: Allocator {
   private struct State {
-    var free: [Int: [UnsafeMutableRawPointer]] = [:]
+    /// By size class.
+    var free: [[UnsafeMutableRawPointer]] = []
     var statistics = AllocationStatistics()
-    var cachedBytes = 0
   }
-  /// `@unchecked`: the free list is touched under the mutex alone.
+  /// `@unchecked`: the free lists are touched under the mutex alone.
   private struct Box: @unchecked Sendable { var state = State() }
   private let box = Mutex(Box())
 
-  public init() {}
+  /// Most bytes held back; what is freed beyond goes to the system.
+  public let limit: Int
+
+  public init(limit: Int = .max) { self.limit = limit }
 
   deinit { releaseCachedMemory() }
 
   public var statistics: AllocationStatistics { box.withLock { $0.state.statistics } }
-  /// Bytes held back for later requests.
-  public var cachedBytes: Int { box.withLock { $0.state.cachedBytes } }
+  /// Bytes held back for later requests, in whole size classes.
+  public var cachedBytes: Int { statistics.cachedBytes }
 
   public func allocate(byteCount: Int) throws -> UnsafeMutableRawPointer {
-    let address: UInt? = box.withLock { box in
-      guard let block = box.state.free[byteCount]?.popLast() else {
-        box.state.statistics.cacheMisses += 1
-        return nil
-      }
-      box.state.cachedBytes -= byteCount
+    let (place, size) = Self.sizeClass(byteCount)
+    let cached: UInt? = box.withLock { box in
+      guard place < box.state.free.count, let block = box.state.free[place].popLast() else { return nil }
+      box.state.statistics.recordAllocation(byteCount)
       box.state.statistics.cacheHits += 1
+      box.state.statistics.cachedBytes -= size
       return UInt(bitPattern: block)
     }
-    let pointer: UnsafeMutableRawPointer
-    if let address, let block = UnsafeMutableRawPointer(bitPattern: address) {
-      pointer = block
-    } else if let block = try? alignedBlock(byteCount) {
-      pointer = block
-    } else {
+    if let cached, let block = UnsafeMutableRawPointer(bitPattern: cached) { return block }
+    let block: UnsafeMutableRawPointer
+    do { block = try alignedBlock(size) } catch {
+      // What is held back may be what is lacking.
       releaseCachedMemory()
-      pointer = try alignedBlock(byteCount)
+      block = try alignedBlock(size)
     }
-    box.withLock { $0.state.statistics.recordAllocation(byteCount) }
-    return pointer
+    box.withLock { box in
+      box.state.statistics.recordAllocation(byteCount)
+      box.state.statistics.cacheMisses += 1
+    }
+    return block
   }
 
   public func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
+    let (place, size) = Self.sizeClass(byteCount)
     let address = UInt(bitPattern: pointer)
-    box.withLock { box in
-      guard let block = UnsafeMutableRawPointer(bitPattern: address) else { return }
-      box.state.free[byteCount, default: []].append(block)
-      box.state.cachedBytes += byteCount
+    let isKept = box.withLock { box in
       box.state.statistics.recordDeallocation(byteCount)
+      guard size <= limit - box.state.statistics.cachedBytes, let block = UnsafeMutableRawPointer(bitPattern: address)
+      else { return false }
+      while box.state.free.count <= place { box.state.free.append([]) }
+      box.state.free[place].append(block)
+      box.state.statistics.cachedBytes += size
+      return true
     }
+    if !isKept { free(pointer) }
   }
 
   /// Gives every block that is not in use back to the system.
   public func releaseCachedMemory() {
     box.withLock { box in
-      for blocks in box.state.free.values { for block in blocks { free(block) } }
-      box.state.free = [:]
-      box.state.cachedBytes = 0
+      for blocks in box.state.free { for block in blocks { free(block) } }
+      box.state.free = []
+      box.state.statistics.cachedBytes = 0
     }
+  }
+
+  /// Blocks of one class serve each other's requests: multiples of 64 bytes up to 1 KiB, then eight to each power of two,
+  /// so that at most an eighth of a block is not asked for.
+  package static func sizeClass(_ byteCount: Int) -> (place: Int, byteCount: Int) {
+    let units = (max(byteCount, 1) + 63) / 64
+    if units <= 16 { return (units - 1, units * 64) }
+    let shift = Int.bitWidth - (units - 1).leadingZeroBitCount - 4
+    let eighths = (units - 1) >> shift + 1
+    return (16 + (shift - 1) * 8 + eighths - 9, eighths << shift * 64)
   }
 }

@@ -17,15 +17,31 @@ public struct MemoryPlan: Sendable, Equatable {
   public let offsets: [Int]
   public let byteCount: Int
 
-  /// Largest first, each at the lowest offset at which it meets no other tensor of its lifetime.
+  /// The smallest of a few plans, each of which takes the tensors in another order: by size, by size × lifetime, by
+  /// lifetime, and as they come.
   public init(_ intervals: [Interval], alignment: Int = 64) {
+    let bound = Self.lowerBound(intervals, alignment: alignment)
+    let keys: [(Interval) -> (Int, Int)] = [
+      { (-$0.byteCount, $0.first) }, { (-$0.byteCount * ($0.last - $0.first + 1), $0.first) },
+      { ($0.first - $0.last, -$0.byteCount) }, { ($0.first, -$0.byteCount) },
+    ]
+    var best: MemoryPlan?
+    for key in keys {
+      let keys = intervals.map(key)
+      let order = intervals.indices.sorted { (keys[$0].0, keys[$0].1, $0) < (keys[$1].0, keys[$1].1, $1) }
+      let plan = MemoryPlan(intervals, order: order, alignment: alignment)
+      if plan.byteCount < best?.byteCount ?? .max { best = plan }
+      if plan.byteCount == bound { break }
+    }
+    self = best!
+  }
+
+  /// One tensor after the other, each at the lowest offset at which it meets no other tensor of its lifetime.
+  package init(_ intervals: [Interval], order: [Int], alignment: Int = 64) {
     func aligned(_ byteCount: Int) -> Int { Self.aligned(byteCount, alignment) }
     var offsets = [Int](repeating: 0, count: intervals.count)
     var total = 0
     var placed: [Int] = []
-    let order = intervals.indices.sorted {
-      (-intervals[$0].byteCount, intervals[$0].first, $0) < (-intervals[$1].byteCount, intervals[$1].first, $1)
-    }
     for index in order {
       let interval = intervals[index]
       let size = aligned(interval.byteCount)

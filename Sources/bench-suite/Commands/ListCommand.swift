@@ -3,10 +3,12 @@ import Foundation
 import Pacer
 
 struct ListCommand: AsyncParsableCommand {
-  enum Topic: String, ExpressibleByArgument, CaseIterable { case models, passes, backends, kernels, metrics, suites }
+  enum Topic: String, ExpressibleByArgument, CaseIterable {
+    case models, passes, presets, backends, kernels, metrics, suites
+  }
 
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List models, passes, backends, kernels, metrics or suites.")
+    commandName: "list", abstract: "List models, passes, presets, backends, kernels, metrics or suites.")
 
   @Argument(help: "What to list (default: everything).")
   var topic: Topic?
@@ -36,6 +38,14 @@ struct ListCommand: AsyncParsableCommand {
         print("\(pass.name): \(pass.summary)")
         print("  off: \(pass.off)")
         if let name = pass.pytorchName { print("  PyTorch Mobile: \(name)") }
+      }
+    case .presets:
+      for preset in catalog.presets {
+        print("\(preset.name): \(preset.summary)")
+        print(
+          "  \(preset.kernels) kernels, allocator \(preset.allocator)\(preset.inPlace == false ? ", not in place" : "")"
+        )
+        print("  passes: \(preset.passes.isEmpty ? "none" : preset.passes.joined(separator: " "))")
       }
     case .backends:
       for backend in catalog.backends {

@@ -1,0 +1,62 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct MemoryCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "memory", abstract: "Say which tensors are alive when, where they lie, and what would lower the peak.",
+    discussion: """
+      bench-suite memory mobilenet-v2
+      bench-suite memory resnet-18 --passes none --allocator system,arena
+      bench-suite memory mobilenet-v2 --backend vulkan
+
+      One steady inference under each allocator. Writes beside each other: all of it (JSON), the report (Markdown and a
+      page), and for each allocator a drawing of its tensors over steps and addresses (SVG).
+      """)
+
+  @Argument(help: "mobilenet-v2 or resnet-18.")
+  var model: String
+  @OptionGroup var cells: CellOptions
+  @Flag(help: "Print everything as JSON instead of Markdown.")
+  var json = false
+  @Option(help: "Files to write, without extension (default: Results/local/VERSION/memory-MODEL).")
+  var output: String?
+
+  func run() async throws { try await userFacing { try await measure() } }
+
+  private func measure() async throws {
+    let version = await Version.current(release: pacerRelease).description
+    var choices = cells.choices(models: model)
+    if choices["allocator"] == nil && choices["preset"] == nil {
+      let isDevice = choices["backend"].map { $0 != ["cpu"] } ?? false
+      choices["allocator"] = isDevice ? ["system", "arena"] : ["system", "caching", "arena"]
+    }
+    let found = try CellGroup(choices: choices, place: "command line").cells(catalog)
+    let terminal = Terminal(isQuiet: json)
+    let machine = MachineDescription.current(catalog, git: version)
+    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+    let profile = try await untilInterrupted {
+      try await MemoryProfile.measure(
+        found, catalog, workers: .standard, version: version, command: command, environment: machine
+      ) { terminal.show(progress: $0) }
+    }
+    terminal.finish()
+    let base =
+      output.map { URL(fileURLWithPath: $0) }
+      ?? projectFolder.appendingPathComponent("Results/local/\(version)/memory-\(found[0].model)")
+    let whole = profile.report(isWhole: true)
+    var files: [(name: String, data: Data)] = [
+      ("json", try JSONEncoder.readable.encode(profile)), ("md", Data(whole.markdown.utf8)),
+      ("html", Data(whole.html.utf8)),
+    ]
+    for (index, entry) in profile.entries.enumerated() {
+      let name = entry.cell.preset ?? entry.cell.allocator.rawValue
+      let isTaken = files.contains { $0.name == "\(name).svg" }
+      files.append((isTaken ? "\(name)-\(index).svg" : "\(name).svg", Data(entry.chart.svgFile.utf8)))
+    }
+    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
+    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
+    print(profile.report(isWhole: false).markdown)
+    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+  }
+}
