@@ -123,7 +123,3 @@ final class CPUExecutable: Executable, @unchecked Sendable {
     return (intervals, planned)
   }
 }
-
-extension Array {
-  subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
-}

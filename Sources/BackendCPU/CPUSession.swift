@@ -14,7 +14,7 @@ final class CPUSession: Session {
   private let pool: ThreadPool
   /// Where this run's tensors come from.
   private var allocator: any Allocator
-  /// Nil where the options name an allocator.
+  /// The session's own allocator, where a scope may put another in its place.
   private let unscoped: (any Allocator)?
   /// Address of each slot; nil while it has no memory.
   private let pointers: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>?>
@@ -94,7 +94,8 @@ final class CPUSession: Session {
   }
 
   func run(afterEach finished: (Int) -> Void) throws {
-    if let unscoped { allocator = AllocationScope.innermost ?? unscoped }
+    if unscoped != nil, let scoped = AllocationScope.innermost { allocator = scoped }
+    defer { if let unscoped { allocator = unscoped } }
     do { try runSteps(afterEach: finished) } catch {
       releaseTensors()
       throw error
@@ -147,8 +148,6 @@ final class CPUSession: Session {
   }
 
   func memoryTimeline() throws -> MemoryTimeline? {
-    // A cache is full from the second run on.
-    try run()
     let steps = executable.steps
     var timeline = MemoryTimeline(
       steps: steps.map {
@@ -170,10 +169,12 @@ final class CPUSession: Session {
       }
       return timeline
     }
-    let given = allocator
-    let recorder = RecordingAllocator(given)
+    // A cache is full from the second run on.
+    try run()
+    let own = allocator
+    let recorder = RecordingAllocator(unscoped == nil ? own : AllocationScope.innermost ?? own)
     allocator = recorder
-    defer { allocator = given }
+    defer { allocator = own }
     do { try runSteps { _ in recorder.finishStep() } } catch {
       releaseTensors()
       throw error

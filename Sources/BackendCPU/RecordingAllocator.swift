@@ -15,13 +15,12 @@ final class RecordingAllocator: Allocator, @unchecked Sendable {
   init(_ inner: any Allocator) { self.inner = inner }
 
   var statistics: AllocationStatistics { inner.statistics }
-  private var held: Int { statistics.liveBytes + statistics.cachedBytes }
   /// Steps that are over.
   private var step: Int { heldBytes.count }
 
   func allocate(byteCount: Int) throws -> UnsafeMutableRawPointer {
     let block = try inner.allocate(byteCount: byteCount)
-    mostHeld = max(mostHeld, held)
+    mostHeld = max(mostHeld, statistics.heldBytes)
     live[block] = blocks.count
     blocks.append(
       MemoryTimeline.Block(
@@ -35,7 +34,7 @@ final class RecordingAllocator: Allocator, @unchecked Sendable {
   }
 
   func finishStep() {
-    heldBytes.append(max(mostHeld, held))
-    mostHeld = held
+    heldBytes.append(max(mostHeld, statistics.heldBytes))
+    mostHeld = statistics.heldBytes
   }
 }

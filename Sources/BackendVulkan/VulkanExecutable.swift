@@ -69,7 +69,7 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
       weights.filter { graph[$0].type.shape.rank < 2 }
         + graph.nodes.flatMap { node in
           // What a residual is added to is a sum of this kind too.
-          let added = node.op is Add ? node.inputs : Array(node.inputs.dropFirst(3))
+          let added = node.op is Add ? node.inputs : node.op is Conv2D ? Array(node.inputs.dropFirst(3)) : []
           return added.isEmpty ? [] : (added + node.outputs).map(resolve)
         })
 
@@ -246,10 +246,6 @@ final class VulkanExecutable: Executable, @unchecked Sendable {
     }
     return (intervals, planned)
   }
-}
-
-extension Array {
-  subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }
 
 /// Offsets of blocks one behind the other.

@@ -155,10 +155,15 @@ public final class VulkanSession: Session {
       }, constantBytes: try deviceStatistics.map { $0.memoryBytes - held } ?? 0)
   }
 
-  public func run() throws { try run(commands.get()) }
+  public func run() throws { try run(commands.get(), inputs) }
 
-  private func run(_ commands: VulkanCommands) throws {
-    for (tensor, host) in zip(inputs, hostInputs) { copy(tensor, to: host) }
+  public func run(with given: [Tensor]) throws {
+    try check(given)
+    try run(commands.get(), given)
+  }
+
+  private func run(_ commands: VulkanCommands, _ given: [Tensor]) throws {
+    for (tensor, host) in zip(given, hostInputs) { copy(tensor, to: host) }
     try uploadParameters()
     try commands.run()
     for (tensor, host) in zip(outputs, hostOutputs) { copy(host, to: tensor) }
@@ -229,7 +234,7 @@ public final class VulkanSession: Session {
       throw GraphError("this device's queue has no timestamps: its nodes cannot be timed")
     }
     let commands = try timedCommands.get()
-    try run(commands)
+    try run(commands, inputs)
     let intervals = try commands.intervals()
     let nodes = intervals.dropFirst().dropLast()
     for (step, time) in zip(executable.steps, nodes) { times[step.position] = time }

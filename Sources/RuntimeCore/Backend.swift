@@ -187,7 +187,7 @@ public protocol Session: AnyObject {
   var inputs: [Tensor] { get }
   func run() throws
   /// Like `run`, with tensors of the caller's in the place of `inputs`, which keep what they hold.
-  /// - Throws: ``GraphError`` where number or types are not those of `inputs`.
+  /// - Throws: ``GraphError`` where number or types are not those of `inputs`, or one is an output of this session.
   func run(with inputs: [Tensor]) throws
   /// Like `run`, with a call after each node of the executable's placement, by its position there.
   /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
@@ -243,12 +243,16 @@ public struct DeviceStatistics: Sendable, Equatable {
 extension Session {
   public func run(with given: [Tensor]) throws {
     try check(given)
-    let kept = try inputs.map { tensor in
-      let copy = try Tensor(uninitialized: tensor.type)
-      copy.write(tensor)
-      return copy
+    func copies(_ tensors: [Tensor]) throws -> [Tensor] {
+      try tensors.map { tensor in
+        let copy = try Tensor(uninitialized: tensor.type)
+        copy.write(tensor)
+        return copy
+      }
     }
-    for (tensor, new) in zip(inputs, given) { tensor.write(new) }
+    // What is given may be these very tensors, in another order.
+    let (kept, new) = try (copies(inputs), copies(given))
+    for (tensor, new) in zip(inputs, new) { tensor.write(new) }
     defer { for (tensor, old) in zip(inputs, kept) { tensor.write(old) } }
     try run()
   }
@@ -257,6 +261,9 @@ extension Session {
     guard given.map(\.type) == inputs.map(\.type) else {
       let (wanted, found) = (inputs.map(\.type.description), given.map(\.type.description))
       throw GraphError("inputs are \(wanted.joined(separator: ", ")), not \(found.joined(separator: ", "))")
+    }
+    guard !given.contains(where: { tensor in outputs.contains { $0.storage === tensor.storage } }) else {
+      throw GraphError("an output of a session is no input of the same one: it is written while it is read")
     }
   }
   public func run(afterEach finished: (Int) -> Void) throws {
@@ -306,4 +313,9 @@ public struct PlainTarget: TargetTraits {
   public init() {}
   public func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
+}
+
+extension Array {
+  /// Nil outside.
+  package subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }

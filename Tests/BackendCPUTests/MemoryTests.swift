@@ -1,4 +1,5 @@
 import BackendCPU
+import GraphCore
 import GraphPasses
 import ModelZoo
 import Pacer
@@ -72,6 +73,32 @@ import Testing
     // Outside, the session is as it was.
     try session.run()
     #expect(cache.statistics.allocations == 4 * first.allocations)
+  }
+
+  @Test func `a caller's tensor is read where it lies, and an output of the session is refused`() throws {
+    let session = try session(.mobileNetV2, standardPasses, PrepareOptions())
+    try session.run()
+    let expected = session.outputs[0].values
+    let (image, dark) = try (Tensor(zeros: session.inputs[0].type), session.inputs[0].values)
+    image.write(session.inputs[0])
+    session.inputs[0].write([Float](repeating: 0, count: dark.count))
+    try session.run(with: [image])
+    #expect(session.outputs[0].values == expected)
+    // The session's own input is as it was.
+    try session.run()
+    #expect(session.outputs[0].values != expected)
+    #expect(throws: GraphError.self) { try session.run(with: []) }
+
+    var graph = Graph(name: "same type")
+    let x = graph.addInput("x", TensorType([1, 4]))
+    graph.setOutputs([try graph.addNode("relu", Activation(.relu), [x])])
+    for backend in [CPUBackend(), VulkanBackend()] as [any Backend] {
+      guard case .available = backend.availability() else { continue }
+      let small = try backend.prepare(graph, PrepareOptions()).makeSession()
+      #expect(throws: GraphError.self) { try small.run(with: [small.outputs[0]]) }
+      try small.run(with: [Tensor([1, 4], [-1, 2, -3, 4])])
+      #expect(small.outputs[0].values == [0, 2, 0, 4] && small.inputs[0].values == [0, 0, 0, 0])
+    }
   }
 
   @Test func `memory that runs out in the middle is an error, and nothing is lost`() throws {

@@ -26,6 +26,13 @@ import Testing
     #expect(eras.map { $0.label(allPasses: standardPasses.map(\.name)) } == catalog.presets.map(\.name))
     #expect(eras[0].kernels == .im2col && eras[0].passes.isEmpty && eras[3].passes.count == standardPasses.count)
     #expect(Set(eras.map(\.id)).count == 4)
+    let latest = try cells(
+      "cells:\n- model: mobilenet-v2\n  preset: latest\n  isa: baseline\n  input-buffer: [reused, fresh]\n")
+    #expect(
+      latest.map { $0.label(allPasses: standardPasses.map(\.name)) } == [
+        "latest, reused input, baseline", "latest, fresh input, baseline",
+      ])
+    #expect(try cells("cells:\n- model: resnet-18\n  in-place: [\"on\", \"off\"]\n").map(\.inPlace) == [nil, false])
     let error = #expect(throws: UserError.self) {
       try cells("cells:\n- preset: latest\n  allocator: caching\n")
     }

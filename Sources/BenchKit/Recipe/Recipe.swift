@@ -258,7 +258,7 @@ public struct Recipe: Sendable {
       "Reused input buffer", "input buffer",
       "A session owns its input and output tensors: write into `session.inputs[0]`, call `run()`, read "
         + "`session.outputs[0]`. `session.run(with:)` takes a tensor of yours instead. On the command line: "
-        + "`--input-buffer reused,fresh`; fresh makes a tensor for each inference.", &document)
+        + "`--input-buffer reused,fresh`; fresh takes a tensor from the C library for each inference.", &document)
     section(
       "Threads", "threads",
       "`PrepareOptions(threads: 2)`, `--threads 1,2`. The threads spin while an inference runs and sleep between two.",

@@ -2,23 +2,28 @@ import RuntimeCore
 
 /// What a result says about presets and about where tensors come from, in words.
 extension ResultFile {
-  /// The ladder of the presets, with this machine's own figures.
+  /// The ladder of the presets, with this machine's own figures: one for each choice on the other axes.
   func describeEras(_ cells: [CellResult], _ document: inout Document) {
     let eras = cells.filter { $0.cell.preset != nil && $0.latency != nil && $0.relativeTime != nil }
-    guard eras.count > 1 else { return }
+    func others(_ cell: Cell) -> Cell { cell.taking("preset", from: Cell(model: cell.model)) }
+    let ladders = eras.map { others($0.cell) }.uniqued().map { kind in eras.filter { others($0.cell) == kind } }
+      .filter { ladder in ladder.count > 1 && ladder.allSatisfy { $0.hasBaseline(of: ladder[0]) } }
+    guard !ladders.isEmpty else { return }
     document.heading("From era to era", level: 3)
-    var steps = ["\(eras[0].label) \(Format.time(eras[0].latency!.value))"]
-    for (before, era) in zip(eras, eras.dropFirst()) where era.hasBaseline(of: before) {
-      let gain = Attribution.Effect(
-        ratio: Estimate.product([(era.relativeTime!, 1), (before.relativeTime!, -1)]), places: 1)
-      steps.append("\(era.label) \(Format.time(era.latency!.value)): \(gain.words)")
-    }
-    document.text(steps.joined(separator: "; then ") + ".")
-    let last = eras.last!
-    if let ratio = last.ratio, last.hasBaseline(of: eras[0]) {
+    for ladder in ladders {
+      func gain(_ cell: CellResult, over other: CellResult) -> Attribution.Effect {
+        Attribution.Effect(
+          ratio: Estimate.product([(cell.relativeTime!, 1), (other.relativeTime!, -1)]), places: 1)
+      }
+      let (first, last) = (ladder[0], ladder.last!)
+      let steps = zip(ladder, ladder.dropFirst()).map { before, era in
+        "\(era.label) \(Format.time(era.latency!.value)): \(gain(era, over: before).inWords)"
+      }
+      let whole = gain(last, over: first)
       document.text(
-        "Altogether \(Attribution.Effect(ratio: ratio, places: 1).words) as fast."
-          + (last.cell.model == "mobilenet-v2"
+        "\(first.label) \(Format.time(first.latency!.value)); then \(steps.joined(separator: "; then ")). Altogether: "
+          + "\(whole.inWords)."
+          + (last.cell.model == "mobilenet-v2" && whole.finding == .faster
             ? " The talk of 2020 told of 250 ms that became 15 ms, on a phone it does not name." : ""))
     }
   }
@@ -31,7 +36,10 @@ extension ResultFile {
     // Presets differ in more, and say so elsewhere.
     let eligible = cells.filter { $0.cell.preset == nil && $0.cell.backend == "cpu" && $0.relativeTime != nil }
     let groups = eligible.map { others($0.cell) }.uniqued().map { kind in eligible.filter { others($0.cell) == kind } }
-      .filter { group in Set(group.map(\.cell.allocator)).count > 2 }
+      .filter { group in
+        let kinds = Set(group.map(\.cell.allocator))
+        return kinds.count > 2 && kinds.contains(.system)
+      }
     guard !groups.isEmpty else { return }
     func figure(_ cell: CellResult, _ name: String) -> String {
       let metric = catalog.metrics.first { $0.name == name }
@@ -66,7 +74,7 @@ extension ResultFile {
           "where the system gives pages back at once (\(mapped.label)), as on the phones of the talk, a cache gives: "
             + "\(effect.inWords) (the talk: 5–20 %)")
       }
-      document.text(sentences.joined(separator: "; ") + ".")
+      if !sentences.isEmpty { document.text(sentences.joined(separator: "; ") + ".") }
     }
   }
 }

@@ -39,6 +39,7 @@ extension ResultFile {
     describeEras(measured, &document)
     describeAllocators(measured, catalog, &document)
     describePasses(model, cells, catalog, &document)
+    describeOptions(model, catalog, &document)
     describeFigures(measured, catalog, &document)
   }
 
@@ -142,7 +143,10 @@ extension ResultFile {
           ["pass", "and", "together over apart", "places"], left: 2,
           resolved.map { [$0.0, $0.1, $0.2.words, "\($0.2.places)"] }))
     }
-    let options = attribution.options
+  }
+
+  private func describeOptions(_ model: String, _ catalog: Catalog, _ document: inout Document) {
+    let options = Attribution(self, model: model, catalog: catalog).options
     if !options.isEmpty {
       document.heading("Other options", level: 3)
       document.table(

@@ -132,9 +132,16 @@ public struct Attribution: Sendable {
     return places.keys.filter { Self.withoutPasses($0) == axes }.map { Set($0.passes) }
   }
 
+  /// Whether all are measured, and against the same baseline.
+  private func areComparable(_ sets: [Set<String>]) -> Bool {
+    let found = sets.map { place($0).map { cells[$0] } }
+    guard let first = found.first ?? nil else { return false }
+    return found.allSatisfy { $0?.hasBaseline(of: first) == true }
+  }
+
   /// The mean over every place where the pass was both on and off; nil where there are fewer than two.
   public func main(_ pass: String) -> Effect? {
-    let without = sets.filter { !$0.contains(pass) && place($0.union([pass])) != nil }
+    let without = sets.filter { !$0.contains(pass) && areComparable([$0, $0.union([pass])]) }
     guard without.count > 1 else { return nil }
     let weight = 1 / Double(without.count)
     let terms = without.flatMap { set in [(place(set.union([pass]))!, weight), (place(set)!, -weight)] }
@@ -145,7 +152,7 @@ public struct Attribution: Sendable {
   /// help each other, above 1 they do each other's work.
   public func interaction(_ a: String, _ b: String) -> Effect? {
     let without = sets.filter { set in
-      !set.contains(a) && !set.contains(b) && [[a], [b], [a, b]].allSatisfy { place(set.union($0)) != nil }
+      !set.contains(a) && !set.contains(b) && areComparable([[], [a], [b], [a, b]].map { set.union($0) })
     }
     guard !without.isEmpty else { return nil }
     let weight = 1 / Double(without.count)
@@ -162,7 +169,7 @@ public struct Attribution: Sendable {
   /// measured.
   public func shapley(_ pass: String) -> Effect? {
     let sets = sets
-    guard sets.count == 1 << passes.count else { return nil }
+    guard sets.count == 1 << passes.count, areComparable(sets) else { return nil }
     func factorial(_ n: Int) -> Double { n < 2 ? 1 : (2...n).reduce(1.0) { $0 * Double($1) } }
     let n = passes.count
     let terms = sets.filter { !$0.contains(pass) }.flatMap { set in

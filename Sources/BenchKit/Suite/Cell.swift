@@ -25,7 +25,7 @@ public struct Cell: Codable, Hashable, Sendable {
   /// Whether a GPU's compiled pipelines come from disk; nil means that they do.
   public var pipelineCache: Bool?
   public var allocator = AllocatorKind.system
-  /// Whether outputs take the memory of inputs nobody reads any more; nil means that they do.
+  /// False where outputs do not take the memory of inputs nobody reads any more; nil where they do.
   public var inPlace: Bool?
   /// Where an inference finds its input; nil: written once, and kept.
   public var inputBuffer: InputBuffer?
@@ -39,7 +39,8 @@ public struct Cell: Codable, Hashable, Sendable {
   public enum InputBuffer: String, Codable, Sendable, CaseIterable {
     /// Writes the input into the session's own tensor.
     case reused
-    /// Makes a tensor, writes the input into it, hands it to the session and drops it afterwards.
+    /// Makes a tensor (from the C library, whatever the cell's allocator), writes the input into it, hands it to the
+    /// session and drops it afterwards.
     case fresh
   }
 
@@ -110,7 +111,16 @@ public struct Cell: Codable, Hashable, Sendable {
     if pipelineCache == false { parts.append("no pipeline cache") }
     if precision != "fp32" { parts.append(precision) }
     if engine != "pacer" { return (parts + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
-    if let preset { return (parts + [preset] + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
+    parts += preset.map { [$0] } ?? settings(allPasses)
+    if let inputBuffer { parts.append("\(inputBuffer) input") }
+    if threads > 1 { parts.append("\(threads) threads") }
+    if let isa { parts.append(isa) }
+    return parts.joined(separator: ", ")
+  }
+
+  /// What a preset would settle.
+  private func settings(_ allPasses: [String]) -> [String] {
+    var parts: [String] = []
     if kernels != .fast { parts.append(kernels.rawValue) }
     let off = allPasses.filter { !passes.contains($0) }
     if passes.isEmpty {
@@ -126,9 +136,6 @@ public struct Cell: Codable, Hashable, Sendable {
     }
     if allocator != .system { parts.append(allocator.rawValue) }
     if inPlace == false { parts.append("not in place") }
-    if let inputBuffer { parts.append("\(inputBuffer) input") }
-    if threads > 1 { parts.append("\(threads) threads") }
-    if let isa { parts.append(isa) }
-    return parts.joined(separator: ", ")
+    return parts
   }
 }

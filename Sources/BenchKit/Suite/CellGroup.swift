@@ -66,7 +66,7 @@ public struct CellGroup: Sendable {
         try vary("storage") { $0.storage = try Self.choice($1, "storage") as TensorStorage }
         try vary("pipeline-cache") { $0.pipelineCache = try Self.isOn($1, "pipeline-cache") }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
-        try vary("in-place") { $0.inPlace = try Self.isOn($1, "in-place") }
+        try vary("in-place") { $0.inPlace = try Self.isOn($1, "in-place") ? nil : false }
         try vary("input-buffer") { $0.inputBuffer = try Self.choice($1, "input buffer") as Cell.InputBuffer }
         try vary("threads") { cell, value in
           guard let threads = Int(value), (1...256).contains(threads) else {

@@ -171,7 +171,7 @@ public struct Worker {
       }
     case .fresh:
       {
-        let tensor = try Tensor(uninitialized: input.type)
+        let tensor = try Tensor(uninitialized: input.type, allocator: SystemAllocator.shared)
         tensor.write(input)
         try session.run(with: [tensor])
       }

@@ -15,7 +15,8 @@ extension Allocator {
   /// ```
   ///
   /// Scopes nest; the innermost counts. What was allocated inside may be freed anywhere: it goes back to where it came
-  /// from. A session that was told its allocator keeps to that one; its threads get all their memory from the session.
+  /// from. A session prepared with an allocator other than `.system` keeps to that one. A session's threads get all their
+  /// memory from the session.
   public func withScope<Result>(_ body: () throws -> Result) rethrows -> Result {
     try AllocationScope.$innermost.withValue(self, operation: body)
   }

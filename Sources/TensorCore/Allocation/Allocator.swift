@@ -20,16 +20,24 @@ public struct AllocationStatistics: Sendable, Equatable {
   public var cacheMisses = 0
   /// Bytes kept back for later requests now.
   public var cachedBytes = 0
+  /// Bytes taken from the system and not yet given back, in use or not.
+  public var heldBytes = 0
 
   public init() {}
 
-  package mutating func recordAllocation(_ byteCount: Int) {
+  /// - Parameter taken: bytes that come from the system; nil for as many as were asked for.
+  package mutating func recordAllocation(_ byteCount: Int, taken: Int? = nil) {
     allocations += 1
+    heldBytes += taken ?? byteCount
     bytes += byteCount
     liveBytes += byteCount
     peakLiveBytes = max(peakLiveBytes, liveBytes)
   }
-  package mutating func recordDeallocation(_ byteCount: Int) { liveBytes -= byteCount }
+  /// - Parameter given: bytes that go back to the system; nil for as many as were asked for.
+  package mutating func recordDeallocation(_ byteCount: Int, given: Int? = nil) {
+    liveBytes -= byteCount
+    heldBytes -= given ?? byteCount
+  }
 }
 
 public struct OutOfMemory: Error, CustomStringConvertible {

@@ -36,7 +36,7 @@ public final class CachingAllocator: Allocator {
     let (place, size) = Self.sizeClass(byteCount)
     let cached: UInt? = box.withLock { box in
       guard place < box.state.free.count, let block = box.state.free[place].popLast() else { return nil }
-      box.state.statistics.recordAllocation(byteCount)
+      box.state.statistics.recordAllocation(byteCount, taken: 0)
       box.state.statistics.cacheHits += 1
       box.state.statistics.cachedBytes -= size
       return UInt(bitPattern: block)
@@ -49,7 +49,7 @@ public final class CachingAllocator: Allocator {
       block = try alignedBlock(size)
     }
     box.withLock { box in
-      box.state.statistics.recordAllocation(byteCount)
+      box.state.statistics.recordAllocation(byteCount, taken: size)
       box.state.statistics.cacheMisses += 1
     }
     return block
@@ -59,9 +59,12 @@ public final class CachingAllocator: Allocator {
     let (place, size) = Self.sizeClass(byteCount)
     let address = UInt(bitPattern: pointer)
     let isKept = box.withLock { box in
-      box.state.statistics.recordDeallocation(byteCount)
       guard size <= limit - box.state.statistics.cachedBytes, let block = UnsafeMutableRawPointer(bitPattern: address)
-      else { return false }
+      else {
+        box.state.statistics.recordDeallocation(byteCount, given: size)
+        return false
+      }
+      box.state.statistics.recordDeallocation(byteCount, given: 0)
       while box.state.free.count <= place { box.state.free.append([]) }
       box.state.free[place].append(block)
       box.state.statistics.cachedBytes += size
@@ -75,12 +78,13 @@ public final class CachingAllocator: Allocator {
     box.withLock { box in
       for blocks in box.state.free { for block in blocks { free(block) } }
       box.state.free = []
+      box.state.statistics.heldBytes -= box.state.statistics.cachedBytes
       box.state.statistics.cachedBytes = 0
     }
   }
 
   /// Blocks of one class serve each other's requests: multiples of 64 bytes up to 1 KiB, then eight to each power of two,
-  /// so that at most an eighth of a block is not asked for.
+  /// so that above 1 KiB a ninth of a block at most is not asked for.
   package static func sizeClass(_ byteCount: Int) -> (place: Int, byteCount: Int) {
     let units = (max(byteCount, 1) + 63) / 64
     if units <= 16 { return (units - 1, units * 64) }
