@@ -95,7 +95,7 @@ let targets: [Target] = [
     name: "TestSupport", dependencies: ["ModelZoo", "GraphCore", "TensorCore"], path: "Tests/TestSupport",
     swiftSettings: optimised),
   tests("TensorCore", ["TensorCore"]),
-  tests("GraphPasses", exported + ["Pacer", "TestSupport"]),
+  tests("GraphPasses", exported + ["Pacer", "TestSupport", "ONNXExport"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BenchKit", exported + ["Pacer"]),
   tests("CommandLine", ["bench-suite"]),

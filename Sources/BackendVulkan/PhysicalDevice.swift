@@ -16,7 +16,7 @@ struct PhysicalDevice: @unchecked Sendable {
   let subgroupSize: Int
   let hasShuffle: Bool
   /// Whether shaders may compute in 16-bit floats.
-  let hasHalfArithmetic: Bool
+  var hasHalfArithmetic: Bool
   let maxTexels: Int
   let maxBufferRange: Int
   /// Workgroups along each axis.

@@ -13,10 +13,9 @@ public struct VulkanBackend: Backend {
       if ![.system, .arena].contains(options.allocator) {
         return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
       }
+      if !options.inPlace { return .unavailable(reason: "Vulkan gives each output memory of its own as it is") }
       let device = try VulkanInstance.shared.get().device(named: options.device)
-      if options.precision == .fp16Arithmetic, !device.hasHalfArithmetic {
-        return .unavailable(reason: "\(device.name) cannot compute in float16; it can store it: fp16")
-      }
+      if let reason = device.refusal(of: options) { return .unavailable(reason: reason) }
       return .available(device.info)
     } catch {
       return .unavailable(reason: "\(error)")
@@ -60,6 +59,12 @@ struct VulkanTarget: TargetTraits {
 }
 
 extension PhysicalDevice {
+  /// Why the device cannot do what is asked; nil where it can.
+  func refusal(of options: PrepareOptions) -> String? {
+    guard options.precision == .fp16Arithmetic, !hasHalfArithmetic else { return nil }
+    return "\(name) cannot compute in float16; it can store it: fp16"
+  }
+
   var info: DeviceInfo {
     DeviceInfo(name: name, detail: "Vulkan \(version), \(driver)" + (isSoftware ? ", software" : ""))
   }

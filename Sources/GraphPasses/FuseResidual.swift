@@ -15,10 +15,10 @@ public struct FuseResidual: Pass {
     while index < graph.nodes.count {
       defer { index += 1 }
       guard let add = graph.nodes[index].op as? Add,
-        let (convolution, residual) = Self.sides(of: index, in: graph, target)
+        let (found, convolution, residual) = Self.sides(of: index, in: graph, target)
       else { continue }
+      var op = found
       let node = graph.nodes[convolution]
-      var op = node.op as! Conv2D
       op.activation = add.activation
       graph.setOp(op, ofNode: convolution)
       graph.setInputs(node.inputs + [residual], ofNode: convolution)
@@ -34,7 +34,7 @@ public struct FuseResidual: Pass {
   /// there is the other side computed before.
   private static func sides(
     of addition: Int, in graph: Graph, _ target: any TargetTraits
-  ) -> (convolution: Int, residual: ValueID)? {
+  ) -> (op: Conv2D, convolution: Int, residual: ValueID)? {
     let inputs = graph.nodes[addition].inputs
     let producers = inputs.map { graph.producer(of: $0) ?? -1 }
     guard inputs[0] != inputs[1], let convolution = producers.max(), convolution >= 0 else { return nil }
@@ -44,6 +44,6 @@ public struct FuseResidual: Pass {
       graph.users(of: inputs[side]).count == 1, !graph.outputs.contains(inputs[side]),
       target.addsResidual(in: node, of: graph)
     else { return nil }
-    return (convolution, inputs[1 - side])
+    return (op, convolution, inputs[1 - side])
   }
 }

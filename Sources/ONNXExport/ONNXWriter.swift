@@ -51,7 +51,12 @@ private struct Writer {
       var attributes = window(
         Window(kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation))
       attributes.append(integer("group", op.groups))
-      emit("Conv", node.name, inputs, result, attributes, then: op.activation)
+      guard inputs.count > 3 else {
+        return emit("Conv", node.name, inputs, result, attributes, then: op.activation)
+      }
+      // ONNX's convolution adds a bias alone.
+      emit("Conv", node.name, Array(inputs[..<3]), result + ".conv", attributes)
+      emit("Add", node.name + ".residual", [result + ".conv", inputs[3]], result, [], then: op.activation)
     case let op as BatchNorm:
       emit("BatchNormalization", node.name, inputs, result, [float("epsilon", op.epsilon)])
     case let op as Activation:

@@ -85,13 +85,14 @@ public enum AllocatorKind: String, Sendable, Codable, CaseIterable {
 }
 
 /// How numbers are stored and multiplied.
-public enum Precision: String, Sendable, Codable, CaseIterable {
+public enum Precision: String, Sendable, Codable, CaseIterable, CustomStringConvertible {
   case fp32
   /// Stored in 16 bits, multiplied and summed in 32.
   case fp16
   /// Stored and multiplied in 16 bits; a few products are summed in 16 bits, those sums in 32.
   case fp16Arithmetic = "fp16-arithmetic"
 
+  public var description: String { rawValue }
   /// What tensors are stored in.
   package var stored: Precision { self == .fp32 ? .fp32 : .fp16 }
 }
@@ -313,9 +314,4 @@ public struct PlainTarget: TargetTraits {
   public init() {}
   public func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
-}
-
-extension Array {
-  /// Nil outside.
-  package subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }

@@ -1,6 +1,7 @@
 import GraphCore
 import GraphPasses
 import ModelZoo
+@testable import ONNXExport
 import Pacer
 import TensorCore
 import TestSupport
@@ -118,6 +119,14 @@ private func smallGraph() throws -> Graph {
           return %next
 
         """)
+  }
+
+  @Test func `a fused residual is exported as an addition behind the convolution, which ONNX has`() throws {
+    let fused = try Pipeline([FuseResidual()]).run(on: skips(), for: PlainTarget()).graph
+    let nodes = try Pacer_Onnx_Model(serializedBytes: ONNXWriter.write(fused)).graph.node
+    #expect(nodes.map(\.opType) == ["Conv", "Conv", "Add", "Relu", "Conv", "Add"])
+    #expect(nodes.allSatisfy { $0.input.count == ($0.opType == "Conv" ? 3 : $0.opType == "Add" ? 2 : 1) })
+    #expect(nodes[2].input == ["right.conv", "left"] && nodes[3].output[0] == nodes[4].input[0])
   }
 
   @Test func `fuse-residual keeps a sum that others read, that is clamped already, or that no kernel adds`() throws {

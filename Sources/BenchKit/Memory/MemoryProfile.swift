@@ -35,6 +35,8 @@ public struct MemoryProfile: Codable, Sendable {
     environment: MachineDescription, progress: (String) -> Void
   ) async throws -> MemoryProfile {
     var profile = MemoryProfile(version: version, command: command, environment: environment)
+    // Cells that differ in the allocator alone have the same ones.
+    var known: [Cell: [Remedy]] = [:]
     for cell in cells {
       try Task.checkCancellation()
       let label = cell.label(allPasses: catalog.passes.map(\.name))
@@ -45,10 +47,14 @@ public struct MemoryProfile: Codable, Sendable {
         profile.unavailable[label] = outcome.skipped ?? "the worker tells nothing: it is another version"
         continue
       }
+      let planned = cell.taking(["allocator"], from: Cell(model: cell.model))
+      let remedies = try known[planned] ?? Self.remedies(for: planned, catalog)
+      known[planned] = remedies
       profile.entries.append(
         Entry(
           cell: cell, label: label, timeline: timeline,
-          remedies: try Self.remedies(for: cell, peak: timeline.peakBytes, catalog)))
+          // Less than a per cent is no remedy.
+          remedies: remedies.filter { $0.peakBytes * 100 < timeline.peakBytes * 99 }))
     }
     if profile.entries.isEmpty, let (label, reason) = profile.unavailable.first {
       throw UserError("\(label): \(reason)")
@@ -58,7 +64,7 @@ public struct MemoryProfile: Codable, Sendable {
 
   /// What lowers the most bytes alive at once: each pass that is off, all of them, outputs in the place of inputs, and
   /// what a device can store smaller. Planned, not run.
-  private static func remedies(for cell: Cell, peak: Int, _ catalog: Catalog) throws -> [Remedy] {
+  private static func remedies(for cell: Cell, _ catalog: Catalog) throws -> [Remedy] {
     var candidates: [(String, Cell)] = []
     func add(_ name: String, _ change: (inout Cell) -> Void) {
       var other = cell
@@ -69,9 +75,9 @@ public struct MemoryProfile: Codable, Sendable {
     let missing = all.filter { !cell.passes.contains($0) }
     for pass in missing { add(pass) { $0.passes = all.filter { cell.passes.contains($0) || $0 == pass } } }
     if missing.count > 1 { add("all passes") { $0.passes = all } }
-    add("--in-place on") { if $0.inPlace == false { $0.inPlace = nil } }
-    if missing.count > 0 {
-      add("all passes, --in-place on") { ($0.passes, $0.inPlace) = (all, $0.inPlace == false ? nil : $0.inPlace) }
+    add("--in-place on") { $0.inPlace = nil }
+    if missing.count > 0, cell.inPlace == false {
+      add("all passes, --in-place on") { ($0.passes, $0.inPlace) = (all, nil) }
     }
     if cell.backend == "vulkan", cell.precision == "fp32" { add("--precision fp16") { $0.precision = "fp16" } }
     let (graph, _) = try ModelInput(cell, catalog.model(cell.model)).load()
@@ -84,8 +90,7 @@ public struct MemoryProfile: Codable, Sendable {
       let optimised = try Pipeline(catalog.passes(other.passes), checksNumbers: false)
         .run(on: graph, for: backend.target(options)).graph
       let session = try backend.prepare(optimised, options).makeSession()
-      guard let bytes = try session.memoryTimeline()?.peakBytes, bytes < peak,
-        !remedies.contains(where: { $0.peakBytes == bytes })
+      guard let bytes = try session.memoryTimeline()?.peakBytes, !remedies.contains(where: { $0.peakBytes == bytes })
       else { continue }
       remedies.append(Remedy(name: name, peakBytes: bytes))
     }

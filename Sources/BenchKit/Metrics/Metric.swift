@@ -77,7 +77,7 @@ public let standardMetrics: [Metric] = [
     "tensor-peak-bytes", "most bytes of tensors and working memory in use at once", .bytes, .exact),
   .figure("cache-misses", "requests of one steady inference that a cache sent to the system", .count, .exact),
   .figure(
-    "steady-faults", "minor page faults per inference, in the best of five windows of inferences", .count, .noisy),
+    "steady-faults", "minor page faults per inference, in the best of a few windows of inferences", .count, .noisy),
   .figure("arena-bytes", "the planned block", .bytes, .exact),
   .figure("device-upload", "a GPU's own time for bringing inputs into its layout", .nanoseconds, .noisy),
   .figure("device-compute", "a GPU's own time for all nodes", .nanoseconds, .noisy),

@@ -5,7 +5,7 @@ extension ResultFile {
   /// The ladder of the presets, with this machine's own figures: one for each choice on the other axes.
   func describeEras(_ cells: [CellResult], _ document: inout Document) {
     let eras = cells.filter { $0.cell.preset != nil && $0.latency != nil && $0.relativeTime != nil }
-    func others(_ cell: Cell) -> Cell { cell.taking("preset", from: Cell(model: cell.model)) }
+    func others(_ cell: Cell) -> Cell { cell.taking(["preset"], from: Cell(model: cell.model)) }
     let ladders = eras.map { others($0.cell) }.uniqued().map { kind in eras.filter { others($0.cell) == kind } }
       .filter { ladder in ladder.count > 1 && ladder.allSatisfy { $0.hasBaseline(of: ladder[0]) } }
     guard !ladders.isEmpty else { return }
@@ -31,7 +31,7 @@ extension ResultFile {
   /// For each set of cells that differ in nothing but where their tensors come from.
   func describeAllocators(_ cells: [CellResult], _ catalog: Catalog, _ document: inout Document) {
     func others(_ cell: Cell) -> Cell {
-      ["allocator", "in-place"].reduce(cell) { $0.taking($1, from: Cell(model: $0.model)) }
+      cell.taking(["allocator", "in-place"], from: Cell(model: cell.model))
     }
     // Presets differ in more, and say so elsewhere.
     let eligible = cells.filter { $0.cell.preset == nil && $0.cell.backend == "cpu" && $0.relativeTime != nil }

@@ -20,6 +20,11 @@ extension ResultFile {
       are calls in one steady inference; peak is the resident set above that of an empty worker; error is the largest
       difference from the reference output over its largest value.
       """)
+    if cells.filter({ $0.baseline == nil && $0.status == .measured }).count > cells.map(\.cell.model).uniqued().count {
+      document.text(
+        "Where several rows of a model are marked 1, a row's ratio is to the one it was made to be compared with: "
+          + "`baseline` in the result says which.")
+    }
     document.text("Made with `\(command)`.")
     return document
   }

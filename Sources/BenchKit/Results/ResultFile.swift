@@ -7,7 +7,7 @@ public struct ResultFile: Codable, Sendable {
   public var schema = ResultFile.schema
   public var version: String
   public var suite: String
-  /// Digest of the suite's cells: a run is resumed only with the same ones.
+  /// Digest of the suite's cells and their baselines: a run is resumed only with the same ones.
   public var suiteDigest: String
   public var started: String
   public var elapsed: Double = 0

@@ -71,33 +71,28 @@ public struct Cell: Codable, Hashable, Sendable {
       device: device, storage: storage, cachesPipelines: pipelineCache ?? true, inPlace: inPlace ?? true)
   }
 
-  /// Axes of which one cell can take another's choice.
-  static let comparableAxes = [
-    "passes", "preset", "kernels", "backend", "device", "precision", "storage", "pipeline-cache", "allocator",
-    "in-place", "input-buffer", "threads", "isa", "engine",
+  /// How a cell takes another's choice on an axis, for every axis on which cells are compared.
+  static let comparableAxes: [(name: String, take: @Sendable (inout Cell, Cell) -> Void)] = [
+    ("passes", { $0.passes = $1.passes }),
+    (
+      "preset",
+      {
+        $0.preset = $1.preset
+        ($0.passes, $0.kernels, $0.allocator, $0.inPlace) = ($1.passes, $1.kernels, $1.allocator, $1.inPlace)
+      }
+    ),
+    ("kernels", { $0.kernels = $1.kernels }), ("backend", { $0.backend = $1.backend }),
+    ("device", { $0.device = $1.device }), ("precision", { $0.precision = $1.precision }),
+    ("storage", { $0.storage = $1.storage }), ("pipeline-cache", { $0.pipelineCache = $1.pipelineCache }),
+    ("allocator", { $0.allocator = $1.allocator }), ("in-place", { $0.inPlace = $1.inPlace }),
+    ("input-buffer", { $0.inputBuffer = $1.inputBuffer }), ("threads", { $0.threads = $1.threads }),
+    ("isa", { $0.isa = $1.isa }), ("engine", { $0.engine = $1.engine }),
   ]
 
-  func taking(_ axis: String, from other: Cell) -> Cell {
+  /// The cell with another's choice on some of its axes.
+  func taking(_ axes: [String], from other: Cell) -> Cell {
     var cell = self
-    switch axis {
-    case "passes": cell.passes = other.passes
-    case "preset":
-      cell.preset = other.preset
-      for settled in ["passes", "kernels", "allocator", "in-place"] { cell = cell.taking(settled, from: other) }
-    case "kernels": cell.kernels = other.kernels
-    case "backend": cell.backend = other.backend
-    case "device": cell.device = other.device
-    case "precision": cell.precision = other.precision
-    case "storage": cell.storage = other.storage
-    case "pipeline-cache": cell.pipelineCache = other.pipelineCache
-    case "allocator": cell.allocator = other.allocator
-    case "in-place": cell.inPlace = other.inPlace
-    case "input-buffer": cell.inputBuffer = other.inputBuffer
-    case "threads": cell.threads = other.threads
-    case "isa": cell.isa = other.isa
-    case "engine": cell.engine = other.engine
-    default: break
-    }
+    for axis in Self.comparableAxes where axes.contains(axis.name) { axis.take(&cell, other) }
     return cell
   }
 

@@ -6,8 +6,7 @@ import Yams
 public struct CellGroup: Sendable {
   public static let keys = [
     "engine", "model", "weights", "input", "shape", "preset", "backend", "device", "kernels", "passes", "disable",
-    "format",
-    "precision", "storage", "pipeline-cache", "allocator", "in-place", "input-buffer", "threads", "isa",
+    "format", "precision", "storage", "pipeline-cache", "allocator", "in-place", "input-buffer", "threads", "isa",
   ]
 
   /// What presets settle.

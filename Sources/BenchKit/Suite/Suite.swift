@@ -45,7 +45,7 @@ public struct Suite: Sendable {
       guard try catalog.backend(cell.backend).computesOutputs else { continue }
       if let compares {
         let baseline = results.first { other in
-          compares.reduce(cell) { $0.taking($1, from: other.cell) } == other.cell
+          cell.taking(compares, from: other.cell) == other.cell
         }
         if let baseline, baseline.cell != cell { results[index].baseline = baseline.label }
         continue
@@ -60,9 +60,10 @@ public struct Suite: Sendable {
     return results
   }
 
+  /// What a run is resumed by: its cells, and what each is held against.
   public static func digest(_ cells: [CellResult]) -> String {
     var digest = Digest()
-    for cell in cells { digest.combine(cell.cell.id + "\n") }
+    for cell in cells { digest.combine("\(cell.cell.id) \(cell.baseline ?? "")\n") }
     return digest.hex
   }
 
@@ -122,9 +123,9 @@ public struct Suite: Sendable {
       throw UserError("\(fields.place(root)): a suite needs a list of cells:")
     }
     let compares = try fields.strings("compares")
-    for axis in compares ?? [] where !Cell.comparableAxes.contains(axis) {
-      throw UserError(
-        "\(fields.place(fields["compares"]!)): \(UnknownName(kind: "axis", name: axis, known: Cell.comparableAxes))")
+    let known = Cell.comparableAxes.map(\.name)
+    for axis in compares ?? [] where !known.contains(axis) {
+      throw UserError("\(fields.place(fields["compares"]!)): \(UnknownName(kind: "axis", name: axis, known: known))")
     }
     return Suite(
       name: fields["name"]?.string ?? file.replacingOccurrences(of: ".yaml", with: ""),

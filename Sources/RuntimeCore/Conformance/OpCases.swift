@@ -44,17 +44,14 @@ public struct OpCase: Sendable, CustomStringConvertible {
 /// Convolution with awkward sizes: 1×1 images, odd and prime channels, batches, strides, dilation, groups.
 public let opCases: [OpCase] = {
   var cases: [OpCase] = []
-  func conv(_ name: String, _ op: Conv2D, _ x: Shape, outputs: Int, kernel: Pair, bias: Bool = true) {
-    let weight: Shape = [outputs, x[1] / op.groups, kernel.h, kernel.w]
-    cases.append(OpCase(name: "conv2d " + name, op: op, inputs: [x, weight] + (bias ? [[outputs]] : [])))
-  }
-  func residual(_ name: String, _ op: Conv2D, _ x: Shape, outputs: Int, kernel: Pair) {
-    let window = Window(kernel: kernel, stride: op.stride, padding: op.padding, dilation: op.dilation)
-    let size = try! window.outputSize(Pair(x[2], x[3]))
+  func conv(
+    _ name: String, _ op: Conv2D, _ x: Shape, outputs: Int, kernel: Pair, bias: Bool = true, residual: Shape? = nil
+  ) {
     let weight: Shape = [outputs, x[1] / op.groups, kernel.h, kernel.w]
     cases.append(
       OpCase(
-        name: "conv2d residual " + name, op: op, inputs: [x, weight, [outputs], [x[0], outputs, size.h, size.w]]))
+        name: "conv2d " + name, op: op, inputs: [x, weight] + (bias ? [[outputs]] : []) + (residual.map { [$0] } ?? []))
+    )
   }
   conv("pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1)
   conv("pointwise, one pixel", Conv2D(activation: .relu6), [1, 37, 1, 1], outputs: 65, kernel: 1)
@@ -88,14 +85,25 @@ public let opCases: [OpCase] = {
   conv("depthwise 3x3, stride 3", Conv2D(stride: 3, padding: 1, groups: 17), [1, 17, 10, 10], outputs: 17, kernel: 3)
   conv("depthwise, one pixel", Conv2D(padding: 1, groups: 5), [1, 5, 1, 1], outputs: 5, kernel: 3, bias: false)
 
-  residual("pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1)
-  residual("pointwise, prime channels, batch 2", Conv2D(activation: .relu6), [2, 13, 5, 11], outputs: 37, kernel: 1)
-  residual("pointwise, one pixel", Conv2D(), [1, 37, 1, 1], outputs: 65, kernel: 1)
-  residual("3x3", Conv2D(padding: 1, activation: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3)
-  residual("3x3, batch 2, odd image", Conv2D(padding: 1), [2, 35, 9, 13], outputs: 37, kernel: 3)
-  residual("3x3, 19 wide, stride 2", Conv2D(stride: 2, padding: 1), [1, 9, 11, 37], outputs: 7, kernel: 3)
-  residual("2 groups", Conv2D(padding: 1, groups: 2), [2, 12, 8, 8], outputs: 10, kernel: 3)
-  residual("depthwise", Conv2D(padding: 1, groups: 19, activation: .relu), [2, 19, 7, 9], outputs: 19, kernel: 3)
+  conv("residual pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1, residual: [1, 24, 9, 7])
+  conv(
+    "residual pointwise, prime channels, batch 2", Conv2D(activation: .relu6), [2, 13, 5, 11], outputs: 37, kernel: 1,
+    residual: [2, 37, 5, 11])
+  conv("residual pointwise, one pixel", Conv2D(), [1, 37, 1, 1], outputs: 65, kernel: 1, residual: [1, 65, 1, 1])
+  conv(
+    "residual 3x3", Conv2D(padding: 1, activation: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3,
+    residual: [1, 40, 14, 14])
+  conv(
+    "residual 3x3, batch 2, odd image", Conv2D(padding: 1), [2, 35, 9, 13], outputs: 37, kernel: 3,
+    residual: [2, 37, 9, 13])
+  conv(
+    "residual 3x3, 19 wide, stride 2", Conv2D(stride: 2, padding: 1), [1, 9, 11, 37], outputs: 7, kernel: 3,
+    residual: [1, 7, 6, 19])
+  conv(
+    "residual 2 groups", Conv2D(padding: 1, groups: 2), [2, 12, 8, 8], outputs: 10, kernel: 3, residual: [2, 10, 8, 8])
+  conv(
+    "residual depthwise", Conv2D(padding: 1, groups: 19, activation: .relu), [2, 19, 7, 9], outputs: 19, kernel: 3,
+    residual: [2, 19, 7, 9])
 
   for (name, x, outputs) in [
     ("", Shape([1, 64]), 100), ("batch 3, primes", [3, 37], 41), ("one to one", [1, 1], 1), ("batch 20", [20, 16], 33),

@@ -46,7 +46,7 @@ def warm_up(run, wanted):
     return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
 
 
-def work(name, pip, load):
+def work(name, pip, load, backends):
     job = json.loads(sys.stdin.readline())
     start = time.perf_counter_ns()
     try:
@@ -58,6 +58,8 @@ def work(name, pip, load):
     emit("hello", engine=name, version=version, protocol=1, takesTurns=True)
     if job["action"] == "idle":
         return peak_resident()
+    if job["cell"]["backend"] not in backends:
+        return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {job['cell']['backend']}")
     loaded = time.perf_counter_ns()
     try:
         infer, device = prepare(job["cell"], job["files"])
@@ -110,13 +112,13 @@ def work(name, pip, load):
     peak_resident()
 
 
-def serve(name, pip, load):
+def serve(name, pip, load, backends=("cpu",)):
     """
     load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
     """
     try:
-        work(name, pip, load)
+        work(name, pip, load, backends)
     except Exception as error:  # the runner shows the reason as this visit's failure
         emit("failed", reason=f"{type(error).__name__}: {error}")
         sys.exit(1)

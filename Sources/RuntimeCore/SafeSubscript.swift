@@ -1,0 +1,4 @@
+extension Array {
+  /// Nil outside.
+  package subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
+}
