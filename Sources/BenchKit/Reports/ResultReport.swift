@@ -20,7 +20,8 @@ extension ResultFile {
       are calls in one steady inference; peak is the resident set above that of an empty worker; error is the largest
       difference from the reference output over its largest value.
       """)
-    if cells.filter({ $0.baseline == nil && $0.status == .measured }).count > cells.map(\.cell.model).uniqued().count {
+    let bases = cells.compactMap { cell in cell.baseline.map { [cell.cell.model, $0] } }.uniqued()
+    if bases.count > bases.map({ $0[0] }).uniqued().count {
       document.text(
         "Where several rows of a model are marked 1, a row's ratio is to the one it was made to be compared with: "
           + "`baseline` in the result says which.")
