@@ -64,7 +64,7 @@ public struct CPUBackend: Backend {
     let request = KernelRequest(
       node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
       table: try instructionSet(options).kernels, useIm2col: options.kernels == .im2col,
-      pieceCount: options.threads == 1 ? 1 : options.threads * 4)
+      threads: options.threads)
     for make in kernelMakers {
       if let kernel = make(request) { return kernel }
     }
@@ -80,8 +80,14 @@ struct CPUTarget: TargetTraits {
   let table: PacerKernelTable
 
   func addsResidual(in node: Node, of graph: Graph) -> Bool {
-    guard let conv = node.op as? Conv2D else { return false }
+    // In NCHW it was measured to cost more than the addition on its own.
+    guard let conv = node.op as? Conv2D, graph[node.inputs[0]].type.format == .nhwc else { return false }
     return !conv.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape)
+  }
+
+  func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
+    let input = graph[node.inputs[0]].type
+    return input.format == .nhwc && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape)
   }
 
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
@@ -91,6 +97,7 @@ struct CPUTarget: TargetTraits {
     let isDepthwise = conv.isDepthwise(input.shape, graph[node.inputs[1]].type.shape)
     switch (input.format, isDepthwise) {
     case (.nhwc, true): return DepthwiseNHWCKernel.weightFormat(channels: input.shape[1], table)
+    case (.nhwc, false) where conv.algorithm == .winograd: return WinogradKernel.weightFormat(table)
     case (.nhwc, false): return IndirectConvolutionKernel.weightFormat(conv, table)
     case (_, true): return nil
     case (_, false): return PlaneConvolutionKernel.weightFormat(conv, table)

@@ -35,13 +35,14 @@ struct KernelRequest {
   let output: TensorType
   let table: PacerKernelTable
   let useIm2col: Bool
-  let pieceCount: Int
+  let threads: Int
 }
 
 /// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes alone, never on
 /// timing, so that the same cell runs the same kernels on every run.
 let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   DepthwiseNHWCKernel.make,
+  WinogradKernel.make,
   IndirectConvolutionKernel.make,
   Im2colConvolutionKernel.make,
   DepthwisePlanesKernel.make,

@@ -10,7 +10,7 @@ extension CPUBackend {
         // The kernels leave four bytes behind that depend on all they did.
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 1) { place in
           place.initialize(repeating: 0)
-          kernel(place.baseAddress!, 0, rounds)
+          kernel(place.baseAddress!, 0, rounds, 0)
         }
       }
     }

@@ -10,6 +10,7 @@ struct PlaneConvolutionKernel: CPUKernel {
   let output: Shape
   let weight: KernelWeight
   let table: PacerKernelTable
+  let threads: Int
   /// Nil where the planes are read as they are.
   private let phases: PlanePhases?
   /// Of each step of the depth axis.
@@ -17,15 +18,19 @@ struct PlaneConvolutionKernel: CPUKernel {
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nchw else { return nil }
-    return PlaneConvolutionKernel(op, request.inputs[0].shape, request.inputs[1], request.output.shape, request.table)
+    return PlaneConvolutionKernel(
+      op, request.inputs[0].shape, request.inputs[1], request.output.shape, request.table, threads: request.threads)
   }
 
   static func weightFormat(_ op: Conv2D, _ table: PacerKernelTable) -> MemoryFormat {
     .panels(PanelLayout(width: table.planeBlock, depth: .channelsThenTaps, groups: op.groups))
   }
 
-  init(_ op: Conv2D, _ input: Shape, _ weight: TensorType, _ output: Shape, _ table: PacerKernelTable) {
+  init(
+    _ op: Conv2D, _ input: Shape, _ weight: TensorType, _ output: Shape, _ table: PacerKernelTable, threads: Int
+  ) {
     self.op = op
+    self.threads = threads
     self.input = input
     self.output = output
     self.table = table
@@ -53,8 +58,9 @@ struct PlaneConvolutionKernel: CPUKernel {
   var scratchByteCount: Int {
     // A panel may start at the last position.
     let copy = phases.map { weight.type.shape[1] * Self.phaseStride($0, table) + table.planePanel }
-    return (weight.scratchCount + (copy ?? 0)) * 4
+    return (weight.scratchCount + tileCount * threads + (copy ?? 0)) * 4
   }
+  private var tileCount: Int { table.planeBlock * table.planePanel }
   /// Without a copy, tiles overlap at the end of the planes, and would add a residual twice.
   var overwritableInputs: [Int] { phases != nil ? [3] : [] }
 
@@ -66,6 +72,7 @@ struct PlaneConvolutionKernel: CPUKernel {
     let groupSize = blocks * table.planeBlock * offsets.count
 
     var product = PacerPlaneGEMM()
+    product.scratch = call.scratch! + weight.scratchCount
     (product.depth, product.outputs, product.planeStride) = (offsets.count, perGroup, output[2] * output[3])
     product.positions = phases?.positions ?? product.planeStride
     (product.rowWidth, product.outputWidth) = (phases?.parameters.phaseWidth ?? output[3], output[3])
@@ -80,7 +87,7 @@ struct PlaneConvolutionKernel: CPUKernel {
       for group in 0..<op.groups {
         product.input = call.input(0)! + (n * channels + group * channelsPerGroup) * height * width
         if let phases {
-          let copy = call.scratch! + weight.scratchCount
+          let copy = product.scratch + tileCount * threads
           let planes = PacerCopyPhases(
             input: product.input, output: copy, planes: channelsPerGroup,
             outputStride: Self.phaseStride(phases, table), phases: phases.parameters)
@@ -126,7 +133,8 @@ struct Im2colConvolutionKernel: CPUKernel {
     let depth = weight.shape.count / weight.shape[0]
     product = PlaneConvolutionKernel(
       Conv2D(activation: op.activation), [1, depth, output[2], output[3]],
-      TensorType([perGroup, depth, 1, 1]), [1, perGroup, output[2], output[3]], request.table)
+      TensorType([perGroup, depth, 1, 1]), [1, perGroup, output[2], output[3]], request.table,
+      threads: request.threads)
     name = "im2col-" + String(cString: request.table.name)
   }
 
@@ -217,19 +225,19 @@ struct PlaneWindowCall: Sendable {
   let input: Shape
   let output: Shape
   let table: PacerKernelTable
-  let pieceCount: Int
+  let threads: Int
 
   init(_ request: KernelRequest, _ window: Window, padding: Float) {
     input = request.inputs[0].shape
     output = request.output.shape
     phases = PlanePhases(window, input, output, padding: padding)
     table = request.table
-    pieceCount = request.pieceCount
+    threads = request.threads
   }
 
   /// Four vectors at a time may start at the last position, and a line's last vector may end past it.
-  private var scratchPerPiece: Int { (phases.count + 5 * table.lanes + 15) / 16 * 16 }
-  var scratchByteCount: Int { scratchPerPiece * pieceCount * 4 }
+  private var scratchPerThread: Int { (phases.count + 5 * table.lanes + 15) / 16 * 16 }
+  var scratchByteCount: Int { scratchPerThread * threads * 4 }
 
   func run(
     _ call: borrowing KernelCall, weights: UnsafePointer<Float>?, bias: UnsafePointer<Float>?, _ clamp: Clamp
@@ -241,8 +249,7 @@ struct PlaneWindowCall: Sendable {
     p.bias = bias
     p.output = call.output
     p.scratch = call.scratch
-    p.scratchStride = scratchPerPiece
-    p.itemsPerPiece = call.pool.itemsPerPiece(planes)
+    p.scratchStride = scratchPerThread
     (p.channels, p.taps, p.positions) = (input[1], phases.distances.count, phases.positions)
     (p.outputHeight, p.outputWidth) = (output[2], output[3])
     p.phases = phases.parameters

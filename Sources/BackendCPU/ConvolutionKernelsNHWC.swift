@@ -10,6 +10,7 @@ struct IndirectConvolutionKernel: CPUKernel {
   let output: Shape
   let weight: KernelWeight
   let table: PacerKernelTable
+  let threads: Int
   /// Copies the image with a zero border, so that the taps of a window row are one run of floats.
   let border: Border?
   let offsets: [Int32]?
@@ -31,6 +32,7 @@ struct IndirectConvolutionKernel: CPUKernel {
     input = request.inputs[0].shape
     output = request.output.shape
     table = request.table
+    threads = request.threads
     weight = KernelWeight(type: request.inputs[1], wanted: Self.weightFormat(op, table))
     let (_, depth, kh, kw) = request.inputs[1].shape.nchw
     zeros = Zeros(count: depth)
@@ -70,7 +72,8 @@ struct IndirectConvolutionKernel: CPUKernel {
     return list
   }
 
-  var scratchByteCount: Int { (weight.scratchCount + (border?.count ?? 0)) * 4 }
+  private var scratchPerThread: Int { table.gemmScratch(taps: taps) }
+  var scratchByteCount: Int { (weight.scratchCount + (border?.count ?? 0) + scratchPerThread * threads) * 4 }
   var overwritableInputs: [Int] { [3] }
 
   func run(_ call: borrowing KernelCall) {
@@ -84,6 +87,7 @@ struct IndirectConvolutionKernel: CPUKernel {
     let groupSize = panels * table.gemmWidth * taps * depth
     var p = PacerIndirectGEMM()
     p.zeros = UnsafePointer(zeros.pointer)
+    (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount + (border?.count ?? 0), scratchPerThread)
     (p.pixels, p.taps, p.channels, p.inputStride) = (pixels, taps, depth, channels)
     (p.outputs, p.outputStride) = (perGroup, outputs)
     // What is larger is streamed once; what is smaller stays in cache.
@@ -114,6 +118,11 @@ struct IndirectConvolutionKernel: CPUKernel {
       }
     }
   }
+}
+
+extension PacerKernelTable {
+  /// Floats that each thread of `indirectGEMM` works in.
+  func gemmScratch(taps: Int) -> Int { (gemmRows * gemmWidth + 2 * gemmRows * taps + 15) / 16 * 16 }
 }
 
 /// A channels-last image with a border of zeros around it.

@@ -8,20 +8,21 @@ struct LinearKernel: CPUKernel {
   let weight: KernelWeight
   let rows: Int
   let table: PacerKernelTable
+  let threads: Int
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard request.node.op is Linear else { return nil }
     return LinearKernel(
       name: "linear-" + String(cString: request.table.name),
       weight: KernelWeight(type: request.inputs[1], wanted: weightFormat(request.table)),
-      rows: request.output.shape[0], table: request.table)
+      rows: request.output.shape[0], table: request.table, threads: request.threads)
   }
 
   static func weightFormat(_ table: PacerKernelTable) -> MemoryFormat {
     .panels(PanelLayout(width: table.gemmWidth, depth: .channelsThenTaps))
   }
 
-  var scratchByteCount: Int { weight.scratchCount * 4 }
+  var scratchByteCount: Int { (weight.scratchCount + table.gemmScratch(taps: 1) * threads) * 4 }
 
   func run(_ call: borrowing KernelCall) {
     let (outputs, depth) = (weight.type.shape[0], weight.type.shape[1])
@@ -30,6 +31,7 @@ struct LinearKernel: CPUKernel {
     p.weights = weight.pointer(call.input(1)!, scratch: call.scratch)
     p.bias = call.input(2)
     p.output = call.output
+    (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount, table.gemmScratch(taps: 1))
     (p.pixels, p.taps, p.channels, p.inputStride) = (rows, 1, depth, depth)
     (p.outputs, p.outputStride, p.panelMajor) = (outputs, outputs, 1)
     (p.minimum, p.maximum) = Clamp.none.limits

@@ -18,14 +18,12 @@ import Synchronization
 /// `@unchecked Sendable`: `call` is written by the running thread alone, while no piece is unclaimed or in work.
 final class ThreadPool: @unchecked Sendable {
   let threadCount: Int
-  /// Into how many pieces a call is cut at most.
-  let pieceCount: Int
 
   private struct Call {
     var kernel: PacerKernel
     var parameters: UnsafeRawPointer
     var count: Int
-    var itemsPerPiece: Int
+    var pieces: Int
   }
   private var call: Call?
   /// Call number (32 bits), pieces (16 bits), next piece (16 bits).
@@ -45,7 +43,6 @@ final class ThreadPool: @unchecked Sendable {
 
   init(threadCount: Int) {
     self.threadCount = threadCount
-    self.pieceCount = threadCount == 1 ? 1 : threadCount * 4
     spans = .allocate(capacity: max(threadCount, 1))
     spans.initialize(repeating: [], count: max(threadCount, 1))
     pthread_mutex_init(lock, nil)
@@ -88,16 +85,13 @@ final class ThreadPool: @unchecked Sendable {
     try body()
   }
 
-  func itemsPerPiece(_ count: Int) -> Int { max(1, (count + pieceCount - 1) / pieceCount) }
-
   /// Does items `0..<count` of a kernel and returns when all are done.
   func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int) {
     guard let kernel, count > 0 else { return }
     withUnsafePointer(to: parameters) { pointer in
-      if threads.isEmpty || count == 1 { return kernel(pointer, 0, count) }
-      let itemsPerPiece = itemsPerPiece(count)
-      let pieces = (count + itemsPerPiece - 1) / itemsPerPiece
-      call = Call(kernel: kernel, parameters: UnsafeRawPointer(pointer), count: count, itemsPerPiece: itemsPerPiece)
+      if threads.isEmpty || count == 1 { return kernel(pointer, 0, count, 0) }
+      let pieces = min(count, threadCount * 4)
+      call = Call(kernel: kernel, parameters: UnsafeRawPointer(pointer), count: count, pieces: pieces)
       finishedPieces.store(0, ordering: .relaxed)
       let number = (ticket.load(ordering: .relaxed) >> 32) &+ 1
       ticket.store(number << 32 | UInt64(pieces) << 16, ordering: .releasing)
@@ -122,14 +116,14 @@ final class ThreadPool: @unchecked Sendable {
       return true
     }
     let call = call!
-    let begin = piece * call.itemsPerPiece
-    let end = min(begin + call.itemsPerPiece, call.count)
+    let begin = call.count * piece / call.pieces
+    let end = call.count * (piece + 1) / call.pieces
     if isTraced && thread > 0 {
       let start = ContinuousClock.now
-      call.kernel(call.parameters, begin, end)
+      call.kernel(call.parameters, begin, end, thread)
       spans[thread].append(ThreadSpan(thread: thread, start: start, end: ContinuousClock.now))
     } else {
-      call.kernel(call.parameters, begin, end)
+      call.kernel(call.parameters, begin, end, thread)
     }
     finishedPieces.add(1, ordering: .releasing)
     return true

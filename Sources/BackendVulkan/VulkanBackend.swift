@@ -37,7 +37,9 @@ public struct VulkanBackend: Backend {
     }
   }
 
-  public func target(_ options: PrepareOptions) throws -> any TargetTraits { VulkanTarget() }
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits {
+    VulkanTarget(precision: options.precision)
+  }
 
   public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
     if case .unavailable(let reason) = availability(options) {
@@ -49,7 +51,17 @@ public struct VulkanBackend: Backend {
 
 /// The weight formats of the shaders: known without a device, so that a model can be prepared anywhere.
 struct VulkanTarget: TargetTraits {
+  let precision: Precision
+
   func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
+
+  /// Enough channels that the transforms are little beside the products; enough tiles that weights of four times the
+  /// size are worth reading; in float32, because in float16 the transformed values lose too much.
+  func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
+    let (input, output) = (graph[node.inputs[0]].type.shape, graph[node.outputs[0]].type.shape)
+    let tiles = output[0] * ((output[2] + 3) / 4) * ((output[3] + 3) / 4)
+    return precision == .fp32 && tiles >= 16 && input[1] > 28 && output[1] > 28
+  }
 
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
     guard node.inputs.count > 1 else { return nil }

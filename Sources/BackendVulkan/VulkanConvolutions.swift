@@ -92,16 +92,13 @@ private struct PanelShader {
 
 /// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
 ///
-/// The rule is static: enough channels that the transforms are little beside the products; enough tiles that weights of
-/// four times the size are worth reading; in float32, because in float16 the transformed values lose too much.
 @Sendable func winogradKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard
-    let conv = Convolution(request), conv.op.groups == 1, conv.kernel == 3, conv.op.stride == 1, conv.op.dilation == 1,
-    conv.from.quads >= 8, conv.to.quads >= 8, request.precision == .fp32
+    let conv = Convolution(request), conv.op.algorithm == .winograd,
+    conv.op.allowsWinograd(request.inputs[1].shape)
   else { return nil }
   let tiles = Pair((conv.to.height + 3) / 4, (conv.to.width + 3) / 4)
   let count = conv.to.images * tiles.h * tiles.w
-  guard count >= 16 else { return nil }
   let shader = PanelShader(
     request, pixels: min(pixelsPerInvocation, max(1, count / request.device.subgroupSize)))
   func matrices(_ channels: Int) -> TexelLayout { TexelLayout(TensorType([36, channels, 1, count])) }

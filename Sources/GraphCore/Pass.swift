@@ -20,8 +20,11 @@ public protocol TargetTraits: Sendable {
   func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat?
   /// Whether a kernel adds a residual to the sums of this convolution.
   func addsResidual(in node: Node, of graph: Graph) -> Bool
+  /// Whether Winograd's algorithm is expected to pay for this convolution.
+  func prefersWinograd(for node: Node, in graph: Graph) -> Bool
 }
 
 extension TargetTraits {
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { false }
+  public func prefersWinograd(for node: Node, in graph: Graph) -> Bool { false }
 }

@@ -1,7 +1,7 @@
 import CIntrinsics
 
 /// Depthwise convolution, channels last: strips of four pixels, vectors of channels.
-func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerDepthwiseNHWC.self)
   withUnsafeTemporaryAllocation(
     of: UnsafePointer<Float>.self, capacity: 4 * p.pointee.kernelHeight * p.pointee.kernelWidth

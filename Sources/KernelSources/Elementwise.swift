@@ -14,7 +14,7 @@ private func forEachVector(_ begin: Int, _ end: Int, _ body: (Int, Int) -> Void)
 /// Elements per item of the ops that know neither channels nor pixels.
 let elementsPerItem = 1024
 
-func addKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func addKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
   let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))
   forEachVector(begin * elementsPerItem, min(end * elementsPerItem, p.count)) { i, n in
@@ -22,7 +22,7 @@ func addKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   }
 }
 
-func clampKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func clampKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
   let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))
   forEachVector(begin * elementsPerItem, min(end * elementsPerItem, p.count)) { i, n in
@@ -30,7 +30,7 @@ func clampKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   }
 }
 
-func affineNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func affineNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
   for pixel in begin..<end {
     let offset = pixel * p.channels
@@ -41,7 +41,7 @@ func affineNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
   }
 }
 
-func affineNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func affineNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
   for plane in begin..<end {
     let scale = Vector(repeating: p.scale[plane % p.channels])

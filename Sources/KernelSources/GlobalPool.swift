@@ -1,7 +1,7 @@
 import CIntrinsics
 
 /// Mean over the pixels, channels last. Items are vectors of channels.
-func globalPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func globalPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerGlobalPool.self).pointee
   let factor = Vector(repeating: 1 / Float(p.pixels))
   for item in begin..<end {
@@ -14,7 +14,7 @@ func globalPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
 }
 
 /// Mean over each plane. Items are planes.
-func globalPoolNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func globalPoolNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerGlobalPool.self).pointee
   for plane in begin..<end {
     let line = p.input + plane * p.pixels

@@ -1,68 +1,106 @@
 import CIntrinsics
 
 /// Convolution and matrix product, channels last: each tile of pixels reads its taps where they lie.
-func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerIndirectGEMM.self)
   let rows = GEMMTile.rowCount
   let width = GEMMTile.width
   let tiles = (p.pointee.pixels + rows - 1) / rows
   let panels = (p.pointee.outputs + width - 1) / width
+  let spare = p.pointee.scratch + thread * p.pointee.scratchStride
+  let sources = UnsafeMutableRawPointer(spare + rows * width).assumingMemoryBound(to: UnsafePointer<Float>.self)
+  var located = -1
   for item in begin..<end {
     let tile = p.pointee.panelMajor != 0 ? item % tiles : item / panels
     let panel = p.pointee.panelMajor != 0 ? item / tiles : item % panels
     let pixel = tile * rows
     let count = min(rows, p.pointee.pixels - pixel)
-    let narrow = p.pointee.outputs - panel * width <= Vector.scalarCount
-    if count == 1 {
-      if narrow { Tile<1, 1>.indirect(p, pixel, count, panel) } else { Tile<1, 2>.indirect(p, pixel, count, panel) }
-    } else if count <= GEMMHalfTile.rowCount {
-      if narrow {
-        GEMMHalfTileNarrow.indirect(p, pixel, count, panel)
-      } else {
-        GEMMHalfTile.indirect(p, pixel, count, panel)
-      }
-    } else if narrow {
-      GEMMTileNarrow.indirect(p, pixel, count, panel)
+    let tileRows = count == 1 ? 1 : count <= GEMMHalfTile.rowCount ? GEMMHalfTile.rowCount : rows
+    if tile != located {
+      locate(p, pixel, count, tileRows, sources)
+      located = tile
+    }
+    multiplyTile(p, pixel, count, tileRows, panel, sources, spare)
+  }
+}
+
+@inline(__always)
+private func multiplyTile(
+  _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int, _ panel: Int,
+  _ sources: UnsafePointer<UnsafePointer<Float>>, _ spare: UnsafeMutablePointer<Float>
+) {
+  let (first, taps, depth) = (panel * GEMMTile.width, p.pointee.taps, p.pointee.channels)
+  let remaining = p.pointee.outputs - first
+  let width = remaining <= Vector.scalarCount ? Vector.scalarCount : GEMMTile.width
+  let place = pixel * p.pointee.outputStride + first
+  let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
+  let (bias, weights) = (p.pointee.bias.map { $0 + first }, p.pointee.weights + panel * taps * depth * GEMMTile.width)
+  var product = TileProduct(
+    sources: sources, taps: taps, depth: depth, weights: weights, added: UnsafePointer(spare), addedStride: width,
+    output: output, outputStride: p.pointee.outputStride, minimum: p.pointee.minimum, maximum: p.pointee.maximum)
+  if count == rows && remaining >= width {
+    if residual == nil, let bias {
+      (product.added, product.addedStride) = (bias, 0)
     } else {
-      GEMMTile.indirect(p, pixel, count, panel)
+      fill(spare, rows, width, bias, residual, p.pointee.outputStride, remaining)
+    }
+    withUnsafePointer(to: product) { multiply($0, rows, width) }
+  } else {
+    fill(spare, rows, width, bias, nil, 0, remaining)
+    (product.output, product.outputStride) = (spare, width)
+    (product.minimum, product.maximum) = (-.infinity, .infinity)
+    withUnsafePointer(to: product) { multiply($0, rows, width) }
+    storePart(
+      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, p.pointee.outputStride, count: count,
+      remaining: remaining)
+  }
+}
+
+@inline(__always)
+private func multiply(_ product: UnsafePointer<TileProduct>, _ rows: Int, _ width: Int) {
+  switch (rows, width == Vector.scalarCount) {
+  case (1, true): Tile<1, 1>.multiply(product)
+  case (1, false): Tile<1, 2>.multiply(product)
+  case (GEMMHalfTile.rowCount, true): GEMMHalfTileNarrow.multiply(product)
+  case (GEMMHalfTile.rowCount, false): GEMMHalfTile.multiply(product)
+  case (_, true): GEMMTileNarrow.multiply(product)
+  case (_, false): GEMMTile.multiply(product)
+  }
+}
+
+/// What is added to a tile where that is more than a bias of whole vectors.
+@inline(never)
+private func fill(
+  _ spare: UnsafeMutablePointer<Float>, _ rows: Int, _ width: Int, _ bias: UnsafePointer<Float>?,
+  _ residual: UnsafePointer<Float>?, _ stride: Int, _ remaining: Int
+) {
+  for r in 0..<rows {
+    var j = 0
+    while j < width {
+      var sum = bias.map { read($0 + j, first: remaining - j) } ?? .zero
+      if let residual { sum += read(residual + r * stride + j) }
+      write(sum, spare + r * width + j)
+      j += Vector.scalarCount
     }
   }
 }
 
-extension Tile {
-  @inline(__always) static var rowCount: Int { rows }
-  @inline(__always) static var width: Int { columns * Vector.scalarCount }
-
-  /// One tile of up to `rows` pixels, `count` of which exist; the others repeat the last and are not stored.
-  @inline(never)
-  static func indirect(_ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ panel: Int) {
-    let width = GEMMTile.width
-    let (taps, channels, input) = (p.pointee.taps, p.pointee.channels, p.pointee.input!)
-    let remaining = p.pointee.outputs - panel * width
-    var b = p.pointee.weights + panel * width * taps * channels
-    var sums = zero
-    if let bias = p.pointee.bias {
-      for j in 0..<columns {
-        let vector = read(bias + panel * width + j * Vector.scalarCount, first: remaining - j * Vector.scalarCount)
-        for r in 0..<rows { sums[r][j] = vector }
+/// Where each tap of a tile's pixels lies, `[tap][row]`; rows past the last pixel repeat it.
+@inline(never)
+private func locate(
+  _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int,
+  _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
+) {
+  let (taps, input) = (p.pointee.taps, p.pointee.input!)
+  for r in 0..<rows {
+    let row = pixel + min(r, count - 1)
+    if let offsets = p.pointee.offsets {
+      for tap in 0..<taps {
+        let offset = Int(offsets[row * taps + tap])
+        sources[tap * rows + r] = offset < 0 ? p.pointee.zeros : input + offset
       }
+    } else {
+      sources[r] = input + row * p.pointee.inputStride
     }
-    let (offsets, zeros, inputStride) = (p.pointee.offsets, p.pointee.zeros!, p.pointee.inputStride)
-    var tap = 0
-    while tap < taps {
-      var a = Pointers(repeating: input)
-      for r in 0..<rows {
-        let row = pixel + min(r, count - 1)
-        let offset = offsets.map { Int($0[row * taps + tap]) } ?? row * inputStride
-        a[r] = offset < 0 ? zeros : input + offset
-      }
-      multiply(&sums, channels, a, b, width)
-      b += channels * width
-      tap += 1
-    }
-    let place = pixel * p.pointee.outputStride + panel * width
-    store(
-      sums, p.pointee.residual.map { $0 + place }, p.pointee.minimum, p.pointee.maximum, p.pointee.output + place,
-      p.pointee.outputStride, count: count, remaining: remaining)
   }
 }

@@ -9,21 +9,22 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.gemmRows = GEMMTile.rowCount
   table.planePanel = PlaneTile.width
   table.planeBlock = PlaneTile.rowCount
-  table.indirectGEMM = { indirectGEMM($0, $1, $2) }
-  table.copyPhases = { copyPhases($0, $1, $2) }
-  table.planeGEMM = { planeGEMM($0, $1, $2) }
-  table.depthwiseNHWC = { depthwiseNHWC($0, $1, $2) }
-  table.planeWindow = { planeWindow($0, $1, $2) }
-  table.maxPoolNHWC = { maxPoolNHWC($0, $1, $2) }
-  table.affineNHWC = { affineNHWC($0, $1, $2) }
-  table.affineNCHW = { affineNCHW($0, $1, $2) }
-  table.add = { addKernel($0, $1, $2) }
-  table.clamp = { clampKernel($0, $1, $2) }
-  table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2) }
-  table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2) }
-  table.toNHWC = { toNHWC($0, $1, $2) }
-  table.toNCHW = { toNCHW($0, $1, $2) }
-  table.peakMultiplyAdd = { peakMultiplyAdd($0, $1, $2) }
+  table.indirectGEMM = { indirectGEMM($0, $1, $2, $3) }
+  table.winograd = { winograd($0, $1, $2, $3) }
+  table.copyPhases = { copyPhases($0, $1, $2, $3) }
+  table.planeGEMM = { planeGEMM($0, $1, $2, $3) }
+  table.depthwiseNHWC = { depthwiseNHWC($0, $1, $2, $3) }
+  table.planeWindow = { planeWindow($0, $1, $2, $3) }
+  table.maxPoolNHWC = { maxPoolNHWC($0, $1, $2, $3) }
+  table.affineNHWC = { affineNHWC($0, $1, $2, $3) }
+  table.affineNCHW = { affineNCHW($0, $1, $2, $3) }
+  table.add = { addKernel($0, $1, $2, $3) }
+  table.clamp = { clampKernel($0, $1, $2, $3) }
+  table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2, $3) }
+  table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }
+  table.toNHWC = { toNHWC($0, $1, $2, $3) }
+  table.toNCHW = { toNCHW($0, $1, $2, $3) }
+  table.peakMultiplyAdd = { peakMultiplyAdd($0, $1, $2, $3) }
   table.peakMultiplyAdds = 10 * Vector.scalarCount
   setPeakDot(&table)
   return table

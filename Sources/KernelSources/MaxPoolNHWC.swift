@@ -1,7 +1,7 @@
 import CIntrinsics
 
 /// Maximum pooling, channels last.
-func maxPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func maxPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerMaxPoolNHWC.self).pointee
   for oy in begin..<end {
     for ox in 0..<p.outputWidth {

@@ -2,7 +2,7 @@ import CIntrinsics
 
 /// Multiply-adds that wait for nothing but their own sums, ten at a time: as many a second as the processor can do.
 /// Items: rounds of ten multiply-adds of vectors. The parameter is one float that depends on all of them.
-func peakMultiplyAdd(_ parameters: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func peakMultiplyAdd(_ parameters: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let output = UnsafeMutableRawPointer(mutating: parameters!).assumingMemoryBound(to: Float.self)
   // The sum is a factor: a product that stays the same would be computed once. Sums go to 1: tiny ones would be slow.
   let (factor, summand) = (Vector(repeating: 0.999), Vector(repeating: output.pointee + 0.001))

@@ -2,18 +2,19 @@ import CIntrinsics
 
 /// Convolution over planes: every step of the depth axis is a constant offset for all positions, so that a tile reads
 /// its values where they lie. Positions that belong to no output pixel are computed and dropped.
-func planeGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func planeGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerPlaneGEMM.self)
   let panels = (p.pointee.positions + PlaneTile.width - 1) / PlaneTile.width
   let blocks = (p.pointee.outputs + PlaneTile.rowCount - 1) / PlaneTile.rowCount
   let isPanelMajor = p.pointee.panelMajor != 0
   var block = isPanelMajor ? begin % blocks : begin / panels
   var panel = isPanelMajor ? begin / blocks : begin % panels
+  let spare = p.pointee.scratch + thread * PlaneTile.rowCount * PlaneTile.width
   for _ in begin..<end {
     if p.pointee.positions - panel * PlaneTile.width <= Vector.scalarCount {
-      PlaneTileNarrow.planes(p, block, panel)
+      PlaneTileNarrow.planes(p, block, panel, spare)
     } else {
-      PlaneTile.planes(p, block, panel)
+      PlaneTile.planes(p, block, panel, spare)
     }
     if isPanelMajor {
       block += 1
@@ -27,7 +28,9 @@ func planeGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
 
 extension Tile {
   @inline(never)
-  static func planes(_ p: UnsafePointer<PacerPlaneGEMM>, _ block: Int, _ panel: Int) {
+  static func planes(
+    _ p: UnsafePointer<PacerPlaneGEMM>, _ block: Int, _ panel: Int, _ spare: UnsafeMutablePointer<Float>
+  ) {
     // Without room behind the planes the last tile starts early enough to end with them. Values that two tiles share
     // are computed twice, to the same bits.
     let start = panel * PlaneTile.width
@@ -42,64 +45,65 @@ extension Tile {
         for j in 0..<columns { sums[r][j] = value }
       }
     }
+    let isPlain = p.pointee.rowWidth == p.pointee.outputWidth
+    let remaining = p.pointee.positions - first
+    let isWhole = isPlain && count == rows && remaining >= width
+    if isWhole, let residual = p.pointee.residual { add(&sums, residual + place + first, stride) }
     multiply(&sums, depth, packed: p.pointee.weights + block * depth * rows, p.pointee.input + first, p.pointee.offsets)
-    if p.pointee.rowWidth == p.pointee.outputWidth {
-      store(
-        sums, p.pointee.residual.map { $0 + place + first }, p.pointee.minimum, p.pointee.maximum,
-        p.pointee.output + place + first, stride, count: count, remaining: p.pointee.positions - first)
-    } else {
-      storeRows(sums, p, first, place, count)
+    let clamps = isWhole || !isPlain && p.pointee.residual == nil
+    store(
+      sums, clamps ? p.pointee.minimum : -.infinity, clamps ? p.pointee.maximum : .infinity,
+      isWhole ? p.pointee.output + place + first : spare, isWhole ? stride : width)
+    if !isWhole {
+      if isPlain {
+        storePart(
+          spare, width, p.pointee.residual.map { $0 + place + first }, p.pointee.minimum, p.pointee.maximum,
+          p.pointee.output + place + first, stride, count: count, remaining: remaining)
+      } else {
+        storeRows(spare, width, p, first, place, count)
+      }
     }
   }
+}
 
-  /// Stores the positions that are output pixels.
-  @inline(__always)
-  private static func storeRows(
-    _ sums: Sums, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ place: Int, _ count: Int
-  ) {
-    let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
-    let (rowWidth, outputWidth) = (p.pointee.rowWidth, p.pointee.outputWidth)
-    let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
-    var copy = sums
-    if residual == nil {
-      for r in 0..<rows {
-        for j in 0..<columns { copy[r][j] = clamped(sums[r][j], minimum, maximum) }
-      }
-    }
-    withUnsafeBytes(of: &copy) { raw in
-      var line = first / rowWidth
-      var column = first % rowWidth
-      var lane = 0
-      while lane < width && line * rowWidth + column < p.pointee.positions {
-        let pixels = min(outputWidth - column, width - lane)
-        var source = raw.baseAddress!.assumingMemoryBound(to: Float.self) + lane
-        var target = output + line * outputWidth + column
-        var r = 0
-        while r < count {
-          if let residual {
-            let added = residual + (target - output)
-            var i = 0
-            while i + Vector.scalarCount <= pixels {
-              write(clamped(read(source + i) + read(added + i), minimum, maximum), target + i)
-              i += Vector.scalarCount
-            }
-            while i < pixels {
-              target[i] = min(max(source[i] + added[i], p.pointee.minimum), p.pointee.maximum)
-              i += 1
-            }
-          } else {
-            copyLine(
-              source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
-              writable: pixels)
-          }
-          source += width
-          target += p.pointee.planeStride
-          r += 1
+/// Stores those of the first `count` rows of a tile's sums that are output pixels. Without a residual they are clamped.
+@inline(never)
+private func storeRows(
+  _ sums: UnsafePointer<Float>, _ width: Int, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ place: Int,
+  _ count: Int
+) {
+  let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+  let (rowWidth, outputWidth) = (p.pointee.rowWidth, p.pointee.outputWidth)
+  let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
+  var line = first / rowWidth
+  var column = first % rowWidth
+  var lane = 0
+  while lane < width && line * rowWidth + column < p.pointee.positions {
+    let pixels = min(outputWidth - column, width - lane)
+    var source = sums + lane
+    var target = output + line * outputWidth + column
+    for _ in 0..<count {
+      if let residual {
+        let added = residual + (target - output)
+        var i = 0
+        while i + Vector.scalarCount <= pixels {
+          write(clamped(read(source + i) + read(added + i), minimum, maximum), target + i)
+          i += Vector.scalarCount
         }
-        lane += rowWidth - column
-        column = 0
-        line += 1
+        while i < pixels {
+          target[i] = min(max(source[i] + added[i], p.pointee.minimum), p.pointee.maximum)
+          i += 1
+        }
+      } else {
+        copyLine(
+          source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
+          writable: pixels)
       }
+      source += width
+      target += p.pointee.planeStride
     }
+    lane += rowWidth - column
+    column = 0
+    line += 1
   }
 }

@@ -1,7 +1,7 @@
 import CIntrinsics
 
 /// Copies each plane of an image, with its border, into phase planes.
-func copyPhases(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func copyPhases(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerCopyPhases.self).pointee
   let size = p.phases.height * p.phases.width
   for plane in begin..<end {

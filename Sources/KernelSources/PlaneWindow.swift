@@ -5,9 +5,9 @@ import CIntrinsics
 /// Among the phases of a plane a tap is a constant distance for all outputs, and all rows of outputs together are one
 /// run of whole vectors. The columns in it that belong to no output are computed and dropped: they cost less than the
 /// short vectors of a row.
-func planeWindow(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int) {
+func planeWindow(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerPlaneWindow.self).pointee
-  let scratch = p.scratch + begin / p.itemsPerPiece * p.scratchStride
+  let scratch = p.scratch + thread * p.scratchStride
   let size = p.phases.height * p.phases.width
   var channel = begin % p.channels
   for item in begin..<end {

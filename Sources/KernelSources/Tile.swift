@@ -1,5 +1,24 @@
 import CIntrinsics
 
+/// Floats ahead at which weights are asked for: twice the latency of the last cache.
+@inline(__always) var prefetchDistance: Int { 512 }
+
+/// One tile: `output[r] = clamp(added[r] + Σ sources[tap][r][k] · weights[tap][k])`.
+struct TileProduct {
+  /// `[tap][row]`, each to `depth` floats.
+  var sources: UnsafePointer<UnsafePointer<Float>>
+  var taps: Int
+  var depth: Int
+  /// In steps of a panel's width.
+  var weights: UnsafePointer<Float>
+  var added: UnsafePointer<Float>
+  var addedStride: Int
+  var output: UnsafeMutablePointer<Float>
+  var outputStride: Int
+  var minimum: Float
+  var maximum: Float
+}
+
 /// A register tile of `rows × columns` vectors of sums.
 struct Tile<let rows: Int, let columns: Int> {
   typealias Sums = InlineArray<rows, InlineArray<columns, Vector>>
@@ -17,12 +36,42 @@ struct Tile<let rows: Int, let columns: Int> {
     while k < depth {
       var weights = InlineArray<columns, Vector>(repeating: .zero)
       for j in 0..<columns { weights[j] = read(b + j * Vector.scalarCount) }
+      // Weights come from an outer cache or memory, and a step waits for all of them.
+      for line in 0..<(columns * Vector.scalarCount + 15) / 16 { pacer_prefetch(b + prefetchDistance + line * 16) }
       for r in 0..<rows {
         let value = Vector(repeating: a[r][k])
         for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, weights[j]) }
       }
       b += width
       k += 1
+    }
+  }
+
+  @inline(__always) static var rowCount: Int { rows }
+  @inline(__always) static var width: Int { columns * Vector.scalarCount }
+
+  /// A function of its own, with one way through it: with another, or where sums begin with what is added, the compiler
+  /// keeps them in memory all along. Addresses that vary with a condition cost registers too.
+  @inline(never)
+  static func multiply(_ product: UnsafePointer<TileProduct>) {
+    var (source, weights) = (product.pointee.sources, product.pointee.weights)
+    let depth = product.pointee.depth
+    var sums = zero
+    for _ in 0..<product.pointee.taps {
+      var a = Pointers(repeating: source[0])
+      for r in 1..<rows { a[r] = source[r] }
+      multiply(&sums, depth, a, weights, GEMMTile.width)
+      source += rows
+      weights += depth * GEMMTile.width
+    }
+    let (added, addedStride) = (product.pointee.added, product.pointee.addedStride)
+    let (output, outputStride) = (product.pointee.output, product.pointee.outputStride)
+    let (minimum, maximum) = (Vector(repeating: product.pointee.minimum), Vector(repeating: product.pointee.maximum))
+    for r in 0..<rows {
+      for j in 0..<columns {
+        let sum = sums[r][j] + read(added + r * addedStride + j * Vector.scalarCount)
+        write(clamped(sum, minimum, maximum), output + r * outputStride + j * Vector.scalarCount)
+      }
     }
   }
 
@@ -47,42 +96,47 @@ struct Tile<let rows: Int, let columns: Int> {
     }
   }
 
-  /// Stores the clamped sums of the first `count` rows, `stride` floats apart, and of each row the first `remaining`
-  /// floats. A residual, which lies as the output does, is added before.
+  /// Adds to the sums what lies in rows `stride` floats apart.
+  @inline(__always)
+  static func add(_ sums: inout Sums, _ residual: UnsafePointer<Float>, _ stride: Int) {
+    for r in 0..<rows {
+      for j in 0..<columns { sums[r][j] += read(residual + r * stride + j * Vector.scalarCount) }
+    }
+  }
+
+  /// Stores the clamped sums, rows `stride` floats apart.
   ///
-  /// Sums are indexed by constants alone: one index that varies, and the compiler keeps them in memory all along.
+  /// Sums are indexed by constants alone, nobody takes their address, and there is one way out of the loop before:
+  /// otherwise the compiler keeps them in memory all along.
   @inline(__always)
   static func store(
-    _ sums: Sums, _ residual: UnsafePointer<Float>?, _ minimum: Float, _ maximum: Float,
-    _ output: UnsafeMutablePointer<Float>, _ stride: Int, count: Int, remaining: Int
+    _ sums: Sums, _ minimum: Float, _ maximum: Float, _ output: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
     let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
-    if count == rows && remaining >= columns * Vector.scalarCount, let residual {
-      for r in 0..<rows {
-        for j in 0..<columns {
-          let place = r * stride + j * Vector.scalarCount
-          write(clamped(sums[r][j] + read(residual + place), minimum, maximum), output + place)
-        }
+    for r in 0..<rows {
+      for j in 0..<columns {
+        write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
       }
-    } else if count == rows && remaining >= columns * Vector.scalarCount {
-      for r in 0..<rows {
-        for j in 0..<columns {
-          write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
-        }
-      }
-    } else {
-      var copy = sums
-      withUnsafeBytes(of: &copy) { raw in
-        let vectors = raw.baseAddress!.assumingMemoryBound(to: Vector.self)
-        var i = 0
-        while i < count * columns {
-          let j = i % columns * Vector.scalarCount
-          let place = i / columns * stride + j
-          let sum = residual.map { vectors[i] + read($0 + place, first: remaining - j) } ?? vectors[i]
-          write(clamped(sum, minimum, maximum), output + place, first: remaining - j)
-          i += 1
-        }
-      }
+    }
+  }
+}
+
+/// Clamps and stores the first `count` rows of a tile's sums, and of each row the first `remaining` floats. A residual,
+/// which lies as the output does, is added before.
+@inline(never)
+func storePart(
+  _ sums: UnsafePointer<Float>, _ width: Int, _ residual: UnsafePointer<Float>?, _ minimum: Float, _ maximum: Float,
+  _ output: UnsafeMutablePointer<Float>, _ stride: Int, count: Int, remaining: Int
+) {
+  let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
+  for r in 0..<count {
+    var j = 0
+    while j < min(width, remaining) {
+      let place = r * stride + j
+      var sum = read(sums + r * width + j)
+      if let residual { sum += read(residual + place, first: remaining - j) }
+      write(clamped(sum, minimum, maximum), output + place, first: remaining - j)
+      j += Vector.scalarCount
     }
   }
 }

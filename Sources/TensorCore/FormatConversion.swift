@@ -19,6 +19,8 @@ package enum FormatConversion {
     case (.nhwc, .nchw): transpose(type.shape, channelsLast: false, source, target)
     case (.nchw, .panels(let layout)): pack(type.shape, layout, source, target)
     case (.panels(let layout), .nchw): unpack(type.shape, layout, source, target)
+    case (.nchw, .winograd(let layout)): layout.transform(type.shape, source, target)
+    case (.winograd(let layout), .nchw): layout.restore(type.shape, source, target)
     case (let from, let to) where from == to: target.update(from: source, count: type.byteCount / 4)
     default:
       let dense = UnsafeMutablePointer<Float>.allocate(capacity: type.shape.count)

@@ -6,12 +6,15 @@ public enum MemoryFormat: Hashable, Sendable, CustomStringConvertible {
   case nhwc
   /// A weight rearranged for a matrix kernel; see ``PanelLayout``.
   case panels(PanelLayout)
+  /// A 3×3 weight transformed for Winograd's F(4×4, 3×3); see ``WinogradLayout``.
+  case winograd(WinogradLayout)
 
   public var description: String {
     switch self {
     case .nchw: "nchw"
     case .nhwc: "nhwc"
     case .panels(let layout): layout.description
+    case .winograd(let layout): layout.description
     }
   }
 }

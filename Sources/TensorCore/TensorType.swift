@@ -11,8 +11,11 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
   }
 
   public var byteCount: Int {
-    if case .panels(let layout) = format { return layout.elementCount(for: shape) * dtype.byteCount }
-    return shape.count * dtype.byteCount
+    switch format {
+    case .nchw, .nhwc: shape.count * dtype.byteCount
+    case .panels(let layout): layout.elementCount(for: shape) * dtype.byteCount
+    case .winograd(let layout): layout.elementCount(for: shape) * dtype.byteCount
+    }
   }
 
   public var description: String {

@@ -2,16 +2,20 @@ import Foundation
 import ONNXExport
 import Pacer
 
-/// Other engines as workers: every script under `Suites/peers`.
+/// Other engines as workers: every script under `Suites/peers` and `Suites/peers/torch`, which is apart because what it
+/// needs takes gigabytes. A script runs in the virtual environment of its folder.
 enum Peers {
   static func commands(in folder: URL) -> [String: WorkerCommand] {
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    let own = folder.appendingPathComponent(".venv/bin/python3").path
-    let python = FileManager.default.isExecutableFile(atPath: own) ? own : "python3"
-    return Dictionary(
-      uniqueKeysWithValues: files.filter { $0.hasSuffix(".py") }.map {
-        (String($0.dropLast(3)), WorkerCommand(python, [folder.appendingPathComponent($0).path]))
-      })
+    var commands: [String: WorkerCommand] = [:]
+    for folder in [folder, folder.appendingPathComponent("torch")] {
+      let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+      let own = folder.appendingPathComponent(".venv/bin/python3").path
+      let python = FileManager.default.isExecutableFile(atPath: own) ? own : "python3"
+      for file in files where file.hasSuffix(".py") {
+        commands[String(file.dropLast(3))] = WorkerCommand(python, [folder.appendingPathComponent(file).path])
+      }
+    }
+    return commands
   }
 
   /// Writes the model with its weights, and the input as little-endian float32, beside the cached references, and

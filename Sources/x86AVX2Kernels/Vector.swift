@@ -2,9 +2,9 @@ import CIntrinsics
 
 typealias Vector = SIMD8<Float>
 
-/// 12 sums, 2 weights and 1 value: 15 of 16 registers.
-typealias GEMMTile = Tile<6, 2>
-typealias GEMMTileNarrow = Tile<6, 1>
+/// 10 sums, a weight and 5 values: all 16 registers. With 12 sums the compiler has to move some of them to memory.
+typealias GEMMTile = Tile<5, 2>
+typealias GEMMTileNarrow = Tile<5, 1>
 typealias GEMMHalfTile = Tile<3, 2>
 typealias GEMMHalfTileNarrow = Tile<3, 1>
 /// Outputs × vectors of pixels.
@@ -18,7 +18,7 @@ typealias PlaneTileNarrow = Tile<4, 1>
 
 /// As many products of bytes as the processor can add up in a second.
 func setPeakDot(_ table: inout PacerKernelTable) {
-  table.peakDot = { pacer_peak_dot_x86AVX2($0, $1, $2) }
+  table.peakDot = { pacer_peak_dot_x86AVX2($0, $1, $2, $3) }
   table.peakDots = 320
 }
 

@@ -2,11 +2,12 @@ import CIntrinsics
 
 typealias Vector = SIMD16<Float>
 
-/// 28 sums, 2 weights and 1 value: 31 of 32 registers. 14 and 7 divide the rows of networks for 224×224 images.
+/// 28 sums, 2 weights and 1 value: 31 of 32 registers. 14 divides the rows of networks for 224×224 images, 8 the tiles
+/// of Winograd's algorithm in them.
 typealias GEMMTile = Tile<14, 2>
 typealias GEMMTileNarrow = Tile<14, 1>
-typealias GEMMHalfTile = Tile<7, 2>
-typealias GEMMHalfTileNarrow = Tile<7, 1>
+typealias GEMMHalfTile = Tile<8, 2>
+typealias GEMMHalfTileNarrow = Tile<8, 1>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>
@@ -18,7 +19,7 @@ typealias PlaneTileNarrow = Tile<8, 1>
 
 /// As many products of bytes as the processor can add up in a second.
 func setPeakDot(_ table: inout PacerKernelTable) {
-  table.peakDot = { pacer_peak_dot_x86AVX512($0, $1, $2) }
+  table.peakDot = { pacer_peak_dot_x86AVX512($0, $1, $2, $3) }
   table.peakDots = 640
 }
 

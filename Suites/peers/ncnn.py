@@ -177,4 +177,4 @@ def load():
     return ncnn.__version__, prepare
 
 
-serve("ncnn", "ncnn==1.0.20261020 onnx==1.23.2 numpy", load, backends=("cpu", "vulkan"))
+serve("ncnn", load, backends=("cpu", "vulkan"))

@@ -26,4 +26,4 @@ def load():
     return onnxruntime.__version__, prepare
 
 
-serve("onnxruntime", "onnxruntime==1.31.1 numpy", load)
+serve("onnxruntime", load)

@@ -34,4 +34,4 @@ def load():
     return openvino.__version__.split("-")[0], prepare
 
 
-serve("openvino", "openvino==2026.4.1 numpy", load)
+serve("openvino", load)

@@ -29,10 +29,29 @@ struct Variant: Sendable, CustomStringConvertible {
       Variant(isa: name, passes: []),
       Variant(isa: name, passes: [PrepackWeights()], allocator: .arena, threads: 2),
       Variant(isa: name, passes: [ChannelsLast()], allocator: .caching),
-      Variant(isa: name, passes: [ChannelsLast(), PrepackWeights()], allocator: .arena),
-      Variant(isa: name, passes: [ChannelsLast(), PrepackWeights()], threads: 3),
+      Variant(isa: name, passes: [ChannelsLast(), FuseResidual(), PrepackWeights()], allocator: .arena),
+      Variant(isa: name, passes: [ChannelsLast(), FuseResidual(), PrepackWeights()], threads: 3),
+      Variant(
+        isa: name, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere()], allocator: .arena, threads: 2),
+      Variant(isa: name, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere(), PrepackWeights()], threads: 3),
       Variant(isa: name, kernels: .im2col, passes: []),
     ]
+  }
+}
+
+/// Winograd's algorithm where it does not pay too: every size has to be right.
+private struct WinogradEverywhere: Pass {
+  private struct Target: TargetTraits {
+    let base: any TargetTraits
+    func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { base.weightFormat(for: node, in: graph) }
+    func prefersWinograd(for node: Node, in graph: Graph) -> Bool { true }
+  }
+  let name = "winograd-everywhere"
+  let summary = ""
+  let off = ""
+  let pytorchName: String? = nil
+  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+    try Winograd().run(on: &graph, for: Target(base: target))
   }
 }
 
@@ -51,7 +70,7 @@ struct Variant: Sendable, CustomStringConvertible {
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
     let backend = CPUBackend()
     let passes =
-      [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), FuseResidual()] as [any Pass]
+      [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU()] as [any Pass]
     let optimised = try Pipeline(passes + variant.passes, checksNumbers: false)
       .run(on: graph, for: backend.target(variant.options)).graph
     let session = try backend.prepare(optimised, variant.options).makeSession()
@@ -60,8 +79,9 @@ struct Variant: Sendable, CustomStringConvertible {
     #expect(relativeError(session.outputs[0].values, try Shared.logits(key)) < 1e-4)
   }
 
-  @Test func `results are equal to the bit from run to run, whatever the schedule`() throws {
-    let (graph, input) = try seeded(.mobileNetV2, [1, 3, 96, 96])
+  @Test(arguments: [ModelDescription.mobileNetV2, .resNet18])
+  func `results are equal to the bit from run to run, whatever the schedule`(model: ModelDescription) throws {
+    let (graph, input) = try seeded(model, [1, 3, 96, 96])
     let options = PrepareOptions(threads: 3)
     let optimised = try Pipeline(standardPasses, checksNumbers: false).run(on: graph, for: CPUBackend().target(options))
       .graph

@@ -82,7 +82,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     if variant.precision == .fp16Arithmetic, !hasHalfArithmetic { return }
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
     let passes =
-      [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), FuseResidual()] as [any Pass]
+      [
+        FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), FuseResidual(), Winograd(),
+      ] as [any Pass]
     let session = try session(graph, passes + variant.passes, variant.options)
     session.inputs[0].write(input.values)
     try session.run()

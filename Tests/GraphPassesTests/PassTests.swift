@@ -141,6 +141,33 @@ private func smallGraph() throws -> Graph {
     #expect(try fused(skips(), Without()).rewrites == 0)
   }
 
+  @Test func `winograd takes 3x3 convolutions of stride 1, where the target expects it to pay`() throws {
+    var graph = Graph(name: "convolutions")
+    let x = graph.addInput("x", TensorType([1, 32, 16, 16], .float32, .nhwc))
+    func conv(_ name: String, _ op: Conv2D, kernel: Int = 3) throws -> ValueID {
+      let weight = graph.addParameter("\(name).weight", TensorType([32, 32 / op.groups, kernel, kernel]))!
+      return try graph.addNode(name, op, [x, weight])
+    }
+    graph.setOutputs([
+      try conv("plain", Conv2D(padding: 1)), try conv("strided", Conv2D(stride: 2, padding: 1)),
+      try conv("dilated", Conv2D(dilation: 2)), try conv("grouped", Conv2D(padding: 1, groups: 4)),
+      try conv("pointwise", Conv2D(), kernel: 1),
+    ])
+    let result = try Pipeline([Winograd()], checksNumbers: false)
+      .run(on: graph, for: CPUBackend().target(PrepareOptions()))
+    #expect(result.reports[0].rewrites == 1)
+    #expect(result.graph.description.contains("%plain = conv2d(%x, @plain.weight) {padding=1 algorithm=winograd}"))
+    #expect(
+      try Pipeline([Winograd()], checksNumbers: false).run(on: graph, for: PlainTarget()).reports[0].rewrites == 0)
+  }
+
+  @Test func `a weight transformed for winograd comes back but for rounding`() throws {
+    let shape: Shape = [5, 3, 3, 3]
+    let weight = try Tensor(shape, (0..<shape.count).map { Float(($0 * 37) % 101) / 50 - 1 })
+    let back = try weight.converted(to: .winograd(WinogradLayout(width: 8))).converted(to: .nchw)
+    #expect(back.relativeError(to: weight) < 1e-6)
+  }
+
   @Test func `without freeze nothing is prepacked, and the report says so`() throws {
     let passes = standardPasses.filter { $0.name != "freeze" }
     let reports = try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions())).reports
@@ -185,14 +212,14 @@ private struct Vandal: Pass {
       "mobilenet-v2",
       [
         "fold-batch-norm": 52, "fuse-activation": 35, "fuse-add-relu": 0, "fuse-residual": 10, "remove-dropout": 1,
-        "prepack-weights": 53,
+        "winograd": 0, "prepack-weights": 53,
       ]
     ),
     (
       "resnet-18",
       [
         "fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "fuse-residual": 8, "remove-dropout": 0,
-        "prepack-weights": 21,
+        "winograd": 10, "prepack-weights": 21,
       ]
     ),
   ])

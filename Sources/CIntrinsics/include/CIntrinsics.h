@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 // All tensors are float32. Strides and offsets count elements. A kernel does the work items begin..<end; any split
-// of the items gives the same bits.
-typedef void (*PacerKernel)(const void *parameters, long begin, long end);
+// of the items gives the same bits. Working memory is the thread's own, by its number.
+typedef void (*PacerKernel)(const void *parameters, long begin, long end, long thread);
 
 // output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c] + residual[pixel, o]), channels
 // last.
@@ -19,11 +19,30 @@ typedef struct {
   const float *residual;   // as the output lies; null: none
   float *output;
   const int32_t *offsets;  // [pixels][taps], -1 outside; null: pixel × inputStride, one tap
+  float *scratch;          // scratchStride floats for each thread: a register tile, and a pointer for each row and tap
+  long scratchStride;
   long pixels, taps, channels, inputStride;
   long outputs, outputStride;
   long panelMajor;         // whether all tiles of a panel come before the next panel
   float minimum, maximum;
 } PacerIndirectGEMM;
+
+// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3), channels last: like indirectGEMM, tiles of 4×4 outputs at a time.
+// Items: blocks of tiles × parts of the output panels.
+typedef struct {
+  const float *input;
+  const float *weights;            // [panel][36][channels][gemmWidth]
+  const float *bias;               // null: zeros
+  const float *zeros;              // at least `channels` zeros
+  const float *residual;           // as the output lies; null: none
+  float *output;
+  float *scratch;                  // scratchStride floats for each thread
+  long scratchStride;
+  long height, width, channels, outputHeight, outputWidth, outputs, padHeight, padWidth;
+  long tilesAcross, tiles;         // tiles in a row, and in all
+  long blockTiles, parts;
+  float minimum, maximum;
+} PacerWinograd;
 
 // A plane with its border, taken apart by the remainders of its coordinates divided by the stride: phase (y, x) holds
 // the values at (y + strideHeight · i, x + strideWidth · j) of the bordered plane.
@@ -56,6 +75,7 @@ typedef struct {
   long rowWidth, outputWidth;      // positions and pixels of an output row
   long hasSlack;                   // whether a panel more than all positions may be read; else there is at least one
   long panelMajor;                 // whether all blocks of a panel come before the next panel
+  float *scratch;                  // a register tile for each thread
   float minimum, maximum;
 } PacerPlaneGEMM;
 
@@ -77,9 +97,9 @@ typedef struct {
   const float *weights;            // [channel][tap]; null: maximum
   const float *bias;
   float *output;
-  float *scratch;                  // scratchStride floats for each of the pieces that may run at once, by first item
+  float *scratch;                  // scratchStride floats for each thread
   const int32_t *distances;        // of each tap, in the phases
-  long scratchStride, itemsPerPiece;
+  long scratchStride;
   long channels, taps, positions, outputHeight, outputWidth;
   PacerPhases phases;
   float minimum, maximum;
@@ -126,7 +146,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long gemmRows;           // pixels per tile of indirectGEMM
   long planePanel;         // positions per panel of planeGEMM
   long planeBlock;         // outputs per weight panel of planeGEMM
-  PacerKernel indirectGEMM, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
+  PacerKernel indirectGEMM, winograd, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
@@ -135,7 +155,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
 // Sums of products of bytes, ten sums at a time. Items: rounds of ten instructions' worth. The parameter is one int32
 // that depends on all of them. In C: Swift's SIMD types have no such product. Named after the module they are compiled in.
 #define PACER_PEAK_DOT(name, vector, step)                                                \
-  static inline void name(const void *parameters, long begin, long end) {                 \
+  static inline void name(const void *parameters, long begin, long end, long thread) {    \
     int32_t *output = (int32_t *)parameters;                                              \
     vector a = (vector){*output}, b = a + 1, c = a + 2, d = a + 3, e = a + 4;             \
     vector f = a + 5, g = a + 6, h = a + 7, i = a + 8, j = a + 9, x = a + 3, y = a + 5;   \
@@ -163,6 +183,9 @@ static inline __attribute__((always_inline)) pacer_int8 pacer_dot(pacer_int8 sum
 }
 PACER_PEAK_DOT(pacer_peak_dot_x86AVX2, pacer_int8, pacer_dot)
 #endif
+
+// Brings a line to the first cache. Any address will do.
+static inline __attribute__((always_inline)) void pacer_prefetch(const float *p) { __builtin_prefetch(p); }
 
 // The floats at even places of the 2 × lanes that begin at `p`.
 #define PACER_EVEN(lanes, ...)                                                                        \

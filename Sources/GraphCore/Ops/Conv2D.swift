@@ -13,6 +13,14 @@ public struct Conv2D: Op {
   public var groups: Int
   /// Set by fusion; applied to the sum.
   public var activation: Clamp?
+  /// How kernels compute it; its own `evaluate` always goes directly.
+  public var algorithm = Algorithm.direct
+
+  public enum Algorithm: String, Sendable {
+    case direct
+    /// Winograd's F(4×4, 3×3): a quarter of the multiplications, and more rounding.
+    case winograd
+  }
 
   public init(
     stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: Int = 1, activation: Clamp? = nil
@@ -34,6 +42,7 @@ public struct Conv2D: Op {
     if dilation != 1 { list.append(("dilation", "\(dilation)")) }
     if groups != 1 { list.append(("groups", "\(groups)")) }
     if let activation { list.append(("activation", "\(activation)")) }
+    if algorithm != .direct { list.append(("algorithm", algorithm.rawValue)) }
     return list
   }
 
@@ -105,6 +114,11 @@ public struct Conv2D: Op {
 }
 
 extension Conv2D {
+  /// Whether it can be computed by Winograd's F(4×4, 3×3).
+  package func allowsWinograd(_ weight: Shape) -> Bool {
+    weight[2] == 3 && weight[3] == 3 && stride == 1 && dilation == 1 && groups == 1
+  }
+
   /// Whether each channel is convolved with a filter of its own.
   package func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
     groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1

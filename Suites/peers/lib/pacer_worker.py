@@ -1,6 +1,7 @@
 """Pacer's worker protocol, for engines with a Python interface: one job (JSON) on standard input, JSON lines out.
 
-A peer is a script that calls `serve` with its name, what pip installs it, and a function that loads the model.
+A peer is a script that calls `serve` with its name and a function that loads the model. What it imports is in
+requirements.txt in its folder, and installed into .venv there.
 """
 import base64
 import json
@@ -46,15 +47,16 @@ def warm_up(run, wanted):
     return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
 
 
-def work(name, pip, load, backends):
+def work(name, load, backends):
     job = json.loads(sys.stdin.readline())
     start = time.perf_counter_ns()
     try:
         version, prepare = load()
     except ImportError as error:
         emit("hello", engine=name, version="none", protocol=1)
-        return emit("skipped", reason=f"{error}; install with: python3 -m venv Suites/peers/.venv && "
-                    f"Suites/peers/.venv/bin/pip install {pip}")
+        folder = os.path.relpath(os.path.dirname(os.path.abspath(sys.argv[0])))
+        return emit("skipped", reason=f"{error}; install with: python3 -m venv {folder}/.venv && "
+                    f"{folder}/.venv/bin/pip install -r {folder}/requirements.txt")
     emit("hello", engine=name, version=version, protocol=1, takesTurns=True)
     if job["action"] == "idle":
         return peak_resident()
@@ -112,13 +114,13 @@ def work(name, pip, load, backends):
     peak_resident()
 
 
-def serve(name, pip, load, backends=("cpu",)):
+def serve(name, load, backends=("cpu",)):
     """
     load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
     """
     try:
-        work(name, pip, load, backends)
+        work(name, load, backends)
     except Exception as error:  # the runner shows the reason as this visit's failure
         emit("failed", reason=f"{type(error).__name__}: {error}")
         sys.exit(1)

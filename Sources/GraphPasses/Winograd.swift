@@ -1,0 +1,24 @@
+import GraphCore
+
+/// Lets 3×3 convolutions of stride 1 be computed with a quarter of the multiplications, where that pays.
+public struct Winograd: Pass {
+  public let name = "winograd"
+  public let summary = "compute 3×3 convolutions by Winograd's F(4×4, 3×3), with a quarter of the multiplications"
+  public let off = "every convolution is computed directly, with less rounding"
+  public let pytorchName: String? = nil
+
+  public init() {}
+
+  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+    var rewrites = 0
+    for (index, node) in graph.nodes.enumerated() {
+      guard var op = node.op as? Conv2D, op.algorithm == .direct, op.allowsWinograd(graph[node.inputs[1]].type.shape),
+        target.prefersWinograd(for: node, in: graph)
+      else { continue }
+      op.algorithm = .winograd
+      graph.setOp(op, ofNode: index)
+      rewrites += 1
+    }
+    return rewrites
+  }
+}

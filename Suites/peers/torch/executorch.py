@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""ExecuTorch as a worker of Pacer, with XNNPACK. Its program is made here, from the ONNX file."""
+import multiprocessing
+import os
+import sys
+
+# This script has the engine's name: without its folder off the path it would import itself.
+folder = os.path.dirname(os.path.abspath(__file__))
+sys.path = [os.path.join(folder, "lib"), os.path.join(folder, "..", "lib")] + [p for p in sys.path if p != folder]
+from pacer_worker import Skip, serve
+
+
+def export(files, program, done):
+    """In a process of its own: what the export needs is not the runtime's memory."""
+    try:
+        import torch
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+        from graph_module import read_input, rebuild
+
+        exported = torch.export.export(rebuild(files), (read_input(files),))
+        lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+        partial = f"{program}.{os.getpid()}"
+        try:
+            with open(partial, "wb") as file:
+                lowered.to_executorch().write_to_file(file)
+            os.rename(partial, program)
+        finally:
+            if os.path.exists(partial):
+                os.remove(partial)
+        done.send(None)
+    except Exception as error:
+        # Not every library's exception survives a pipe.
+        done.send(error if isinstance(error, Skip) else RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def load():
+    import executorch.version
+    # First: it loads the libraries that the runtime is linked with. `executorch.runtime` wraps the same functions, and
+    # takes six seconds of imports for a warning that they are experimental.
+    import torch
+    from executorch.extension.pybindings import _C as runtime
+    from graph_module import read_input, settle
+
+    version = executorch.version.__version__.split("+")[0]
+
+    def prepare(cell, files):
+        settle(cell)
+        # The export takes half a minute, so its result stays beside the file it was made from.
+        program = f"{files['onnx'][:-5]}.executorch-{version}.pte"
+        if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(files["onnx"]):
+            fork = multiprocessing.get_context("fork")
+            outcome, done = fork.Pipe(duplex=False)
+            child = fork.Process(target=export, args=(files, program, done))
+            child.start()
+            done.close()
+            error = outcome.recv()
+            child.join()
+            if error is not None:
+                raise error
+        # The pool has as many threads as there are processors, whatever the affinity or OMP_NUM_THREADS, and this
+        # alone changes it, before a program is loaded.
+        runtime._unsafe_reset_threadpool(cell["threads"])
+        module = runtime._load_for_executorch(program)
+        inputs = [read_input(files)]
+        return lambda: module.forward(inputs)[0].numpy(), "cpu"
+
+    return version, prepare
+
+
+serve("executorch", load)

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""PyTorch as a worker of Pacer, one op after the other: nothing is folded or fused."""
+import os
+import sys
+
+folder = os.path.dirname(os.path.abspath(__file__))
+sys.path = [os.path.join(folder, "lib"), os.path.join(folder, "..", "lib")] + [p for p in sys.path if p != folder]
+from pacer_worker import serve
+
+
+def load():
+    import torch
+    from graph_module import read_input, rebuild, settle
+
+    def prepare(cell, files):
+        settle(cell)
+        # PyTorch's documentation advises it for convolutions on x86; it is also the faster one here.
+        model = rebuild(files).to(memory_format=torch.channels_last)
+        image = read_input(files).to(memory_format=torch.channels_last)
+
+        def infer():
+            with torch.inference_mode():
+                return model(image).numpy()
+
+        return infer, "cpu"
+
+    return torch.__version__.split("+")[0], prepare
+
+
+serve("torch-eager", load)
