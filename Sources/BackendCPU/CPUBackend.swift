@@ -90,7 +90,22 @@ struct CPUTarget: TargetTraits {
     return input.format == .nhwc && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape)
   }
 
-  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
+  /// Where the tensors between the convolutions would not stay in a core's own cache.
+  func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool {
+    guard types[0].format == .nhwc, DepthwiseNHWCKernel.runs(block, types.map(\.shape)),
+      let between = try? block.types(for: types).dropLast()
+    else { return false }
+    return between.reduce(0) { $0 + $1.byteCount } >= DepthwiseNHWCKernel.leastBytesBetween
+  }
+
+  func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
+    if let block = node.op as? DepthwiseBlock {
+      return DepthwiseNHWCKernel.weightFormats(block, graph.inputTypes(of: node), table)
+    }
+    return weightFormat(for: node, in: graph).map { [1: $0] } ?? [:]
+  }
+
+  private func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
     if node.op is Linear { return LinearKernel.weightFormat(table) }
     guard let conv = node.op as? Conv2D else { return nil }
     let input = graph[node.inputs[0]].type

@@ -36,9 +36,8 @@ struct IndirectConvolutionKernel: CPUKernel {
     weight = KernelWeight(type: request.inputs[1], wanted: Self.weightFormat(op, table))
     let (_, depth, kh, kw) = request.inputs[1].shape.nchw
     zeros = Zeros(count: depth)
-    let isPointwise = kh == 1 && kw == 1 && op.padding == 0 && op.stride == 1
-    // Few channels make short runs: worth a copy that joins the taps of a row.
-    border = !isPointwise && depth < 8 && op.dilation.w == 1 && op.groups == 1 ? Border(input, op.padding) : nil
+    let isPointwise = op.isPointwise(request.inputs[1].shape)
+    border = !isPointwise && Border.joinsTaps(op, channels: depth) ? Border(input, op.padding) : nil
     self.taps = border != nil ? kh : kh * kw
     self.depth = border != nil ? kw * depth : depth
     if isPointwise {
@@ -52,7 +51,8 @@ struct IndirectConvolutionKernel: CPUKernel {
     name = (isPointwise ? "pointwise-nhwc" : "conv-nhwc") + "-" + String(cString: table.name)
   }
 
-  private static func offsets(
+  /// Where each tap of each pixel lies, from the first element of the image; −1 outside.
+  static func offsets(
     _ op: Conv2D, _ output: Shape, kernel: Pair, size: Pair, channels: Int, padding: Pair
   ) -> [Int32] {
     var list: [Int32] = []
@@ -135,67 +135,29 @@ struct Border: Sendable {
     self.padding = padding
   }
 
+  /// Few channels make short runs: worth a copy that joins the taps of a row.
+  static func joinsTaps(_ op: Conv2D, channels: Int) -> Bool {
+    channels < 8 && op.dilation.w == 1 && op.groups == 1
+  }
+
   var size: Pair { Pair(image[2] + 2 * padding.h, image[3] + 2 * padding.w) }
   var count: Int { (size.h * size.w * image[1] + 15) / 16 * 16 }
 
   func copy(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
-    let row = image[3] * image[1]
-    target.update(repeating: 0, count: count)
+    let (row, beside) = (image[3] * image[1], padding.w * image[1])
+    var next = target
+    func zeros(_ count: Int) {
+      next.update(repeating: 0, count: count)
+      next += count
+    }
+    zeros(padding.h * size.w * image[1])
     for y in 0..<image[2] {
-      (target + ((y + padding.h) * size.w + padding.w) * image[1]).update(from: source + y * row, count: row)
+      zeros(beside)
+      next.update(from: source + y * row, count: row)
+      next += row
+      zeros(beside)
     }
-  }
-}
-
-/// Depthwise convolution, channels last.
-struct DepthwiseNHWCKernel: CPUKernel {
-  let name: String
-  let op: Conv2D
-  let input: Shape
-  let output: Shape
-  let weight: KernelWeight
-  let table: PacerKernelTable
-  let zeros: Zeros
-
-  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc,
-      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape), request.inputs.count <= 3
-    else { return nil }
-    return DepthwiseNHWCKernel(
-      name: "depthwise-nhwc-" + String(cString: request.table.name), op: op, input: request.inputs[0].shape,
-      output: request.output.shape,
-      weight: KernelWeight(
-        type: request.inputs[1], wanted: weightFormat(channels: request.inputs[0].shape[1], request.table)),
-      table: request.table, zeros: Zeros(count: (request.inputs[0].shape[1] + 15) / 16 * 16))
-  }
-
-  /// One panel: `[tap][channels, rounded up to whole vectors]`.
-  static func weightFormat(channels: Int, _ table: PacerKernelTable) -> MemoryFormat {
-    .panels(PanelLayout(width: (channels + table.lanes - 1) / table.lanes * table.lanes, depth: .channelsThenTaps))
-  }
-
-  var scratchByteCount: Int { weight.scratchCount * 4 }
-
-  func run(_ call: borrowing KernelCall) {
-    let (batch, channels, height, width) = input.nchw
-    let window = Window(
-      kernel: Pair(weight.type.shape[2], weight.type.shape[3]), stride: op.stride, padding: op.padding,
-      dilation: op.dilation)
-    var p = PacerDepthwiseNHWC()
-    p.weights = weight.pointer(call.input(1)!, scratch: call.scratch)
-    p.bias = call.input(2)
-    p.zeros = UnsafePointer(zeros.pointer)
-    p.channels = channels
-    p.channelStride = (channels + table.lanes - 1) / table.lanes * table.lanes
-    (p.height, p.width, p.outputHeight, p.outputWidth) = (height, width, output[2], output[3])
-    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
-    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
-    (p.minimum, p.maximum) = (op.activation ?? .none).limits
-    for n in 0..<batch {
-      p.input = call.input(0)! + n * height * width * channels
-      p.output = call.output + n * output[2] * output[3] * channels
-      call.pool.run(table.depthwiseNHWC, p, count: output[2])
-    }
+    zeros(target + count - next)
   }
 }
 

@@ -86,11 +86,12 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   /// Does items `0..<count` of a kernel and returns when all are done.
-  func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int) {
+  /// - Parameter piecesPerThread: 1 where the first item of a piece costs more than those after it.
+  func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int, piecesPerThread: Int = 4) {
     guard let kernel, count > 0 else { return }
     withUnsafePointer(to: parameters) { pointer in
       if threads.isEmpty || count == 1 { return kernel(pointer, 0, count, 0) }
-      let pieces = min(count, threadCount * 4)
+      let pieces = min(count, threadCount * piecesPerThread)
       call = Call(kernel: kernel, parameters: UnsafeRawPointer(pointer), count: count, pieces: pieces)
       finishedPieces.store(0, ordering: .relaxed)
       let number = (ticket.load(ordering: .relaxed) >> 32) &+ 1

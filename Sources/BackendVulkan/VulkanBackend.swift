@@ -63,10 +63,10 @@ struct VulkanTarget: TargetTraits {
     return precision == .fp32 && tiles >= 16 && input[1] > 28 && output[1] > 28
   }
 
-  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {
-    guard node.inputs.count > 1 else { return nil }
+  func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
+    guard node.inputs.count > 1 else { return [:] }
     let types = graph.inputTypes(of: node)
-    return VulkanWeights.layout(for: node.op, types[0].shape, types[1].shape).map(MemoryFormat.panels)
+    return VulkanWeights.layout(for: node.op, types[0].shape, types[1].shape).map { [1: .panels($0)] } ?? [:]
   }
 }
 

@@ -18,6 +18,11 @@ typealias PlaneTileNarrow = Tile<4, 1>
   @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
 #endif
 
+/// Transparent, because a call that the inliner leaves in place spills every sum around it.
+@_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
+  pacer_clamp4(vector, minimum, maximum)
+}
+
 /// The floats at even places of the two vectors that begin at `pointer`.
 @inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even4(pointer) }
 

@@ -16,15 +16,19 @@ public protocol Pass: Sendable {
 
 /// What passes may ask of the device and kernels a graph is optimised for.
 public protocol TargetTraits: Sendable {
-  /// The format the target's kernel wants a node's weight in; nil if it takes the weight as it is.
-  func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat?
+  /// The formats the target's kernel wants a node's weights in, by input; those that are not named it takes as they are.
+  func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat]
   /// Whether a kernel adds a residual to the sums of this convolution.
   func addsResidual(in node: Node, of graph: Graph) -> Bool
   /// Whether Winograd's algorithm is expected to pay for this convolution.
   func prefersWinograd(for node: Node, in graph: Graph) -> Bool
+  /// Whether a kernel runs these convolutions row by row, and that is expected to pay.
+  /// - Parameter types: of the block's inputs.
+  func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool
 }
 
 extension TargetTraits {
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { false }
   public func prefersWinograd(for node: Node, in graph: Graph) -> Bool { false }
+  public func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool { false }
 }

@@ -13,14 +13,15 @@ public struct PrepackWeights: Pass {
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
     var packed = 0
     for node in graph.nodes {
-      guard let wanted = target.weightFormat(for: node, in: graph), node.inputs.count > 1 else { continue }
-      let id = node.inputs[1]
-      guard case .constant(let weight) = graph[id].source, weight.format != wanted, graph.users(of: id).count == 1
-      else { continue }
-      let tensor = try weight.converted(to: wanted)
-      graph[id].source = .constant(tensor)
-      graph[id].type = tensor.type
-      packed += 1
+      for (input, wanted) in target.weightFormats(for: node, in: graph) {
+        let id = node.inputs[input]
+        guard case .constant(let weight) = graph[id].source, weight.format != wanted, graph.users(of: id).count == 1
+        else { continue }
+        let tensor = try weight.converted(to: wanted)
+        graph[id].source = .constant(tensor)
+        graph[id].type = tensor.type
+        packed += 1
+      }
     }
     return packed
   }

@@ -1,79 +1,135 @@
 import CIntrinsics
 
-/// Depthwise convolution, channels last: strips of four pixels, vectors of channels.
+/// Depthwise convolution, channels last, and where asked the pointwise products before and after it, row by row.
+///
+/// Rows of the depthwise input are made or copied, with zeros beside them, into a ring that holds as many as its window
+/// is high; each row it gives goes into the product behind it. So what is between the convolutions stays in cache.
 func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerDepthwiseNHWC.self)
-  withUnsafeTemporaryAllocation(
-    of: UnsafePointer<Float>.self, capacity: 4 * p.pointee.kernelHeight * p.pointee.kernelWidth
-  ) { sources in
+  let channels = p.pointee.channels
+  let span = (p.pointee.kernelHeight - 1) * p.pointee.dilationHeight + 1
+  let border = p.pointee.padWidth * channels
+  let rowStride = p.pointee.width * channels + 2 * border
+  let ring = p.pointee.scratch + thread * p.pointee.scratchStride
+  // Behind the ring a vector that the last channels of the last row may be read with.
+  let line = ring + span * rowStride + Vector.scalarCount
+  for slot in 0..<span {
+    zero(ring + slot * rowStride, border)
+    zero(ring + (slot + 1) * rowStride - border, border)
+  }
+  zero(ring + span * rowStride, Vector.scalarCount)
+  let projects = p.pointee.project.weights != nil
+  let lineCount = p.pointee.outputWidth * channels
+  withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: p.pointee.kernelHeight) { rows in
+    var next = 0
     for oy in begin..<end {
-      var ox = 0
-      while ox + 4 <= p.pointee.outputWidth {
-        DepthwiseStrip<4>.run(p, oy, ox, sources.baseAddress!)
-        ox += 4
+      let top = oy * p.pointee.strideHeight - p.pointee.padHeight
+      next = max(next, top)
+      while next < min(top + span, p.pointee.height) {
+        makeRow(p, next, ring + next % span * rowStride + border, thread)
+        next += 1
       }
-      while ox < p.pointee.outputWidth {
-        DepthwiseStrip<1>.run(p, oy, ox, sources.baseAddress!)
-        ox += 1
+      for ky in 0..<p.pointee.kernelHeight {
+        let y = top + ky * p.pointee.dilationHeight
+        rows[ky] = y >= 0 && y < p.pointee.height ? UnsafePointer(ring + y % span * rowStride) : p.pointee.zeros
+      }
+      depthwiseRow(p, rows.baseAddress!, projects ? line : p.pointee.output + oy * lineCount)
+      if projects {
+        var product = p.pointee.project
+        let place = oy * p.pointee.outputWidth * product.outputStride
+        product.input = UnsafePointer(line)
+        product.output = p.pointee.output + place
+        product.residual = product.residual.map { $0 + place }
+        multiplyRow(&product, thread)
       }
     }
   }
 }
 
-private struct DepthwiseStrip<let pixels: Int> {
-  typealias Sums = InlineArray<pixels, Vector>
+private func zero(_ target: UnsafeMutablePointer<Float>, _ count: Int) {
+  for i in 0..<count { target[i] = 0 }
+}
 
-  /// Notes where each tap of each pixel lies, then goes through the channels.
-  @inline(__always)
-  static func run(
-    _ pointer: UnsafePointer<PacerDepthwiseNHWC>, _ oy: Int, _ ox: Int,
-    _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
-  ) {
-    let p = pointer.pointee
-    let (input, zeros) = (p.input!, p.zeros!)
-    var next = sources
-    for ky in 0..<p.kernelHeight {
-      let iy = oy * p.strideHeight - p.padHeight + ky * p.dilationHeight
-      for kx in 0..<p.kernelWidth {
-        let left = ox * p.strideWidth - p.padWidth + kx * p.dilationWidth
-        for i in 0..<pixels {
-          let ix = left + i * p.strideWidth
-          let inside = iy >= 0 && iy < p.height && ix >= 0 && ix < p.width
-          next[i] = inside ? input + (iy * p.width + ix) * p.channels : zeros
-        }
-        next += pixels
-      }
+/// Row `y` of the depthwise input.
+private func makeRow(
+  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ y: Int, _ target: UnsafeMutablePointer<Float>, _ thread: Int
+) {
+  if p.pointee.expand.weights != nil {
+    var product = p.pointee.expand
+    product.input = p.pointee.input + y * p.pointee.expandStride
+    product.output = target
+    multiplyRow(&product, thread)
+  } else {
+    let count = p.pointee.width * p.pointee.channels
+    let source = p.pointee.input + y * count
+    var i = 0
+    while i + Vector.scalarCount <= count {
+      write(read(source + i), target + i)
+      i += Vector.scalarCount
     }
-    let taps = p.kernelHeight * p.kernelWidth
-    let output = p.output + (oy * p.outputWidth + ox) * p.channels
-    var c = 0
-    while c + Vector.scalarCount <= p.channels {
-      let sums = strip(pointer, sources, taps, c, Vector.scalarCount)
-      for i in 0..<pixels { write(sums[i], output + i * p.channels + c) }
-      c += Vector.scalarCount
-    }
-    if c < p.channels {
-      let sums = strip(pointer, sources, taps, c, p.channels - c)
-      for i in 0..<pixels { write(sums[i], output + i * p.channels + c, first: p.channels - c) }
+    while i < count {
+      target[i] = source[i]
+      i += 1
     }
   }
+}
 
-  @inline(__always)
-  private static func strip(
-    _ p: UnsafePointer<PacerDepthwiseNHWC>, _ sources: UnsafePointer<UnsafePointer<Float>>, _ taps: Int, _ c: Int,
-    _ count: Int
-  ) -> Sums {
-    var sums = Sums(repeating: p.pointee.bias.map { read($0 + c, first: count) } ?? .zero)
-    var weights = p.pointee.weights + c
-    var source = sources
-    for _ in 0..<taps {
-      let weight = read(weights)
-      for i in 0..<pixels { sums[i] = multiplyAdd(sums[i], read(source[i] + c, first: count), weight) }
-      weights += p.pointee.channelStride
-      source += pixels
+private func multiplyRow(_ product: inout PacerIndirectGEMM, _ thread: Int) {
+  let tiles = (product.pixels + GEMMTile.rowCount - 1) / GEMMTile.rowCount
+  let panels = (product.outputs + GEMMTile.width - 1) / GEMMTile.width
+  withUnsafePointer(to: product) { indirectGEMM($0, 0, tiles * panels, thread) }
+}
+
+/// One row of outputs. Strips of seven pixels divide the rows of networks for 224×224 images; in other rows the last two
+/// strips share pixels, which come out the same twice.
+private func depthwiseRow(
+  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ rows: UnsafePointer<UnsafePointer<Float>>,
+  _ output: UnsafeMutablePointer<Float>
+) {
+  let width = p.pointee.outputWidth
+  if width >= DepthwiseStrip<7>.pixelCount {
+    var ox = 0
+    while true {
+      DepthwiseStrip<7>.run(p, rows, ox, output)
+      if ox + DepthwiseStrip<7>.pixelCount == width { break }
+      ox = min(ox + DepthwiseStrip<7>.pixelCount, width - DepthwiseStrip<7>.pixelCount)
     }
+  } else {
+    for ox in 0..<width { DepthwiseStrip<1>.run(p, rows, ox, output) }
+  }
+}
+
+private struct DepthwiseStrip<let pixels: Int> {
+  @inline(__always) static var pixelCount: Int { pixels }
+
+  /// All channels of neighbouring pixels.
+  @inline(never)
+  static func run(
+    _ p: UnsafePointer<PacerDepthwiseNHWC>, _ rows: UnsafePointer<UnsafePointer<Float>>, _ ox: Int,
+    _ output: UnsafeMutablePointer<Float>
+  ) {
+    let channels = p.pointee.channels
+    let (step, tapStep) = (p.pointee.strideWidth * channels, p.pointee.dilationWidth * channels)
     let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
-    for i in 0..<pixels { sums[i] = clamped(sums[i], minimum, maximum) }
-    return sums
+    let target = output + ox * channels
+    var c = 0
+    while c < channels {
+      var sums = InlineArray<pixels, Vector> { _ in .zero }
+      var weights = p.pointee.weights + c
+      for ky in 0..<p.pointee.kernelHeight {
+        var source = rows[ky] + ox * step + c
+        for _ in 0..<p.pointee.kernelWidth {
+          let weight = read(weights)
+          for i in 0..<pixels { sums[i] = multiplyAdd(sums[i], read(source + i * step), weight) }
+          weights += p.pointee.channelStride
+          source += tapStep
+        }
+      }
+      let bias = p.pointee.bias.map { read($0 + c, first: channels - c) } ?? .zero
+      for i in 0..<pixels {
+        write(clamped(sums[i] + bias, minimum, maximum), target + i * channels + c, first: channels - c)
+      }
+      c += Vector.scalarCount
+    }
   }
 }

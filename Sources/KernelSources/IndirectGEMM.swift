@@ -92,15 +92,20 @@ private func locate(
   _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
 ) {
   let (taps, input) = (p.pointee.taps, p.pointee.input!)
+  guard let offsets = p.pointee.offsets else {
+    let last = input + (pixel + count - 1) * p.pointee.inputStride
+    var source = input + pixel * p.pointee.inputStride
+    for r in 0..<rows {
+      sources[r] = source
+      source = min(source + p.pointee.inputStride, last)
+    }
+    return
+  }
   for r in 0..<rows {
     let row = pixel + min(r, count - 1)
-    if let offsets = p.pointee.offsets {
-      for tap in 0..<taps {
-        let offset = Int(offsets[row * taps + tap])
-        sources[tap * rows + r] = offset < 0 ? p.pointee.zeros : input + offset
-      }
-    } else {
-      sources[r] = input + row * p.pointee.inputStride
+    for tap in 0..<taps {
+      let offset = Int(offsets[row * taps + tap])
+      sources[tap * rows + r] = offset < 0 ? p.pointee.zeros : input + offset
     }
   }
 }

@@ -32,8 +32,3 @@ import CIntrinsics
     lane += 1
   }
 }
-
-/// Transparent, because a call that the inliner leaves in place spills every sum around it.
-@_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
-  vector.replacing(with: minimum, where: vector .< minimum).replacing(with: maximum, where: vector .> maximum)
-}

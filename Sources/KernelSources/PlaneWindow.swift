@@ -37,7 +37,7 @@ private func slide(
   let distances = p.distances!
   var position = 0
   while position < p.positions {
-    var sums = WindowSums(repeating: Vector(repeating: initial))
+    var sums = WindowSums { _ in Vector(repeating: initial) }
     let source = UnsafePointer(values + position)
     if let weights {
       for tap in 0..<p.taps {

@@ -24,7 +24,9 @@ struct Tile<let rows: Int, let columns: Int> {
   typealias Sums = InlineArray<rows, InlineArray<columns, Vector>>
   typealias Pointers = InlineArray<rows, UnsafePointer<Float>>
 
-  @inline(__always) static var zero: Sums { Sums(repeating: InlineArray(repeating: .zero)) }
+  /// Sums are made by closures and indexed by constants: `InlineArray(repeating:)` is a call that takes their address,
+  /// and an index that varies needs one, and either keeps them in memory all along.
+  @inline(__always) static var zero: Sums { Sums { _ in InlineArray { _ in .zero } } }
 
   /// `sums[r][j] += Σₖ a[r][k] · b[k][j]`, the values of `a` at their own pointers, `b` in steps of `width` floats.
   @inline(__always)
@@ -34,8 +36,7 @@ struct Tile<let rows: Int, let columns: Int> {
     var b = b
     var k = 0
     while k < depth {
-      var weights = InlineArray<columns, Vector>(repeating: .zero)
-      for j in 0..<columns { weights[j] = read(b + j * Vector.scalarCount) }
+      let weights = InlineArray<columns, Vector> { read(b + $0 * Vector.scalarCount) }
       // Weights come from an outer cache or memory, and a step waits for all of them.
       for line in 0..<(columns * Vector.scalarCount + 15) / 16 { pacer_prefetch(b + prefetchDistance + line * 16) }
       for r in 0..<rows {
@@ -50,16 +51,14 @@ struct Tile<let rows: Int, let columns: Int> {
   @inline(__always) static var rowCount: Int { rows }
   @inline(__always) static var width: Int { columns * Vector.scalarCount }
 
-  /// A function of its own, with one way through it: with another, or where sums begin with what is added, the compiler
-  /// keeps them in memory all along. Addresses that vary with a condition cost registers too.
+  /// A function of its own, with nothing beside the sums that needs registers.
   @inline(never)
   static func multiply(_ product: UnsafePointer<TileProduct>) {
     var (source, weights) = (product.pointee.sources, product.pointee.weights)
     let depth = product.pointee.depth
     var sums = zero
     for _ in 0..<product.pointee.taps {
-      var a = Pointers(repeating: source[0])
-      for r in 1..<rows { a[r] = source[r] }
+      let a = Pointers { source[$0] }
       multiply(&sums, depth, a, weights, GEMMTile.width)
       source += rows
       weights += depth * GEMMTile.width
@@ -85,8 +84,7 @@ struct Tile<let rows: Int, let columns: Int> {
     var k = 0
     while k < depth {
       let values = b + Int(offsets[k])
-      var pixels = InlineArray<columns, Vector>(repeating: .zero)
-      for j in 0..<columns { pixels[j] = read(values + j * Vector.scalarCount) }
+      let pixels = InlineArray<columns, Vector> { read(values + $0 * Vector.scalarCount) }
       for r in 0..<rows {
         let value = Vector(repeating: a[r])
         for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, pixels[j]) }
@@ -105,9 +103,6 @@ struct Tile<let rows: Int, let columns: Int> {
   }
 
   /// Stores the clamped sums, rows `stride` floats apart.
-  ///
-  /// Sums are indexed by constants alone, nobody takes their address, and there is one way out of the loop before:
-  /// otherwise the compiler keeps them in memory all along.
   @inline(__always)
   static func store(
     _ sums: Sums, _ minimum: Float, _ maximum: Float, _ output: UnsafeMutablePointer<Float>, _ stride: Int

@@ -3,15 +3,32 @@ import CIntrinsics
 /// NCHW to NHWC. Items are pixels.
 func toNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerTranspose.self).pointee
-  for pixel in begin..<end {
-    for c in 0..<p.channels { p.output[pixel * p.channels + c] = p.input[c * p.pixels + pixel] }
-  }
+  transpose(p.input + begin, p.pixels, p.output + begin * p.channels, p.channels, rows: p.channels, end - begin)
 }
 
 /// NHWC to NCHW. Items are channels.
 func toNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerTranspose.self).pointee
-  for c in begin..<end {
-    for pixel in 0..<p.pixels { p.output[c * p.pixels + pixel] = p.input[pixel * p.channels + c] }
+  transpose(p.input + begin, p.channels, p.output + begin * p.pixels, p.pixels, rows: p.pixels, end - begin)
+}
+
+/// `output[column][row] = input[row][column]`, a few columns at a time, so that what is written stays in cache until it
+/// is whole lines.
+private func transpose(
+  _ input: UnsafePointer<Float>, _ inputStride: Int, _ output: UnsafeMutablePointer<Float>, _ outputStride: Int,
+  rows: Int, _ columns: Int
+) {
+  var column = 0
+  while column < columns {
+    let count = min(64, columns - column)
+    for row in 0..<rows {
+      let source = input + row * inputStride + column
+      var target = output + column * outputStride + row
+      for i in 0..<count {
+        target.pointee = source[i]
+        target += outputStride
+      }
+    }
+    column += count
   }
 }

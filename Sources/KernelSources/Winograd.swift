@@ -158,8 +158,7 @@ extension Tile {
     _ a: UnsafePointer<Float>, _ count: Int, _ depth: Int, _ b: UnsafePointer<Float>,
     _ output: UnsafeMutablePointer<Float>
   ) {
-    var pointers = Pointers(repeating: a)
-    for r in 0..<rows { pointers[r] = a + min(r, count - 1) * depth }
+    let pointers = Pointers { a + min($0, count - 1) * depth }
     var sums = zero
     multiply(&sums, depth, pointers, b, width)
     for r in 0..<rows {

@@ -312,6 +312,6 @@ extension Session {
 /// The traits of a target whose kernels take every weight as it is.
 public struct PlainTarget: TargetTraits {
   public init() {}
-  public func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
+  public func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] { [:] }
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
 }

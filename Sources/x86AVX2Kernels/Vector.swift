@@ -2,9 +2,9 @@ import CIntrinsics
 
 typealias Vector = SIMD8<Float>
 
-/// 10 sums, a weight and 5 values: all 16 registers. With 12 sums the compiler has to move some of them to memory.
-typealias GEMMTile = Tile<5, 2>
-typealias GEMMTileNarrow = Tile<5, 1>
+/// 12 sums, 2 weights and 1 value: 15 of 16 registers.
+typealias GEMMTile = Tile<6, 2>
+typealias GEMMTileNarrow = Tile<6, 1>
 typealias GEMMHalfTile = Tile<3, 2>
 typealias GEMMHalfTileNarrow = Tile<3, 1>
 /// Outputs × vectors of pixels.
@@ -12,6 +12,11 @@ typealias PlaneTile = Tile<4, 3>
 typealias PlaneTileNarrow = Tile<4, 1>
 
 @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+
+/// Transparent, because a call that the inliner leaves in place spills every sum around it.
+@_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
+  pacer_clamp8(vector, minimum, maximum)
+}
 
 /// The floats at even places of the two vectors that begin at `pointer`.
 @inline(__always) func readEven(_ pointer: UnsafePointer<Float>) -> Vector { pacer_even8(pointer) }

@@ -136,7 +136,7 @@ private func smallGraph() throws -> Graph {
     }
     #expect(try fused(clamped).rewrites == 1)
     struct Without: TargetTraits {
-      func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? { nil }
+      func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] { [:] }
     }
     #expect(try fused(skips(), Without()).rewrites == 0)
   }
@@ -159,6 +159,49 @@ private func smallGraph() throws -> Graph {
     #expect(result.graph.description.contains("%plain = conv2d(%x, @plain.weight) {padding=1 algorithm=winograd}"))
     #expect(
       try Pipeline([Winograd()], checksNumbers: false).run(on: graph, for: PlainTarget()).reports[0].rewrites == 0)
+  }
+
+  @Test func `fuse-depthwise joins a block where the target wants it, its residual too`() throws {
+    func block(_ change: (inout Graph, [ValueID]) -> Void = { _, _ in }) throws -> Graph {
+      var graph = Graph(name: "block")
+      let x = graph.addInput("x", TensorType([1, 4, 6, 6]))
+      func conv(_ name: String, _ op: Conv2D, _ inputs: [ValueID], _ weight: Shape) throws -> ValueID {
+        let parameters = [
+          graph.addParameter("\(name).weight", TensorType(weight))!,
+          graph.addParameter("\(name).bias", TensorType([weight[0]]))!,
+        ]
+        return try graph.addNode(name, op, [inputs[0]] + parameters + inputs.dropFirst())
+      }
+      let wide = try conv("expand", Conv2D(activation: .relu6), [x], [8, 4, 1, 1])
+      let filtered = try conv("filter", Conv2D(padding: 1, groups: 8, activation: .relu6), [wide], [8, 1, 3, 3])
+      graph.setOutputs([try conv("project", Conv2D(), [filtered, x], [4, 8, 1, 1])])
+      try SeededWeights.fill(&graph)
+      change(&graph, [wide, filtered])
+      return graph
+    }
+    struct Wants: TargetTraits {
+      var accepts: @Sendable (DepthwiseBlock) -> Bool = { _ in true }
+      func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] { [:] }
+      func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool { accepts(block) }
+    }
+    func fused(_ graph: Graph, _ target: any TargetTraits = Wants()) throws -> String {
+      try Pipeline([FuseDepthwise()]).run(on: graph, for: target).graph.description
+    }
+    #expect(
+      try fused(block()) == """
+        graph block
+          input %x : f32[1x4x6x6]
+          %project = depthwise_block(%x, @expand.weight, @expand.bias, @filter.weight, @filter.bias, @project.weight, @project.bias, %x) {expand=(activation=relu6) depthwise=(padding=1 groups=8 activation=relu6) project=()} : f32[1x4x6x6]
+          return %project
+
+        """)
+    // What others read stays a tensor.
+    let open = try fused(block { graph, values in graph.setOutputs(graph.outputs + values.suffix(1)) })
+    #expect(open.contains("%filter = depthwise_block(%x, @expand.weight") && open.contains("%project = conv2d(%filter"))
+    let later = try fused(block(), Wants { $0.expand == nil })
+    #expect(
+      later.contains("%expand = conv2d(%x") && later.contains("%project = depthwise_block(%expand, @filter.weight"))
+    #expect(try !fused(block(), PlainTarget()).contains("depthwise_block"))
   }
 
   @Test func `a weight transformed for winograd comes back but for rounding`() throws {
@@ -212,14 +255,14 @@ private struct Vandal: Pass {
       "mobilenet-v2",
       [
         "fold-batch-norm": 52, "fuse-activation": 35, "fuse-add-relu": 0, "fuse-residual": 10, "remove-dropout": 1,
-        "winograd": 0, "prepack-weights": 53,
+        "winograd": 0, "fuse-depthwise": 14, "prepack-weights": 53,
       ]
     ),
     (
       "resnet-18",
       [
         "fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "fuse-residual": 8, "remove-dropout": 0,
-        "winograd": 10, "prepack-weights": 21,
+        "winograd": 10, "fuse-depthwise": 0, "prepack-weights": 21,
       ]
     ),
   ])

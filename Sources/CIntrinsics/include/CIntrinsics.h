@@ -83,9 +83,14 @@ typedef struct {
 typedef struct {
   const float *input;
   const float *weights;    // [tap][channelStride]
-  const float *bias;
-  const float *zeros;      // at least `channels` zeros
+  const float *bias;       // null: zeros
+  const float *zeros;      // a row of the input with its border, and a vector more
   float *output;
+  float *scratch;          // scratchStride floats for each thread: as many rows as the window is high, with their borders,
+  long scratchStride;      // a vector, and an output row
+  PacerIndirectGEMM expand;   // gives a row of the input; without weights: it is copied
+  long expandStride;          // between what two rows are made of
+  PacerIndirectGEMM project;  // of an output row; without weights: it is the output
   long channels, channelStride, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
   float minimum, maximum;
@@ -204,3 +209,27 @@ PACER_EVEN(8, 0, 2, 4, 6, 8, 10, 12, 14)
 PACER_EVEN(16, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 #endif
 #undef PACER_EVEN
+
+// The lanes within two limits. One instruction each; what Swift's `replacing` gives is three. A lane that is no number
+// stays so: it is the second operand.
+#if defined(__SSE__)
+static inline __attribute__((always_inline)) pacer_float4 pacer_clamp4(pacer_float4 x, pacer_float4 low, pacer_float4 high) {
+  return (pacer_float4)__builtin_ia32_minps(high, __builtin_ia32_maxps(low, x));
+}
+#else
+static inline __attribute__((always_inline)) pacer_float4 pacer_clamp4(pacer_float4 x, pacer_float4 low, pacer_float4 high) {
+  for (int i = 0; i < 4; i++) x[i] = x[i] < low[i] ? low[i] : x[i] > high[i] ? high[i] : x[i];
+  return x;
+}
+#endif
+#ifdef __AVX__
+static inline __attribute__((always_inline)) pacer_float8 pacer_clamp8(pacer_float8 x, pacer_float8 low, pacer_float8 high) {
+  return (pacer_float8)__builtin_ia32_minps256(high, __builtin_ia32_maxps256(low, x));
+}
+#endif
+#ifdef __AVX512F__
+static inline __attribute__((always_inline)) pacer_float16 pacer_clamp16(
+    pacer_float16 x, pacer_float16 low, pacer_float16 high) {
+  return (pacer_float16)__builtin_ia32_minps512(high, __builtin_ia32_maxps512(low, x, 4), 4);
+}
+#endif

@@ -119,6 +119,11 @@ extension Conv2D {
     weight[2] == 3 && weight[3] == 3 && stride == 1 && dilation == 1 && groups == 1
   }
 
+  /// Whether it multiplies each pixel alone.
+  package func isPointwise(_ weight: Shape) -> Bool {
+    weight[2] == 1 && weight[3] == 1 && padding == 0 && stride == 1
+  }
+
   /// Whether each channel is convolved with a filter of its own.
   package func isDepthwise(_ input: Shape, _ weight: Shape) -> Bool {
     groups == input[1] && groups > 1 && weight[0] == groups && weight[1] == 1

@@ -105,6 +105,34 @@ public let opCases: [OpCase] = {
     "residual depthwise", Conv2D(padding: 1, groups: 19, activation: .relu), [2, 19, 7, 9], outputs: 19, kernel: 3,
     residual: [2, 19, 7, 9])
 
+  func block(
+    _ name: String, expand: (op: Conv2D, kernel: Int, channels: Int)? = nil, _ depthwise: Conv2D, _ x: Shape,
+    project: Int? = nil, residual: Shape? = nil
+  ) {
+    var op = DepthwiseBlock(expand: expand?.op, depthwise: depthwise, project: project.map { _ in Conv2D() })
+    let wide = expand?.channels ?? x[1]
+    op.depthwise.groups = wide
+    var inputs = [x]
+    if let expand { inputs += [[wide, x[1], expand.kernel, expand.kernel], [wide]] }
+    inputs += [[wide, 1, 3, 3], [wide]]
+    if let project { inputs += [[project, wide, 1, 1], [project]] }
+    cases.append(OpCase(name: "depthwise_block " + name, op: op, inputs: inputs + (residual.map { [$0] } ?? [])))
+  }
+  let clamped = Conv2D(padding: 1, activation: .relu6)
+  let strided = Conv2D(stride: 2, padding: 1, activation: .relu6)
+  let pointwise = Conv2D(activation: .relu6)
+  block(
+    "inverted residual", expand: (pointwise, 1, 48), clamped, [1, 8, 14, 14], project: 8, residual: [1, 8, 14, 14])
+  block("stride 2", expand: (pointwise, 1, 36), strided, [1, 6, 15, 17], project: 20)
+  block("batch 2, prime channels", expand: (pointwise, 1, 37), clamped, [2, 13, 9, 5], project: 19)
+  block(
+    "stem", expand: (Conv2D(stride: 2, padding: 1, activation: .relu6), 3, 32), clamped, [2, 3, 33, 31], project: 16)
+  block("without expansion", clamped, [1, 32, 10, 23], project: 17)
+  block("without projection", expand: (pointwise, 1, 40), clamped, [1, 7, 6, 8])
+  block("one pixel", expand: (pointwise, 1, 21), clamped, [3, 5, 1, 1], project: 9, residual: [3, 9, 1, 1])
+  block(
+    "dilation 2, no padding", expand: (pointwise, 1, 16), Conv2D(dilation: 2), [1, 4, 9, 12], project: 33)
+
   for (name, x, outputs) in [
     ("", Shape([1, 64]), 100), ("batch 3, primes", [3, 37], 41), ("one to one", [1, 1], 1), ("batch 20", [20, 16], 33),
   ] as [(String, Shape, Int)] {

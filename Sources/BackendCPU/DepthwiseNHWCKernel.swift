@@ -1,0 +1,169 @@
+import CIntrinsics
+import GraphCore
+import TensorCore
+
+/// Depthwise convolution, channels last, alone or with the convolution before it and the pointwise one behind it.
+struct DepthwiseNHWCKernel: CPUKernel {
+  /// Bytes between the convolutions of a block from which on it is worth running it row by row: half of what a core's
+  /// own cache holds on the processors of these years.
+  static let leastBytesBetween = 512 << 10
+
+  let name: String
+  let block: DepthwiseBlock
+  let input: Shape
+  /// What the depthwise convolution reads and writes.
+  let wide: Shape
+  let narrow: Shape
+  let output: Shape
+  /// One for each convolution, in order.
+  let weights: [KernelWeight]
+  let table: PacerKernelTable
+  let threads: Int
+  let zeros: Zeros
+  /// Where the convolution before is not pointwise: a copy of the image that it reads, and where its taps lie for each
+  /// pixel of a row.
+  let border: Border?
+  let offsets: [Int32]
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard request.inputs[0].format == .nhwc else { return nil }
+    if let block = request.node.op as? DepthwiseBlock {
+      guard runs(block, request.inputs.map(\.shape)), let types = try? block.types(for: request.inputs) else {
+        return nil
+      }
+      return DepthwiseNHWCKernel(block, request, between: types, "block")
+    }
+    guard let op = request.node.op as? Conv2D, request.inputs.count <= 3,
+      op.isDepthwise(request.inputs[0].shape, request.inputs[1].shape)
+    else { return nil }
+    return DepthwiseNHWCKernel(
+      DepthwiseBlock(expand: nil, depthwise: op, project: nil), request, between: [], "depthwise")
+  }
+
+  /// Whether it can: the convolution before is pointwise or one of few channels, the one behind pointwise.
+  static func runs(_ block: DepthwiseBlock, _ inputs: [Shape]) -> Bool {
+    let weights = block.convolutions.indices.map { inputs[1 + 2 * $0] }
+    let before = block.expand.map { $0.isPointwise(weights[0]) || Border.joinsTaps($0, channels: inputs[0][1]) }
+    return (before ?? true) && (block.project?.isPointwise(weights.last!) ?? true)
+      && (block.project != nil || inputs.count == 1 + 2 * weights.count)
+  }
+
+  init(_ block: DepthwiseBlock, _ request: KernelRequest, between: [TensorType], _ kind: String) {
+    self.block = block
+    table = request.table
+    threads = request.threads
+    input = request.inputs[0].shape
+    output = request.output.shape
+    let isFirst = block.expand == nil
+    let depthwiseWeight = request.inputs[isFirst ? 1 : 3].shape
+    wide = isFirst ? input : between[0].shape
+    narrow = [input[0], depthwiseWeight[0], output[2], output[3]]
+    let wanted = Self.formats(block, channels: wide[1], table)
+    weights = wanted.indices.map { KernelWeight(type: request.inputs[1 + 2 * $0], wanted: wanted[$0]) }
+    if let op = block.expand, !op.isPointwise(request.inputs[1].shape) {
+      let (kernel, border) = (request.inputs[1].shape, Border(input, op.padding))
+      self.border = border
+      offsets = IndirectConvolutionKernel.offsets(
+        op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: border.size, channels: input[1], padding: 0)
+    } else {
+      (border, offsets) = (nil, [])
+    }
+    zeros = Zeros(count: (wide[3] + 2 * block.depthwise.padding.w) * wide[1] + table.lanes)
+    name = "\(kind)-nhwc-" + String(cString: table.name)
+  }
+
+  /// One panel: `[tap][channels, rounded up to whole vectors]`.
+  static func weightFormat(channels: Int, _ table: PacerKernelTable) -> MemoryFormat {
+    .panels(PanelLayout(width: (channels + table.lanes - 1) / table.lanes * table.lanes, depth: .channelsThenTaps))
+  }
+
+  private static func formats(_ block: DepthwiseBlock, channels: Int, _ table: PacerKernelTable) -> [MemoryFormat] {
+    [
+      block.expand.map { IndirectConvolutionKernel.weightFormat($0, table) }, weightFormat(channels: channels, table),
+      block.project.map { IndirectConvolutionKernel.weightFormat($0, table) },
+    ].compactMap { $0 }
+  }
+
+  static func weightFormats(_ block: DepthwiseBlock, _ types: [TensorType], _ table: PacerKernelTable)
+    -> [Int: MemoryFormat]
+  {
+    let channels = types[block.expand == nil ? 1 : 3].shape[0]
+    let formats = formats(block, channels: channels, table)
+    return Dictionary(uniqueKeysWithValues: formats.enumerated().map { (1 + 2 * $0.offset, $0.element) })
+  }
+
+  private var window: Window {
+    let shape = weights[block.expand == nil ? 0 : 1].type.shape
+    return Window(
+      kernel: Pair(shape[2], shape[3]), stride: block.depthwise.stride, padding: block.depthwise.padding,
+      dilation: block.depthwise.dilation)
+  }
+  private var scratchPerThread: Int {
+    let span = (window.kernel.h - 1) * window.dilation.h + 1
+    let row = (wide[3] + 2 * window.padding.w) * wide[1]
+    let line = block.project == nil ? 0 : output[3] * wide[1]
+    return (span * row + table.lanes + line + 15) / 16 * 16
+  }
+  private var weightScratch: Int { weights.reduce(0) { $0 + $1.scratchCount } }
+  private var taps: Int { border == nil ? 1 : weights[0].type.shape[2] }
+  private var borderCount: Int { border?.count ?? 0 }
+  var scratchByteCount: Int {
+    (weightScratch + borderCount + (scratchPerThread + table.gemmScratch(taps: taps)) * threads) * 4
+  }
+
+  func run(_ call: borrowing KernelCall) {
+    let window = window
+    var p = PacerDepthwiseNHWC()
+    var scratch = call.scratch!
+    let copy = scratch + weightScratch
+    let tiles = copy + borderCount + scratchPerThread * threads
+    var next = 0
+    func weightAndBias() -> (UnsafePointer<Float>, UnsafePointer<Float>?) {
+      let (weight, place) = (weights[next], 1 + 2 * next)
+      let pointer = weight.pointer(call.input(place)!, scratch: scratch)
+      scratch += weight.scratchCount
+      next += 1
+      return (pointer, place + 1 < call.inputs.count ? call.input(place + 1) : nil)
+    }
+    func product(_ op: Conv2D, row: Int, channels: Int, outputs: Int) -> PacerIndirectGEMM {
+      var product = PacerIndirectGEMM()
+      (product.weights, product.bias) = weightAndBias()
+      (product.pixels, product.taps, product.channels, product.inputStride) = (row, 1, channels, channels)
+      (product.outputs, product.outputStride) = (outputs, outputs)
+      (product.scratch, product.scratchStride) = (tiles, table.gemmScratch(taps: taps))
+      (product.minimum, product.maximum) = (op.activation ?? .none).limits
+      return product
+    }
+    if let op = block.expand {
+      p.expand = product(op, row: wide[3], channels: input[1], outputs: wide[1])
+      p.expandStride = wide[3] * input[1]
+      if let border {
+        (p.expand.taps, p.expand.channels) = (taps, weights[0].type.shape[3] * input[1])
+        p.expandStride = op.stride.h * border.size.w * input[1]
+      }
+    }
+    (p.weights, p.bias) = weightAndBias()
+    if let op = block.project { p.project = product(op, row: output[3], channels: wide[1], outputs: output[1]) }
+    (p.zeros, p.scratch, p.scratchStride) = (UnsafePointer(zeros.pointer), copy + borderCount, scratchPerThread)
+    p.channels = wide[1]
+    p.channelStride = (wide[1] + table.lanes - 1) / table.lanes * table.lanes
+    (p.height, p.width, p.outputHeight, p.outputWidth) = (wide[2], wide[3], output[2], output[3])
+    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
+    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
+    (p.minimum, p.maximum) = (block.depthwise.activation ?? .none).limits
+    for n in 0..<input[0] {
+      p.input = call.input(0)! + n * input.count / input[0]
+      let place = n * output.count / input[0]
+      p.output = call.output + place
+      p.project.residual = call.input(1 + 2 * weights.count).map { $0 + place }
+      if let border {
+        border.copy(p.input, to: copy)
+        p.input = UnsafePointer(copy)
+      }
+      offsets.withUnsafeBufferPointer {
+        p.expand.offsets = border == nil ? nil : $0.baseAddress
+        call.pool.run(table.depthwiseNHWC, p, count: output[2], piecesPerThread: 1)
+      }
+    }
+  }
+}
