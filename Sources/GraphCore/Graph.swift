@@ -188,6 +188,23 @@ public struct Graph: Sendable {
     return copy
   }
 
+  /// A graph of one node alone: what others compute is its input, what it reads of weights is part of it.
+  /// - Throws: ``GraphError`` where a weight is missing.
+  public func alone(_ node: Node) throws -> Graph {
+    var graph = Graph(name: node.name)
+    var known: [ValueID: ValueID] = [:]
+    for id in node.inputs where known[id] == nil {
+      switch self[id].source {
+      case .input, .node: known[id] = graph.addInput(self[id].name, self[id].type)
+      case .constant, .parameter:
+        guard let tensor = data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
+        known[id] = graph.addConstant(self[id].name, tensor)
+      }
+    }
+    graph.setOutputs([try graph.addNode(node.name, node.op, node.inputs.map { known[$0]! })])
+    return graph
+  }
+
   private mutating func add(_ name: String, _ type: TensorType, _ source: ValueSource) -> ValueID {
     let id = ValueID(index: table.count)
     table.append(Value(id: id, name: name, type: type, source: source))

@@ -30,7 +30,8 @@ struct BenchSuite: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
       ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
-      ProfileCommand.self, MemoryCommand.self, DoctorCommand.self, RecipeCommand.self, HistoryCommand.self,
+      ProfileCommand.self, KernelsCommand.self, MemoryCommand.self, DoctorCommand.self, RecipeCommand.self,
+      HistoryCommand.self,
       OpsCommand.self,
       BisectAccuracyCommand.self,
     ],

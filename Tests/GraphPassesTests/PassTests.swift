@@ -184,11 +184,11 @@ private func smallGraph() throws -> Graph {
       func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] { [:] }
       func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool { accepts(block) }
     }
-    func fused(_ graph: Graph, _ target: any TargetTraits = Wants()) throws -> String {
+    let fused = { (graph: Graph, target: any TargetTraits) in
       try Pipeline([FuseDepthwise()]).run(on: graph, for: target).graph.description
     }
     #expect(
-      try fused(block()) == """
+      try fused(block(), Wants()) == """
         graph block
           input %x : f32[1x4x6x6]
           %project = depthwise_block(%x, @expand.weight, @expand.bias, @filter.weight, @filter.bias, @project.weight, @project.bias, %x) {expand=(activation=relu6) depthwise=(padding=1 groups=8 activation=relu6) project=()} : f32[1x4x6x6]
@@ -196,7 +196,7 @@ private func smallGraph() throws -> Graph {
 
         """)
     // What others read stays a tensor.
-    let open = try fused(block { graph, values in graph.setOutputs(graph.outputs + values.suffix(1)) })
+    let open = try fused(block { graph, values in graph.setOutputs(graph.outputs + values.suffix(1)) }, Wants())
     #expect(open.contains("%filter = depthwise_block(%x, @expand.weight") && open.contains("%project = conv2d(%filter"))
     let later = try fused(block(), Wants { $0.expand == nil })
     #expect(

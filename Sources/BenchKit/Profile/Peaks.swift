@@ -16,6 +16,18 @@ public struct Peaks: Codable, Sendable {
   public var arithmetic: [String: Double] = [:]
   public var memory: [Memory] = []
 
+  /// The smallest memory that holds so many bytes.
+  public func memory(holding bytes: Double) -> Memory? { memory.first { $0.bytes >= bytes } ?? memory.last }
+
+  /// All of them in one phrase.
+  var words: String {
+    let arithmetic = arithmetic.sorted { $0.key < $1.key }.map { name, rate in
+      "\(Format.significant(rate / 1e9)) G\(name == "fp32" ? "FLOP" : "OP")/s (\(name))"
+    }
+    return (arithmetic + memory.map { "\(Format.significant($0.rate / 1e9)) GB/s in \($0.name)" })
+      .joined(separator: ", ")
+  }
+
   /// - Throws: ``UserError`` with the worker's reason.
   public static func measure(_ workers: Workers, backend: String, isa: String?, threads: Int) async throws -> Peaks {
     var cell = Cell(model: "")

@@ -54,13 +54,9 @@ extension Profile {
       if let peaksUnavailable { document.note("shares of the machine's peaks are missing: \(peaksUnavailable).") }
       return
     }
-    let arithmetic = peaks.arithmetic.sorted { $0.key < $1.key }.map { name, rate in
-      "\(Format.significant(rate / 1e9)) G\(name == "fp32" ? "FLOP" : "OP")/s (\(name))"
-    }
-    let memory = peaks.memory.map { "\(Format.significant($0.rate / 1e9)) GB/s in \($0.name)" }
     document.text(
       "Measured peaks on \(peaks.threads) thread\(peaks.threads > 1 ? "s" : "")"
-        + "\(peaks.isa.map { " with \($0)" } ?? ""): \((arithmetic + memory).joined(separator: ", ")).")
+        + "\(peaks.isa.map { " with \($0)" } ?? ""): \(peaks.words).")
   }
 
   private func table(_ nodes: [Node], _ whole: Double) -> Table {

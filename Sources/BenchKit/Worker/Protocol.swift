@@ -18,6 +18,8 @@ public struct Job: Codable, Sendable {
     case control
     /// Time each node alone.
     case profile
+    /// Time each different kernel in a session of its own.
+    case kernels
     /// Say which tensors are alive when, and where.
     case memory
     /// Find out how fast the device's arithmetic and the machine's memory are at most.
@@ -112,6 +114,10 @@ public enum WorkerLine: Sendable, Equatable {
     public var kernel: String
     /// Median over the inferences.
     public var time: Int
+    /// Nodes of the model that run the same kernel on the same shapes, where only one of them is timed.
+    public var count: Int?
+    /// Their shapes.
+    public var shapes: String?
     /// Multiply-accumulates, and bytes read and written at least.
     public var macs: Int?
     public var bytes: Int?

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import Pacer
+
+struct KernelsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "kernels", abstract: "Time every kernel of the models alone, beside what the machine can do at most.",
+    discussion: """
+      bench-suite kernels
+      bench-suite kernels resnet-18 --threads 2
+      bench-suite kernels mobilenet-v2 --isa avx2 --disable fuse-depthwise
+
+      What most is lost in comes first: how much longer it takes than arithmetic or memory at their measured peaks would,
+      times the nodes that run it. `profile` says what the same kernels take inside an inference.
+      """)
+
+  @Argument(help: "mobilenet-v2, resnet-18, or both with a comma (default).")
+  var models = "mobilenet-v2,resnet-18"
+  @OptionGroup var cells: CellOptions
+  @Option(help: "Fresh processes for each model.")
+  var processes = 3
+  @Flag(help: "Print everything as JSON instead of Markdown.")
+  var json = false
+  @Option(help: "Files to write, without extension (default: Results/local/VERSION/kernels).")
+  var output: String?
+
+  func validate() throws {
+    if processes < 1 { throw ValidationError("--processes must be at least 1") }
+  }
+
+  func run() async throws { try await userFacing { try await measure() } }
+
+  private func measure() async throws {
+    let version = await Version.current(release: pacerRelease).description
+    let found = try CellGroup(choices: cells.choices(models: models), place: "command line").cells(catalog)
+    guard Set(found.map { "\($0.threads) \($0.isa ?? "") \($0.backend)" }).count == 1,
+      found.map(\.model).count == Set(found.map(\.model)).count
+    else { throw UserError("kernels are of one cell for each model; these options mean \(found.count) cells") }
+    let terminal = Terminal(isQuiet: json)
+    let machine = MachineDescription.current(catalog, git: version)
+    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+    let survey = try await untilInterrupted { [processes] in
+      try await KernelSurvey.measure(
+        found, workers: .standard, processes: processes, version: version, command: command, environment: machine
+      ) { terminal.show(progress: $0) }
+    }
+    terminal.finish()
+    let base =
+      output.map { URL(fileURLWithPath: $0) }
+      ?? projectFolder.appendingPathComponent("Results/local/\(version)/kernels")
+    let report = survey.report
+    let files: [(name: String, data: Data)] = [
+      ("json", try JSONEncoder.readable.encode(survey)), ("md", Data(report.markdown.utf8)),
+      ("html", Data(report.html.utf8)),
+    ]
+    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
+    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
+    print(report.markdown)
+    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+  }
+}
