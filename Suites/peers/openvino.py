@@ -14,6 +14,9 @@ def load():
     import openvino
 
     def prepare(cell, files):
+        # Its kernels are oneDNN's, which look when the first of them is made.
+        if cell.get("isa"):
+            os.environ["ONEDNN_MAX_CPU_ISA"] = cell["isa"].upper()
         core = openvino.Core()
         # One inference at a time, as fast as it goes. The default precision may be lower than float32.
         compiled = core.compile_model(files["onnx"], "CPU", {
@@ -34,4 +37,4 @@ def load():
     return openvino.__version__.split("-")[0], prepare
 
 
-serve("openvino", load)
+serve("openvino", load, isas=("avx2",))

@@ -47,7 +47,7 @@ def warm_up(run, wanted):
     return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
 
 
-def work(name, load, backends):
+def work(name, load, backends, isas):
     job = json.loads(sys.stdin.readline())
     start = time.perf_counter_ns()
     try:
@@ -62,6 +62,8 @@ def work(name, load, backends):
         return peak_resident()
     if job["cell"]["backend"] not in backends:
         return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {job['cell']['backend']}")
+    if job["cell"].get("isa") not in (None, *isas):
+        return emit("skipped", reason=f"{name} cannot be held to {job['cell']['isa']}")
     loaded = time.perf_counter_ns()
     try:
         infer, device = prepare(job["cell"], job["files"])
@@ -114,13 +116,14 @@ def work(name, load, backends):
     peak_resident()
 
 
-def serve(name, load, backends=("cpu",)):
+def serve(name, load, backends=("cpu",), isas=()):
     """
     load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
+    isas: instruction sets it can be held to, where `prepare` does that.
     """
     try:
-        work(name, load, backends)
+        work(name, load, backends, isas)
     except Exception as error:  # the runner shows the reason as this visit's failure
         emit("failed", reason=f"{type(error).__name__}: {error}")
         sys.exit(1)
