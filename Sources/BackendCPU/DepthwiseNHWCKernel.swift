@@ -20,9 +20,8 @@ struct DepthwiseNHWCKernel: CPUKernel {
   let table: PacerKernelTable
   let threads: Int
   let zeros: Zeros
-  /// Where the convolution before is not pointwise: a copy of the image that it reads, and where its taps lie for each
-  /// pixel of a row.
-  let border: Border?
+  /// Where the convolution before is not pointwise: where its taps lie for each pixel of a row, in copies of the rows of
+  /// the image under it.
   let offsets: [Int32]
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
@@ -61,12 +60,12 @@ struct DepthwiseNHWCKernel: CPUKernel {
     let wanted = Self.formats(block, channels: wide[1], table)
     weights = wanted.indices.map { KernelWeight(type: request.inputs[1 + 2 * $0], wanted: wanted[$0]) }
     if let op = block.expand, !op.isPointwise(request.inputs[1].shape) {
-      let (kernel, border) = (request.inputs[1].shape, Border(input, op.padding))
-      self.border = border
+      let kernel = request.inputs[1].shape
       offsets = IndirectConvolutionKernel.offsets(
-        op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: border.size, channels: input[1], padding: 0)
+        op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: Pair(kernel[2], input[3] + 2 * op.padding.w),
+        channels: input[1], padding: 0)
     } else {
-      (border, offsets) = (nil, [])
+      offsets = []
     }
     zeros = Zeros(count: (wide[3] + 2 * block.depthwise.padding.w) * wide[1] + table.lanes)
     name = "\(kind)-nhwc-" + String(cString: table.name)
@@ -102,21 +101,21 @@ struct DepthwiseNHWCKernel: CPUKernel {
     let span = (window.kernel.h - 1) * window.dilation.h + 1
     let row = (wide[3] + 2 * window.padding.w) * wide[1]
     let line = block.project == nil ? 0 : output[3] * wide[1]
-    return (span * row + table.lanes + line + 15) / 16 * 16
+    let copies = offsets.isEmpty ? 0 : taps * (input[3] + 2 * (block.expand?.padding.w ?? 0)) * input[1]
+    return (span * row + table.lanes + line + copies + 15) / 16 * 16
   }
   private var weightScratch: Int { weights.reduce(0) { $0 + $1.scratchCount } }
-  private var taps: Int { border == nil ? 1 : weights[0].type.shape[2] }
-  private var borderCount: Int { border?.count ?? 0 }
+  private var taps: Int { offsets.isEmpty ? 1 : weights[0].type.shape[2] }
   var scratchByteCount: Int {
-    (weightScratch + borderCount + (scratchPerThread + table.gemmScratch(taps: taps)) * threads) * 4
+    (weightScratch + (scratchPerThread + table.gemmScratch(taps: taps)) * threads) * 4
   }
 
   func run(_ call: borrowing KernelCall) {
     let window = window
     var p = PacerDepthwiseNHWC()
     var scratch = call.scratch!
-    let copy = scratch + weightScratch
-    let tiles = copy + borderCount + scratchPerThread * threads
+    let rows = scratch + weightScratch
+    let tiles = rows + scratchPerThread * threads
     var next = 0
     func weightAndBias() -> (UnsafePointer<Float>, UnsafePointer<Float>?) {
       let (weight, place) = (weights[next], 1 + 2 * next)
@@ -136,15 +135,16 @@ struct DepthwiseNHWCKernel: CPUKernel {
     }
     if let op = block.expand {
       p.expand = product(op, row: wide[3], channels: input[1], outputs: wide[1])
-      p.expandStride = wide[3] * input[1]
-      if let border {
+      if !offsets.isEmpty {
         (p.expand.taps, p.expand.channels) = (taps, weights[0].type.shape[3] * input[1])
-        p.expandStride = op.stride.h * border.size.w * input[1]
+        p.rows = PacerRows(
+          count: taps, stride: op.stride.h, padHeight: op.padding.h, padWidth: op.padding.w, height: input[2],
+          width: input[3], channels: input[1])
       }
     }
     (p.weights, p.bias) = weightAndBias()
     if let op = block.project { p.project = product(op, row: output[3], channels: wide[1], outputs: output[1]) }
-    (p.zeros, p.scratch, p.scratchStride) = (UnsafePointer(zeros.pointer), copy + borderCount, scratchPerThread)
+    (p.zeros, p.scratch, p.scratchStride) = (UnsafePointer(zeros.pointer), rows, scratchPerThread)
     p.channels = wide[1]
     p.channelStride = (wide[1] + table.lanes - 1) / table.lanes * table.lanes
     (p.height, p.width, p.outputHeight, p.outputWidth) = (wide[2], wide[3], output[2], output[3])
@@ -156,12 +156,8 @@ struct DepthwiseNHWCKernel: CPUKernel {
       let place = n * output.count / input[0]
       p.output = call.output + place
       p.project.residual = call.input(1 + 2 * weights.count).map { $0 + place }
-      if let border {
-        border.copy(p.input, to: copy)
-        p.input = UnsafePointer(copy)
-      }
       offsets.withUnsafeBufferPointer {
-        p.expand.offsets = border == nil ? nil : $0.baseAddress
+        p.expand.offsets = offsets.isEmpty ? nil : $0.baseAddress
         call.pool.run(table.depthwiseNHWC, p, count: output[2], piecesPerThread: 1)
       }
     }

@@ -19,21 +19,21 @@ func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread:
   }
   zero(ring + span * rowStride, Vector.scalarCount)
   let projects = p.pointee.project.weights != nil
-  let lineCount = p.pointee.outputWidth * channels
+  let lineCount = projects ? p.pointee.outputWidth * channels : 0
   withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: p.pointee.kernelHeight) { rows in
     var next = 0
     for oy in begin..<end {
       let top = oy * p.pointee.strideHeight - p.pointee.padHeight
       next = max(next, top)
       while next < min(top + span, p.pointee.height) {
-        makeRow(p, next, ring + next % span * rowStride + border, thread)
+        makeRow(p, next, ring + next % span * rowStride + border, line + lineCount, thread)
         next += 1
       }
       for ky in 0..<p.pointee.kernelHeight {
         let y = top + ky * p.pointee.dilationHeight
         rows[ky] = y >= 0 && y < p.pointee.height ? UnsafePointer(ring + y % span * rowStride) : p.pointee.zeros
       }
-      depthwiseRow(p, rows.baseAddress!, projects ? line : p.pointee.output + oy * lineCount)
+      depthwiseRow(p, rows.baseAddress!, projects ? line : p.pointee.output + oy * p.pointee.outputWidth * channels)
       if projects {
         var product = p.pointee.project
         let place = oy * p.pointee.outputWidth * product.outputStride
@@ -52,25 +52,46 @@ private func zero(_ target: UnsafeMutablePointer<Float>, _ count: Int) {
 
 /// Row `y` of the depthwise input.
 private func makeRow(
-  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ y: Int, _ target: UnsafeMutablePointer<Float>, _ thread: Int
+  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ y: Int, _ target: UnsafeMutablePointer<Float>,
+  _ copies: UnsafeMutablePointer<Float>, _ thread: Int
 ) {
-  if p.pointee.expand.weights != nil {
-    var product = p.pointee.expand
-    product.input = p.pointee.input + y * p.pointee.expandStride
-    product.output = target
-    multiplyRow(&product, thread)
-  } else {
+  guard p.pointee.expand.weights != nil else {
     let count = p.pointee.width * p.pointee.channels
-    let source = p.pointee.input + y * count
-    var i = 0
-    while i + Vector.scalarCount <= count {
-      write(read(source + i), target + i)
-      i += Vector.scalarCount
+    return copy(p.pointee.input + y * count, target, count)
+  }
+  var product = p.pointee.expand
+  let rows = p.pointee.rows
+  if rows.count == 0 {
+    product.input = p.pointee.input + y * p.pointee.width * product.inputStride
+  } else {
+    let (count, border) = (rows.width * rows.channels, rows.padWidth * rows.channels)
+    var next = copies
+    for i in 0..<rows.count {
+      let line = y * rows.stride - rows.padHeight + i
+      if line >= 0 && line < rows.height {
+        zero(next, border)
+        copy(p.pointee.input + line * count, next + border, count)
+        zero(next + border + count, border)
+      } else {
+        zero(next, count + 2 * border)
+      }
+      next += count + 2 * border
     }
-    while i < count {
-      target[i] = source[i]
-      i += 1
-    }
+    product.input = UnsafePointer(copies)
+  }
+  product.output = target
+  multiplyRow(&product, thread)
+}
+
+private func copy(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ count: Int) {
+  var i = 0
+  while i + Vector.scalarCount <= count {
+    write(read(source + i), target + i)
+    i += Vector.scalarCount
+  }
+  while i < count {
+    target[i] = source[i]
+    i += 1
   }
 }
 

@@ -10,7 +10,9 @@ from pacer_worker import Skip, serve
 
 def convert(path, numpy, onnx):
     """The text and the weights of an ncnn net: batch norm folded, activations fused, as ncnn's own optimiser does."""
-    graph = onnx.load(path).graph
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    graph = model.graph
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
     nodes = list(graph.node)
 
@@ -122,6 +124,7 @@ def load():
     import ncnn
     import numpy
     import onnx
+    import onnx.checker
     import onnx.numpy_helper
 
     def prepare(cell, files):

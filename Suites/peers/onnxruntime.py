@@ -17,6 +17,8 @@ def load():
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cell["threads"]
         options.inter_op_num_threads = 1
+        # Its threads spin within an inference, not after it.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         session = onnxruntime.InferenceSession(files["onnx"], options, providers=["CPUExecutionProvider"])
         node = session.get_inputs()[0]

@@ -233,7 +233,7 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
         "--allocator", "system,caching,mapped,arena", "--in-place", "off", "--output", base,
       ])
     #expect(result.status == 0, "\(result.errors)")
-    #expect(result.output.contains("What would lower it: fuse-activation (480 KiB)."), "\(result.output)")
+    #expect(result.output.contains("What would lower it: fuse-activation (520 KiB)."), "\(result.output)")
     for name in ["json", "md", "html", "system.svg", "caching.svg", "mapped.svg", "arena.svg"] {
       let text = try String(contentsOfFile: base + "." + name, encoding: .utf8)
       #expect(!text.isEmpty)
@@ -241,5 +241,21 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     }
     let null = try Program.run(["memory", "mobilenet-v2", "--backend", "null", "--output", base + "2"])
     #expect(null.status == 1 && null.errors.contains("does not tell where its tensors lie"), "\(null.errors)")
+  }
+
+  @Test func `kernels times each different kernel alone, what is lost most first`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let base = folder.appendingPathComponent("k").path
+    let result = try Program.run(
+      ["kernels", "resnet-18", "--shape", "1x3x32x32", "--processes", "1", "--json", "--output", base])
+    #expect(result.status == 0, "\(result.errors)")
+    let survey = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+    let kernels = try #require(survey["kernels"] as? [[String: Any]])
+    #expect(kernels.compactMap { $0["count"] as? Int }.reduce(0, +) == 25)
+    #expect(kernels.allSatisfy { ($0["shapes"] as? String)?.contains("→") == true })
+    #expect(try String(contentsOfFile: base + ".md", encoding: .utf8).contains("of bandwidth"))
+    let two = try Program.run(["kernels", "resnet-18", "--threads", "1,2"])
+    #expect(two.status == 1 && two.errors.contains("one cell for each model"), "\(two.errors)")
   }
 }

@@ -10,10 +10,11 @@ actor LiveWorker {
   private var received = 0
   /// Our end of its standard input.
   private let input: Int32
+  private let processID: Int32
   private(set) var lines: [WorkerLine] = []
 
-  init(output: SubprocessOutputSequence.Iterator, input: Int32) {
-    (self.output, self.input) = (output, input)
+  init(output: SubprocessOutputSequence.Iterator, input: Int32, processID: Int32) {
+    (self.output, self.input, self.processID) = (output, input, processID)
   }
 
   /// The next line it writes; nil at the end.
@@ -67,6 +68,25 @@ actor LiveWorker {
       }
     }
     return false
+  }
+
+  /// Waits until none of its threads runs, for a third of a second at most. Many engines' threads spin for a while when
+  /// their work is done, in case there is more, and would take the processor from the one whose turn it is.
+  func rest() async throws {
+    #if os(Linux)
+      let folder = "/proc/\(processID)/task"
+      for _ in 0..<600 {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let isRunning = threads.contains { thread in
+          // The state follows the name, which is in parentheses and may hold anything.
+          let stat = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
+          guard let stat, let end = stat.range(of: ") ", options: .backwards)?.upperBound else { return false }
+          return stat[end] == "R"
+        }
+        if !isRunning { return }
+        try await Task.sleep(for: .microseconds(500))
+      }
+    #endif
   }
 
   /// Lets it do what is left to do, and reads to the end.

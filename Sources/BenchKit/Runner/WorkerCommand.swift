@@ -66,7 +66,10 @@ extension WorkerCommand {
           for worker in [one, two] { guard try await worker.isPrepared() else { return } }
           for turn in 0...count {
             let order = turn % 2 == 0 ? [one, two] : [two, one]
-            for worker in order { guard try await worker.takeTurn() else { return } }
+            for worker in order {
+              guard try await worker.takeTurn() else { return }
+              try await worker.rest()
+            }
           }
           try await one.finish()
           try await two.finish()
@@ -97,7 +100,9 @@ extension WorkerCommand {
         platformOptions: options, input: .fileDescriptor(.init(rawValue: theirs), closeAfterSpawningProcess: true),
         output: .sequence, error: .sequence
       ) { execution in
-        let worker = LiveWorker(output: execution.standardOutput.makeAsyncIterator(), input: ours)
+        let worker = LiveWorker(
+          output: execution.standardOutput.makeAsyncIterator(), input: ours,
+          processID: execution.processIdentifier.value)
         async let complaints = Self.tail(execution.standardError)
         await worker.write(data)
         var fault: String?

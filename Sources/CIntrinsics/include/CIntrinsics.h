@@ -79,6 +79,12 @@ typedef struct {
   float minimum, maximum;
 } PacerPlaneGEMM;
 
+// Rows of an image under one row of windows, copied with zeros around them.
+typedef struct {
+  long count;              // 0: one row as it is
+  long stride, padHeight, padWidth, height, width, channels;
+} PacerRows;
+
 // Depthwise convolution, channels last. Items: output rows.
 typedef struct {
   const float *input;
@@ -87,9 +93,9 @@ typedef struct {
   const float *zeros;      // a row of the input with its border, and a vector more
   float *output;
   float *scratch;          // scratchStride floats for each thread: as many rows as the window is high, with their borders,
-  long scratchStride;      // a vector, and an output row
+  long scratchStride;      // a vector, an output row, and the image's rows below
   PacerIndirectGEMM expand;   // gives a row of the input; without weights: it is copied
-  long expandStride;          // between what two rows are made of
+  PacerRows rows;             // what a row is made of, where it is more than one row of the image
   PacerIndirectGEMM project;  // of an output row; without weights: it is the output
   long channels, channelStride, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;

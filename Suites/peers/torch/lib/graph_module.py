@@ -1,6 +1,7 @@
 """A model's ONNX file as the torch.nn.Module that an engineer would have written: same layers, same weights."""
 import numpy
 import onnx
+import onnx.checker
 import onnx.numpy_helper
 import torch
 from torch import nn
@@ -24,7 +25,9 @@ def read_input(files):
 
 def rebuild(files):
     """In evaluation mode. A trace of layers rather than a class of its own: it runs as a written `forward` does."""
-    graph = onnx.load(files["onnx"]).graph
+    model = onnx.load(files["onnx"])
+    onnx.checker.check_model(model, full_check=True)
+    graph = model.graph
     weights = {w.name: torch.from_numpy(onnx.numpy_helper.to_array(w).copy()) for w in graph.initializer}
     readers = [name for node in graph.node for name in node.input] + [output.name for output in graph.output]
     source = graph.input[0].name
