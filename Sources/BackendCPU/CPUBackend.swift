@@ -75,7 +75,7 @@ public struct CPUBackend: Backend {
 /// Ops whose output is their input's memory.
 func isView(_ op: any Op) -> Bool { op is Flatten || op is Dropout }
 
-/// The weight formats of the fast kernels.
+/// What the fast kernels want and are good at.
 struct CPUTarget: TargetTraits {
   let table: PacerKernelTable
 
@@ -112,7 +112,9 @@ struct CPUTarget: TargetTraits {
     let isDepthwise = conv.isDepthwise(input.shape, graph[node.inputs[1]].type.shape)
     switch (input.format, isDepthwise) {
     case (.nhwc, true): return DepthwiseNHWCKernel.weightFormat(channels: input.shape[1], table)
-    case (.nhwc, false) where conv.algorithm == .winograd: return WinogradKernel.weightFormat(table)
+    case (.nhwc, false)
+    where conv.algorithm == .winograd && conv.allowsWinograd(graph[node.inputs[1]].type.shape):
+      return WinogradKernel.weightFormat(table)
     case (.nhwc, false): return IndirectConvolutionKernel.weightFormat(conv, table)
     case (_, true): return nil
     case (_, false): return PlaneConvolutionKernel.weightFormat(conv, table)

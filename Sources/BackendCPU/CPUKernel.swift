@@ -38,8 +38,8 @@ struct KernelRequest {
   let threads: Int
 }
 
-/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes alone, never on
-/// timing, so that the same cell runs the same kernels on every run.
+/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on ops and shapes alone, never
+/// on timing, so that the same cell runs the same kernels on every run.
 let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   DepthwiseNHWCKernel.make,
   WinogradKernel.make,

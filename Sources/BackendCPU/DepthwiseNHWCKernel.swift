@@ -11,9 +11,8 @@ struct DepthwiseNHWCKernel: CPUKernel {
   let name: String
   let block: DepthwiseBlock
   let input: Shape
-  /// What the depthwise convolution reads and writes.
+  /// What the depthwise convolution reads.
   let wide: Shape
-  let narrow: Shape
   let output: Shape
   /// One for each convolution, in order.
   let weights: [KernelWeight]
@@ -42,9 +41,13 @@ struct DepthwiseNHWCKernel: CPUKernel {
   /// Whether it can: the convolution before is pointwise or one of few channels, the one behind pointwise.
   static func runs(_ block: DepthwiseBlock, _ inputs: [Shape]) -> Bool {
     let weights = block.convolutions.indices.map { inputs[1 + 2 * $0] }
-    let before = block.expand.map { $0.isPointwise(weights[0]) || Border.joinsTaps($0, channels: inputs[0][1]) }
-    return (before ?? true) && (block.project?.isPointwise(weights.last!) ?? true)
-      && (block.project != nil || inputs.count == 1 + 2 * weights.count)
+    let before = block.expand.map { op in
+      op.groups == 1 && op.isPointwise(weights[0])
+        || Border.joinsTaps(op, channels: inputs[0][1]) && op.dilation.h == 1
+    }
+    let behind = block.project.map { op in op.groups == 1 && op.isPointwise(weights.last!) }
+    let hasResidual = inputs.count > 1 + 2 * weights.count
+    return (before ?? true) && (behind ?? !hasResidual)
   }
 
   init(_ block: DepthwiseBlock, _ request: KernelRequest, between: [TensorType], _ kind: String) {
@@ -54,9 +57,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
     input = request.inputs[0].shape
     output = request.output.shape
     let isFirst = block.expand == nil
-    let depthwiseWeight = request.inputs[isFirst ? 1 : 3].shape
     wide = isFirst ? input : between[0].shape
-    narrow = [input[0], depthwiseWeight[0], output[2], output[3]]
     let wanted = Self.formats(block, channels: wide[1], table)
     weights = wanted.indices.map { KernelWeight(type: request.inputs[1 + 2 * $0], wanted: wanted[$0]) }
     if let op = block.expand, !op.isPointwise(request.inputs[1].shape) {

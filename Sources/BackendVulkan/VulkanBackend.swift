@@ -49,7 +49,7 @@ public struct VulkanBackend: Backend {
   }
 }
 
-/// The weight formats of the shaders: known without a device, so that a model can be prepared anywhere.
+/// What the shaders want and are good at: known without a device, so that a model can be prepared anywhere.
 struct VulkanTarget: TargetTraits {
   let precision: Precision
 

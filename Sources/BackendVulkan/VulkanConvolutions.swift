@@ -91,7 +91,6 @@ private struct PanelShader {
 }
 
 /// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
-///
 @Sendable func winogradKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard
     let conv = Convolution(request), conv.op.algorithm == .winograd,

@@ -190,7 +190,7 @@ public struct Graph: Sendable {
 
   /// A graph of one node alone: what others compute is its input, what it reads of weights is part of it.
   /// - Throws: ``GraphError`` where a weight is missing.
-  public func alone(_ node: Node) throws -> Graph {
+  package func alone(_ node: Node) throws -> Graph {
     var graph = Graph(name: node.name)
     var known: [ValueID: ValueID] = [:]
     for id in node.inputs where known[id] == nil {

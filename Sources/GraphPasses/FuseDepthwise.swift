@@ -22,9 +22,11 @@ public struct FuseDepthwise: Pass {
         graph.replaceUses(of: result, with: fused)
         for node in block.nodes.reversed() { graph.removeNode(at: node) }
         fusions += 1
+        // What lay between the nodes has moved to where the first of them was.
         index = first
+      } else {
+        index += 1
       }
-      index += 1
     }
     return fusions
   }
@@ -65,6 +67,7 @@ public struct FuseDepthwise: Pass {
   }
 
   private static func isReadOnce(_ id: ValueID, in graph: Graph) -> Bool {
-    graph.users(of: id).count == 1 && !graph.outputs.contains(id)
+    let uses = graph.nodes.reduce(0) { $0 + $1.inputs.count { $0 == id } }
+    return uses == 1 && !graph.outputs.contains(id)
   }
 }

@@ -14,10 +14,10 @@ func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread:
   // Behind the ring a vector that the last channels of the last row may be read with.
   let line = ring + span * rowStride + Vector.scalarCount
   for slot in 0..<span {
-    zero(ring + slot * rowStride, border)
-    zero(ring + (slot + 1) * rowStride - border, border)
+    fill(ring + slot * rowStride, 0, border)
+    fill(ring + (slot + 1) * rowStride - border, 0, border)
   }
-  zero(ring + span * rowStride, Vector.scalarCount)
+  fill(ring + span * rowStride, 0, Vector.scalarCount)
   let projects = p.pointee.project.weights != nil
   let lineCount = projects ? p.pointee.outputWidth * channels : 0
   withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: p.pointee.kernelHeight) { rows in
@@ -46,10 +46,6 @@ func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread:
   }
 }
 
-private func zero(_ target: UnsafeMutablePointer<Float>, _ count: Int) {
-  for i in 0..<count { target[i] = 0 }
-}
-
 /// Row `y` of the depthwise input.
 private func makeRow(
   _ p: UnsafePointer<PacerDepthwiseNHWC>, _ y: Int, _ target: UnsafeMutablePointer<Float>,
@@ -69,11 +65,11 @@ private func makeRow(
     for i in 0..<rows.count {
       let line = y * rows.stride - rows.padHeight + i
       if line >= 0 && line < rows.height {
-        zero(next, border)
+        fill(next, 0, border)
         copy(p.pointee.input + line * count, next + border, count)
-        zero(next + border + count, border)
+        fill(next + border + count, 0, border)
       } else {
-        zero(next, count + 2 * border)
+        fill(next, 0, count + 2 * border)
       }
       next += count + 2 * border
     }
@@ -84,15 +80,8 @@ private func makeRow(
 }
 
 private func copy(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ count: Int) {
-  var i = 0
-  while i + Vector.scalarCount <= count {
-    write(read(source + i), target + i)
-    i += Vector.scalarCount
-  }
-  while i < count {
-    target[i] = source[i]
-    i += 1
-  }
+  copyLine(
+    source, length: count, readable: count, start: 0, stride: 1, padding: 0, to: target, count: count, writable: count)
 }
 
 private func multiplyRow(_ product: inout PacerIndirectGEMM, _ thread: Int) {

@@ -56,22 +56,15 @@ struct Tile<let rows: Int, let columns: Int> {
   static func multiply(_ product: UnsafePointer<TileProduct>) {
     var (source, weights) = (product.pointee.sources, product.pointee.weights)
     let depth = product.pointee.depth
-    var sums = zero
+    let (added, addedStride) = (product.pointee.added, product.pointee.addedStride)
+    var sums = Sums { r in InlineArray { j in read(added + r * addedStride + j * Vector.scalarCount) } }
     for _ in 0..<product.pointee.taps {
       let a = Pointers { source[$0] }
       multiply(&sums, depth, a, weights, GEMMTile.width)
       source += rows
       weights += depth * GEMMTile.width
     }
-    let (added, addedStride) = (product.pointee.added, product.pointee.addedStride)
-    let (output, outputStride) = (product.pointee.output, product.pointee.outputStride)
-    let (minimum, maximum) = (Vector(repeating: product.pointee.minimum), Vector(repeating: product.pointee.maximum))
-    for r in 0..<rows {
-      for j in 0..<columns {
-        let sum = sums[r][j] + read(added + r * addedStride + j * Vector.scalarCount)
-        write(clamped(sum, minimum, maximum), output + r * outputStride + j * Vector.scalarCount)
-      }
-    }
+    store(sums, product.pointee.minimum, product.pointee.maximum, product.pointee.output, product.pointee.outputStride)
   }
 
   /// The same with the values of `a` packed: `a[k][r]`, and each step of `b` at its own offset.

@@ -23,6 +23,7 @@ public struct WinogradLayout: Hashable, Sendable, CustomStringConvertible {
   }
 
   func transform(_ shape: Shape, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>) {
+    precondition(shape.rank == 4 && shape[2] == 3 && shape[3] == 3, "winograd needs 3×3 filters, not \(shape)")
     let (outputs, channels) = (shape[0], shape[1])
     if outputs % width != 0 { target.update(repeating: 0, count: elementCount(for: shape)) }
     let stride = channels * width
@@ -53,6 +54,7 @@ public struct WinogradLayout: Hashable, Sendable, CustomStringConvertible {
   /// The filters again, but for rounding: of six transformed values the first gives the first tap, the last the last,
   /// and the difference of the second and third the middle one.
   func restore(_ shape: Shape, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>) {
+    precondition(shape.rank == 4 && shape[2] == 3 && shape[3] == 3, "winograd needs 3×3 filters, not \(shape)")
     let (outputs, channels) = (shape[0], shape[1])
     let stride = channels * width
     for output in 0..<outputs {

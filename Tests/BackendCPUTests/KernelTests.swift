@@ -73,6 +73,30 @@ private struct WinogradEverywhere: Pass {
     }
   }
 
+  @Test func `a block of convolutions that no kernel runs together says so`() throws {
+    let depthwise = Conv2D(padding: 1, groups: 8)
+    let x = TensorType([1, 4, 9, 9], .float32, .nhwc)
+    func support(_ expand: Conv2D, _ weight: Shape, project: Conv2D = Conv2D(), _ last: Shape = [4, 8, 1, 1]) throws
+      -> Support
+    {
+      var graph = Graph(name: "block")
+      let parameters = [weight, [8], [8, 1, 3, 3], [8], last, [last[0]]].enumerated().map {
+        graph.addParameter("p\($0.offset)", TensorType($0.element))!
+      }
+      let op = DepthwiseBlock(expand: expand, depthwise: depthwise, project: project)
+      let input = graph.addInput("x", x)
+      graph.setOutputs([try graph.addNode("block", op, [input] + parameters)])
+      return CPUBackend().support(for: graph.nodes[0], in: graph, PrepareOptions())
+    }
+    func isKernel(_ support: Support) -> Bool { if case .kernel = support { true } else { false } }
+    #expect(try isKernel(support(Conv2D(), [8, 4, 1, 1])))
+    #expect(try isKernel(support(Conv2D(padding: 1), [8, 4, 3, 3])))
+    #expect(try !isKernel(support(Conv2D(padding: Pair(2, 1), dilation: Pair(2, 1)), [8, 4, 3, 3])))
+    #expect(try !isKernel(support(Conv2D(groups: 2), [8, 2, 1, 1])))
+    #expect(try !isKernel(support(Conv2D(), [8, 4, 1, 1], project: Conv2D(groups: 2), [4, 4, 1, 1])))
+    #expect(try !isKernel(support(Conv2D(), [8, 4, 1, 1], project: Conv2D(padding: 1), [4, 8, 3, 3])))
+  }
+
   @Test(.enabled(if: Shared.isPresent), arguments: ["mobilenet_v2", "resnet18"], Variant.all)
   func `golden logits on every instruction set and format`(key: String, variant: Variant) throws {
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)

@@ -176,6 +176,20 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
       #expect(numbers[0] > 20 && numbers[1] > 1000, "the kernels themselves were found")
       #expect(numbers[2] == 0, "\(result.output)")
     }
+
+    /// `InlineArray(repeating:)` may stay a call, which takes the address of a tile's sums: then each multiplication writes
+    /// its sum to memory, and the kernel takes twice the time.
+    @Test func `register tiles are made without a call`() throws {
+      let script = """
+        objdump -d --no-show-raw-insn '\(Program.path)' | awk '
+          /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX.*Tile.*_Tt[0-9]+g/); tiles += inside; next }
+          inside && /call.*InlineArray/ { bad++; if (bad < 5) print }
+          END { print tiles, bad + 0 }'
+        """
+      let result = try Program.run(["-c", script], executable: "/bin/sh")
+      let numbers = result.output.split(whereSeparator: { $0 == " " || $0 == "\n" }).suffix(2).compactMap { Int($0) }
+      #expect(numbers.count == 2 && numbers[0] >= 10 && numbers[1] == 0, "\(result)")
+    }
   #endif
 }
 

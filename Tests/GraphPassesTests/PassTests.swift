@@ -162,7 +162,7 @@ private func smallGraph() throws -> Graph {
   }
 
   @Test func `fuse-depthwise joins a block where the target wants it, its residual too`() throws {
-    func block(_ change: (inout Graph, [ValueID]) -> Void = { _, _ in }) throws -> Graph {
+    func block(_ change: (inout Graph, [ValueID]) throws -> Void = { _, _ in }) throws -> Graph {
       var graph = Graph(name: "block")
       let x = graph.addInput("x", TensorType([1, 4, 6, 6]))
       func conv(_ name: String, _ op: Conv2D, _ inputs: [ValueID], _ weight: Shape) throws -> ValueID {
@@ -176,7 +176,7 @@ private func smallGraph() throws -> Graph {
       let filtered = try conv("filter", Conv2D(padding: 1, groups: 8, activation: .relu6), [wide], [8, 1, 3, 3])
       graph.setOutputs([try conv("project", Conv2D(), [filtered, x], [4, 8, 1, 1])])
       try SeededWeights.fill(&graph)
-      change(&graph, [wide, filtered])
+      try change(&graph, [wide, filtered])
       return graph
     }
     struct Wants: TargetTraits {
@@ -202,6 +202,21 @@ private func smallGraph() throws -> Graph {
     #expect(
       later.contains("%expand = conv2d(%x") && later.contains("%project = depthwise_block(%expand, @filter.weight"))
     #expect(try !fused(block(), PlainTarget()).contains("depthwise_block"))
+    // The projection adds what it reads: its input stays too.
+    let own = try fused(
+      block { graph, values in
+        let project = graph.nodes.count - 1
+        let inputs = graph.nodes[project].inputs
+        let weight = graph.addParameter("own.weight", TensorType([8, 8, 1, 1]))!
+        let bias = graph.addParameter("own.bias", TensorType([8]))!
+        graph.weights["own.weight"] = try Tensor(zeros: TensorType([8, 8, 1, 1]))
+        graph.weights["own.bias"] = try Tensor(zeros: TensorType([8]))
+        let sum = try graph.addNode("own", Conv2D(), [values[1], weight, bias, values[1]])
+        graph.setInputs([sum] + inputs.dropFirst(), ofNode: project)
+        let node = graph.nodes.removeLast()
+        graph.nodes.insert(node, at: project)
+      }, Wants())
+    #expect(own.contains("%own = conv2d(%filter, @own.weight, @own.bias, %filter)"), "\(own)")
   }
 
   @Test func `a weight transformed for winograd comes back but for rounding`() throws {

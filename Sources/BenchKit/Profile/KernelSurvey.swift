@@ -55,7 +55,7 @@ public struct KernelSurvey: Codable, Sendable {
         let outcome = await workers.perform(cell, job)
         if let reason = outcome.failure ?? outcome.skipped { throw UserError("\(cell.model): \(reason)") }
         guard let nodes = outcome.profiles.first, !nodes.isEmpty else {
-          throw UserError("\(cell.model): the worker times no kernels: it is another version")
+          throw UserError("\(cell.model): the worker times no single kernels: it is another engine or version")
         }
         runs.append(nodes)
       }
@@ -111,7 +111,8 @@ public struct KernelSurvey: Codable, Sendable {
       Each kernel runs by itself, again and again, so that what it computes on is in the smallest memory that holds it; × is \
       how many nodes of the model run it. Shares are of the measured arithmetic and of the measured copies in that memory; \
       lost is what the model would win if all of them ran at the nearer of the two. GFLOP/s count the multiplications of the \
-      direct algorithm: Winograd's does a quarter of them, so that its share can be over 100 %. Bytes are those that have to \
+      direct algorithm: Winograd's does a quarter of them, so that its share can be over 100 %, and what it has lost is not \
+      seen here. Bytes are those that have to \
       be moved at least: what a block keeps in cache between its convolutions is not among them. Made with `\(command)`.
       """)
     return document

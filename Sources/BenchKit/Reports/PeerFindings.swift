@@ -8,7 +8,10 @@ public struct PeerFinding: Sendable {
   /// One for each cell of Pacer that other engines' ratios are to.
   public static func all(in file: ResultFile) -> [PeerFinding] {
     let measured = file.cells.filter { $0.status == .measured }
-    return measured.filter { $0.cell.engine == "pacer" && $0.baseline == nil }.compactMap { pacer in
+    let most = measured.filter { $0.cell.engine == "pacer" }.map(\.cell.passes.count).max() ?? 0
+    // With everything off, Pacer is nobody's measure.
+    let own = measured.filter { $0.cell.engine == "pacer" && $0.baseline == nil && $0.cell.passes.count == most }
+    return own.compactMap { pacer in
       let others = measured.filter {
         $0.cell.engine != "pacer" && $0.cell.model == pacer.cell.model && $0.baseline == pacer.label && $0.ratio != nil
       }

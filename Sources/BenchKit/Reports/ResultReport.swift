@@ -111,7 +111,10 @@ extension ResultFile {
     document.heading("What each pass is worth", level: 3)
     document.table(
       Table(
-        ["pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average", "mallocs", "peak"],
+        [
+          "pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average", "mallocs", "peak",
+          "error",
+        ],
         left: 2,
         catalog.passes.filter { rewrites[$0.name] != nil }.map { pass in
           [
@@ -121,12 +124,13 @@ extension ResultFile {
             attribution.main(pass.name).map { "\($0.words), \($0.places) places" } ?? "–",
             attribution.last(pass.name)?.change("heap-allocations", catalog) ?? "–",
             attribution.last(pass.name)?.change("peak-resident", catalog) ?? "–",
+            attribution.last(pass.name)?.change("error", catalog) ?? "–",
           ]
         }))
     document.text(
       "How many times as fast with the pass as without it: where no other is on, where those above it are on, where all "
-        + "others are on, and on average of all places measured; with the 95 % interval. Mallocs and peak: without it → "
-        + "with it, where all others are on.")
+        + "others are on, and on average of all places measured; with the 95 % interval. Mallocs, peak and error: without "
+        + "it → with it, where all others are on.")
     if attribution.passes.allSatisfy({ attribution.shapley($0) != nil }) {
       document.table(
         Table(

@@ -49,9 +49,8 @@ public struct ResultTable: Sendable {
 
   /// A sentence a person can repeat.
   public static func verdict(_ file: ResultFile) -> String {
-    let beside = PeerFinding.all(in: file)
-    if !beside.isEmpty { return beside.map(\.words).joined(separator: " ") }
-    var sentences: [String] = []
+    var sentences = PeerFinding.all(in: file).map(\.words)
+    if !sentences.isEmpty { return sentences.joined(separator: " ") }
     for model in file.cells.map(\.cell.model).uniqued() {
       let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.latency != nil }
       let pacer = measured.filter { $0.cell.engine == "pacer" && $0.accuracy != nil }

@@ -11,6 +11,8 @@ actor LiveWorker {
   /// Our end of its standard input.
   private let input: Int32
   private let processID: Int32
+  /// Whether it was seen to go on running when its work was done: then nobody waits for it again.
+  private var isRestless = false
   private(set) var lines: [WorkerLine] = []
 
   init(output: SubprocessOutputSequence.Iterator, input: Int32, processID: Int32) {
@@ -74,6 +76,7 @@ actor LiveWorker {
   /// their work is done, in case there is more, and would take the processor from the one whose turn it is.
   func rest() async throws {
     #if os(Linux)
+      if isRestless { return }
       let folder = "/proc/\(processID)/task"
       for _ in 0..<600 {
         let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -86,6 +89,7 @@ actor LiveWorker {
         if !isRunning { return }
         try await Task.sleep(for: .microseconds(500))
       }
+      isRestless = true
     #endif
   }
 

@@ -112,7 +112,11 @@ public struct Worker {
         return try emit(.skipped(reason: "backend \(backend.name) does not tell where its tensors lie"))
       }
       try emit(.memory(timeline))
-    case .kernels: try emit(.profile(KernelTimer(job, backend, options).times(of: optimised)))
+    case .kernels:
+      try inTurns(job) {
+      } measure: {
+        try emit(.profile(KernelTimer(job, backend, options).times(of: optimised)))
+      }
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
   }
