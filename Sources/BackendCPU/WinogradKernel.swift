@@ -39,14 +39,14 @@ struct WinogradKernel: CPUKernel {
   }
 
   /// How the work is cut: so many tiles at a time, whose values are transformed once for each part of the outputs.
-  struct Split: Sendable, Equatable {
+  struct Split: Sendable {
     var blockTiles: Int
     var parts: Int
 
     /// The cheapest for the thread with the most work.
     ///
-    /// Costs are floats multiplied or moved: a product costs 1, a transformed value as much as 20 products, a weight that
-    /// is read anew for each block 6. Measured roughly; only their order of magnitude matters.
+    /// Costs are guesses from counting instructions and bytes, in products: a transformed value 20, a weight that is read
+    /// anew for each block 6. Only their order of magnitude matters.
     init(_ input: Shape, _ output: Shape, _ table: PacerKernelTable, threads: Int) {
       let tiles = WinogradKernel.tiles(output)
       let count = tiles.h * tiles.w
@@ -55,8 +55,7 @@ struct WinogradKernel: CPUKernel {
       // A block's values and sums share a core's cache with the weights.
       let most = max(rows, 640 << 10 / (36 * 4 * (channels + table.gemmWidth)) / rows * rows)
       var best = (cost: Int.max, split: Split(blockTiles: min(most, count), parts: 1))
-      for block in Set(stride(from: rows, through: most, by: rows).map { min($0, count) } + [min(most, count)]).sorted()
-      {
+      for block in stride(from: rows, through: most, by: rows).map({ min($0, count) }) {
         for parts in 1...min(panels, threads) {
           let items = (count + block - 1) / block * parts
           let outputs = (panels + parts - 1) / parts * table.gemmWidth

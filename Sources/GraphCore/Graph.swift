@@ -170,6 +170,17 @@ public struct Graph: Sendable {
     parameters = []
   }
 
+  /// Brings a constant that one node alone reads into another format.
+  /// - Returns: whether there was something to do.
+  package mutating func rearrangeConstant(_ id: ValueID, to format: MemoryFormat) throws -> Bool {
+    guard case .constant(let tensor) = self[id].source, tensor.format != format, users(of: id).count == 1
+    else { return false }
+    let rearranged = try tensor.converted(to: format)
+    self[id].source = .constant(rearranged)
+    self[id].type = rearranged.type
+    return true
+  }
+
   /// Infers the type of every computed value anew, in order.
   public mutating func inferTypes() throws {
     for node in nodes {

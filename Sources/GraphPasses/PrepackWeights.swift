@@ -14,13 +14,7 @@ public struct PrepackWeights: Pass {
     var packed = 0
     for node in graph.nodes {
       for (input, wanted) in target.weightFormats(for: node, in: graph) {
-        let id = node.inputs[input]
-        guard case .constant(let weight) = graph[id].source, weight.format != wanted, graph.users(of: id).count == 1
-        else { continue }
-        let tensor = try weight.converted(to: wanted)
-        graph[id].source = .constant(tensor)
-        graph[id].type = tensor.type
-        packed += 1
+        if try graph.rearrangeConstant(node.inputs[input], to: wanted) { packed += 1 }
       }
     }
     return packed

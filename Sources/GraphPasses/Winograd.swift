@@ -1,7 +1,8 @@
 import GraphCore
 
 /// Lets 3×3 convolutions of stride 1 be computed with a quarter of the multiplications, where that pays, and transforms
-/// their weights. Weights that may change are left alone: to transform them at each call takes more than it saves.
+/// their weights. Weights that may change, or that others read, are left alone: to transform them at each call takes more
+/// than it saves.
 public struct Winograd: Pass {
   public let name = "winograd"
   public let summary = "compute 3×3 convolutions by Winograd's F(4×4, 3×3), with a quarter of the multiplications"
@@ -14,16 +15,13 @@ public struct Winograd: Pass {
     var rewrites = 0
     for (index, node) in graph.nodes.enumerated() {
       guard var op = node.op as? Conv2D, op.algorithm == .direct, op.allowsWinograd(graph[node.inputs[1]].type.shape),
-        case .constant(let weight) = graph[node.inputs[1]].source, target.prefersWinograd(for: node, in: graph)
+        case .constant = graph[node.inputs[1]].source, graph.users(of: node.inputs[1]).count == 1,
+        target.prefersWinograd(for: node, in: graph)
       else { continue }
       op.algorithm = .winograd
       graph.setOp(op, ofNode: index)
-      if graph.users(of: node.inputs[1]).count == 1,
-        let wanted = target.weightFormats(for: graph.nodes[index], in: graph)[1]
-      {
-        let transformed = try weight.converted(to: wanted)
-        graph[node.inputs[1]].source = .constant(transformed)
-        graph[node.inputs[1]].type = transformed.type
+      for (input, wanted) in target.weightFormats(for: graph.nodes[index], in: graph) {
+        _ = try graph.rearrangeConstant(node.inputs[input], to: wanted)
       }
       rewrites += 1
     }

@@ -1,6 +1,6 @@
 import CIntrinsics
 
-/// Depthwise convolution, channels last, and where asked the pointwise products before and after it, row by row.
+/// Depthwise convolution, channels last, and where asked the convolution before it and the pointwise one behind it, row by row.
 ///
 /// Rows of the depthwise input are made or copied, with zeros beside them, into a ring that holds as many as its window
 /// is high; each row it gives goes into the product behind it. So what is between the convolutions stays in cache.

@@ -24,6 +24,7 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
   }
 }
 
+/// One tile with one panel. A tile of which a part is no output goes through `spare`, where what it adds waits too.
 @inline(__always)
 private func multiplyTile(
   _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int, _ panel: Int,
@@ -32,27 +33,26 @@ private func multiplyTile(
   let (first, taps, depth) = (panel * GEMMTile.width, p.pointee.taps, p.pointee.channels)
   let remaining = p.pointee.outputs - first
   let width = remaining <= Vector.scalarCount ? Vector.scalarCount : GEMMTile.width
-  let place = pixel * p.pointee.outputStride + first
+  let (isWhole, stride) = (count == rows && remaining >= width, p.pointee.outputStride)
+  let place = pixel * stride + first
   let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
   let (bias, weights) = (p.pointee.bias.map { $0 + first }, p.pointee.weights + panel * taps * depth * GEMMTile.width)
   var product = TileProduct(
     sources: sources, taps: taps, depth: depth, weights: weights, added: UnsafePointer(spare), addedStride: width,
-    output: output, outputStride: p.pointee.outputStride, minimum: p.pointee.minimum, maximum: p.pointee.maximum)
-  if count == rows && remaining >= width {
-    if residual == nil, let bias {
-      (product.added, product.addedStride) = (bias, 0)
-    } else {
-      fill(spare, rows, width, bias, residual, p.pointee.outputStride, remaining)
-    }
-    withUnsafePointer(to: product) { multiply($0, rows, width) }
+    output: spare, outputStride: width, minimum: -.infinity, maximum: .infinity)
+  if let bias, remaining >= width, residual == nil || !isWhole {
+    (product.added, product.addedStride) = (bias, 0)
   } else {
-    fill(spare, rows, width, bias, nil, 0, remaining)
-    (product.output, product.outputStride) = (spare, width)
-    (product.minimum, product.maximum) = (-.infinity, .infinity)
-    withUnsafePointer(to: product) { multiply($0, rows, width) }
+    fill(spare, rows, width, bias, isWhole ? residual : nil, stride, remaining)
+  }
+  if isWhole {
+    (product.output, product.outputStride) = (output, stride)
+    (product.minimum, product.maximum) = (p.pointee.minimum, p.pointee.maximum)
+  }
+  withUnsafePointer(to: product) { multiply($0, rows, width) }
+  if !isWhole {
     storePart(
-      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, p.pointee.outputStride, count: count,
-      remaining: remaining)
+      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, stride, count: count, remaining: remaining)
   }
 }
 

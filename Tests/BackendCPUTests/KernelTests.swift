@@ -73,6 +73,21 @@ private struct WinogradEverywhere: Pass {
     }
   }
 
+  @Test(arguments: InstructionSet.available, [[ChannelsLast()], [ChannelsLast(), PrepackWeights()]] as [[any Pass]])
+  func `a graph may ask for Winograd's algorithm with weights as they are`(isa: InstructionSet, passes: [any Pass])
+    throws
+  {
+    var op = Conv2D(padding: 1)
+    op.algorithm = .winograd
+    let opCase = OpCase(
+      name: "winograd", op: op, inputs: [[2, 5, 9, 7], [37, 5, 3, 3], [37]])
+    let options = PrepareOptions(threads: 2, instructionSet: isa.rawValue)
+    guard case .correct = try Conformance.run(opCase, on: CPUBackend(), passes: passes, options) else {
+      Issue.record("not correct")
+      return
+    }
+  }
+
   @Test func `a block of convolutions that no kernel runs together says so`() throws {
     let depthwise = Conv2D(padding: 1, groups: 8)
     let x = TensorType([1, 4, 9, 9], .float32, .nhwc)

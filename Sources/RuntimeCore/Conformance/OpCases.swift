@@ -8,6 +8,10 @@ public struct OpCase: Sendable, CustomStringConvertible {
   public let inputs: [Shape]
   public var description: String { name }
 
+  public init(name: String, op: any Op, inputs: [Shape]) {
+    (self.name, self.op, self.inputs) = (name, op, inputs)
+  }
+
   /// A graph of the one op; parameters are constants.
   public func graph() throws -> (graph: Graph, input: Tensor) {
     var graph = Graph(name: name)

@@ -38,24 +38,17 @@ struct KernelsCommand: AsyncParsableCommand {
     else { throw UserError("kernels are of one cell for each model; these options mean \(found.count) cells") }
     let terminal = Terminal(isQuiet: json)
     let machine = MachineDescription.current(catalog, git: version)
-    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
     let survey = try await untilInterrupted { [processes] in
       try await KernelSurvey.measure(
-        found, workers: .standard, processes: processes, version: version, command: command, environment: machine
+        found, workers: .standard, processes: processes, version: version, command: commandLine, environment: machine
       ) { terminal.show(progress: $0) }
     }
     terminal.finish()
-    let base =
-      output.map { URL(fileURLWithPath: $0) }
-      ?? projectFolder.appendingPathComponent("Results/local/\(version)/kernels")
     let report = survey.report
     let files: [(name: String, data: Data)] = [
       ("json", try JSONEncoder.readable.encode(survey)), ("md", Data(report.markdown.utf8)),
       ("html", Data(report.html.utf8)),
     ]
-    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
-    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
-    print(report.markdown)
-    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+    try publish(files, summary: report, json: json, to: output, or: "\(version)/kernels")
   }
 }

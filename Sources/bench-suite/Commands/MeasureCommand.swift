@@ -41,7 +41,7 @@ struct MeasureCommand: AsyncParsableCommand {
         job: job, groups: [CellGroup(choices: cells.choices(models: model), place: "command line")])
       let session = SuiteSession(
         suite: suite, options: runner,
-        command: (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " "))
+        command: commandLine)
       return SuiteSession.exitStatus(try await session.run())
     }
     if status != 0 { throw ExitCode(status) }

@@ -34,16 +34,12 @@ struct MemoryCommand: AsyncParsableCommand {
     let found = try CellGroup(choices: choices, place: "command line").cells(catalog)
     let terminal = Terminal(isQuiet: json)
     let machine = MachineDescription.current(catalog, git: version)
-    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
     let profile = try await untilInterrupted {
       try await MemoryProfile.measure(
-        found, catalog, workers: .standard, version: version, command: command, environment: machine
+        found, catalog, workers: .standard, version: version, command: commandLine, environment: machine
       ) { terminal.show(progress: $0) }
     }
     terminal.finish()
-    let base =
-      output.map { URL(fileURLWithPath: $0) }
-      ?? projectFolder.appendingPathComponent("Results/local/\(version)/memory-\(found[0].model)")
     let whole = profile.report(isWhole: true)
     var files: [(name: String, data: Data)] = [
       ("json", try JSONEncoder.readable.encode(profile)), ("md", Data(whole.markdown.utf8)),
@@ -54,9 +50,7 @@ struct MemoryCommand: AsyncParsableCommand {
       let isTaken = files.contains { $0.name == "\(name).svg" }
       files.append((isTaken ? "\(name)-\(index).svg" : "\(name).svg", Data(entry.chart.svgFile.utf8)))
     }
-    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
-    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
-    print(profile.report(isWhole: false).markdown)
-    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+    try publish(
+      files, summary: profile.report(isWhole: false), json: json, to: output, or: "\(version)/memory-\(found[0].model)")
   }
 }

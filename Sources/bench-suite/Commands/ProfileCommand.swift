@@ -54,17 +54,13 @@ struct ProfileCommand: AsyncParsableCommand {
     let label = cell.label(allPasses: catalog.passes.map(\.name))
     let terminal = Terminal(isQuiet: json)
     let machine = MachineDescription.current(catalog, git: version)
-    let command = (["bench-suite"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
     let profile = try await untilInterrupted { [processes] in
       try await Profile.measure(
-        cell, label: label, workers: .standard, processes: processes, version: version, command: command,
+        cell, label: label, workers: .standard, processes: processes, version: version, command: commandLine,
         environment: machine
       ) { terminal.show(progress: "process \($0 + 1) of \(processes)") }
     }
     terminal.finish()
-    let base =
-      output.map { URL(fileURLWithPath: $0) }
-      ?? projectFolder.appendingPathComponent("Results/local/\(version)/profile-\(cell.model)")
     var files: [(name: String, data: Data)] = [
       ("json", try JSONEncoder.readable.encode(profile)), ("csv", Data(profile.csv.utf8)),
       ("trace.json", try profile.chromeTrace), ("ops.svg", Data(profile.opChart.svgFile.utf8)),
@@ -72,9 +68,7 @@ struct ProfileCommand: AsyncParsableCommand {
       ("html", Data(profile.report(isWhole: true).html.utf8)),
     ]
     if let roofline = profile.roofline { files.append(("roofline.svg", Data(Chart.roofline(roofline).svgFile.utf8))) }
-    for file in files { try writeAtomically(file.data, to: base.appendingPathExtension(file.name)) }
-    if json { return print(String(decoding: files[0].data, as: UTF8.self)) }
-    print(profile.report(isWhole: false).markdown)
-    print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+    try publish(
+      files, summary: profile.report(isWhole: false), json: json, to: output, or: "\(version)/profile-\(cell.model)")
   }
 }
