@@ -115,7 +115,10 @@ struct CPUTarget: TargetTraits {
     case (.nhwc, false)
     where conv.algorithm == .winograd && conv.allowsWinograd(graph[node.inputs[1]].type.shape):
       return WinogradKernel.weightFormat(table)
-    case (.nhwc, false): return IndirectConvolutionKernel.weightFormat(conv, table)
+    case (.nhwc, false):
+      let streams = IndirectConvolutionKernel.streams(
+        conv, weight: graph[node.inputs[1]].type.shape, output: graph[node.outputs[0]].type.shape)
+      return IndirectConvolutionKernel.weightFormat(conv, streams: streams, table)
     case (_, true): return nil
     case (_, false): return PlaneConvolutionKernel.weightFormat(conv, table)
     }

@@ -17,14 +17,23 @@ struct IndirectConvolutionKernel: CPUKernel {
   let taps: Int
   let depth: Int
   let zeros: Zeros
+  let streams: Bool
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc else { return nil }
     return IndirectConvolutionKernel(op, request)
   }
 
-  static func weightFormat(_ op: Conv2D, _ table: PacerKernelTable) -> MemoryFormat {
-    .panels(PanelLayout(width: table.gemmWidth, depth: .tapsThenChannels, groups: op.groups))
+  static func weightFormat(_ op: Conv2D, streams: Bool, _ table: PacerKernelTable) -> MemoryFormat {
+    .panels(
+      PanelLayout(
+        width: streams ? table.streamWidth : table.gemmWidth, lanes: table.lanes, depth: .tapsThenChannels,
+        groups: op.groups))
+  }
+
+  /// Whether there are so many weights for so few pixels that their arrival decides.
+  static func streams(_ op: Conv2D, weight: Shape, output: Shape) -> Bool {
+    op.groups == 1 && output[2] * output[3] <= 64 && weight.count >= 32 << 10
   }
 
   init(_ op: Conv2D, _ request: KernelRequest) {
@@ -33,7 +42,8 @@ struct IndirectConvolutionKernel: CPUKernel {
     output = request.output.shape
     table = request.table
     threads = request.threads
-    weight = KernelWeight(type: request.inputs[1], wanted: Self.weightFormat(op, table))
+    streams = Self.streams(op, weight: request.inputs[1].shape, output: output)
+    weight = KernelWeight(type: request.inputs[1], wanted: Self.weightFormat(op, streams: streams, table))
     let (_, depth, kh, kw) = request.inputs[1].shape.nchw
     zeros = Zeros(count: depth)
     let isPointwise = op.isPointwise(request.inputs[1].shape)
@@ -72,7 +82,11 @@ struct IndirectConvolutionKernel: CPUKernel {
     return list
   }
 
-  private var scratchPerThread: Int { table.gemmScratch(taps: taps) }
+  private var scratchPerThread: Int {
+    if !streams { return table.gemmScratch(taps: taps) }
+    let pixels = (output[2] * output[3] + table.streamRows - 1) / table.streamRows * table.streamRows
+    return (pixels * (table.streamWidth + 2 * taps) + 15) / 16 * 16
+  }
   var scratchByteCount: Int { (weight.scratchCount + (border?.count ?? 0) + scratchPerThread * threads) * 4 }
   var overwritableInputs: [Int] { [3] }
 
@@ -82,9 +96,11 @@ struct IndirectConvolutionKernel: CPUKernel {
     let outputs = output[1]
     let pixels = output[2] * output[3]
     let perGroup = outputs / op.groups
-    let tiles = (pixels + table.gemmRows - 1) / table.gemmRows
-    let panels = (perGroup + table.gemmWidth - 1) / table.gemmWidth
-    let groupSize = panels * table.gemmWidth * taps * depth
+    let panelWidth = streams ? table.streamWidth : table.gemmWidth
+    let panels = (perGroup + panelWidth - 1) / panelWidth
+    let items = streams ? panels : (pixels + table.gemmRows - 1) / table.gemmRows * panels
+    let kernel = streams ? table.streamedGEMM! : table.indirectGEMM!
+    let groupSize = (perGroup + table.lanes - 1) / table.lanes * table.lanes * taps * depth
     var p = PacerIndirectGEMM()
     p.zeros = UnsafePointer(zeros.pointer)
     (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount + (border?.count ?? 0), scratchPerThread)
@@ -110,10 +126,10 @@ struct IndirectConvolutionKernel: CPUKernel {
         if let offsets {
           offsets.withUnsafeBufferPointer {
             p.offsets = $0.baseAddress
-            call.pool.run(table.indirectGEMM, p, count: tiles * panels)
+            call.pool.run(kernel, p, count: items)
           }
         } else {
-          call.pool.run(table.indirectGEMM, p, count: tiles * panels)
+          call.pool.run(kernel, p, count: items)
         }
       }
     }

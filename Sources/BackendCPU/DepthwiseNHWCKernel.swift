@@ -79,8 +79,9 @@ struct DepthwiseNHWCKernel: CPUKernel {
 
   private static func formats(_ block: DepthwiseBlock, channels: Int, _ table: PacerKernelTable) -> [MemoryFormat] {
     [
-      block.expand.map { IndirectConvolutionKernel.weightFormat($0, table) }, weightFormat(channels: channels, table),
-      block.project.map { IndirectConvolutionKernel.weightFormat($0, table) },
+      block.expand.map { IndirectConvolutionKernel.weightFormat($0, streams: false, table) },
+      weightFormat(channels: channels, table),
+      block.project.map { IndirectConvolutionKernel.weightFormat($0, streams: false, table) },
     ].compactMap { $0 }
   }
 

@@ -19,7 +19,7 @@ struct LinearKernel: CPUKernel {
   }
 
   static func weightFormat(_ table: PacerKernelTable) -> MemoryFormat {
-    .panels(PanelLayout(width: table.gemmWidth, depth: .channelsThenTaps))
+    .panels(PanelLayout(width: table.gemmWidth, lanes: table.lanes, depth: .channelsThenTaps))
   }
 
   var scratchByteCount: Int { (weight.scratchCount + table.gemmScratch(taps: 1) * threads) * 4 }

@@ -23,7 +23,7 @@ struct WinogradKernel: CPUKernel {
       name: "winograd-nhwc-" + String(cString: request.table.name), op: op, input: input, output: output,
       weight: KernelWeight(type: request.inputs[1], wanted: weightFormat(request.table)), table: request.table,
       threads: request.threads, split: Split(input, output, request.table, threads: request.threads),
-      zeros: Zeros(count: input[1]))
+      zeros: Zeros(count: max(input[1], request.table.gemmWidth)))
   }
 
   static func weightFormat(_ table: PacerKernelTable) -> MemoryFormat {
@@ -42,37 +42,46 @@ struct WinogradKernel: CPUKernel {
   struct Split: Sendable {
     var blockTiles: Int
     var parts: Int
+    /// Panels of a part that one matrix of values meets before the next one does.
+    var panelsAtOnce: Int
 
     /// The cheapest for the thread with the most work.
     ///
-    /// Costs are guesses from counting instructions and bytes, in products: a transformed value 20, a weight that is read
-    /// anew for each block 6. Only their order of magnitude matters.
+    /// Costs are guesses from counting instructions and bytes, in products: a transformed value 20, and 40 more where a
+    /// block's values are more than a core's own cache holds, a weight that is read anew for each block 6. Only their order
+    /// of magnitude matters.
     init(_ input: Shape, _ output: Shape, _ table: PacerKernelTable, threads: Int) {
       let tiles = WinogradKernel.tiles(output)
       let count = tiles.h * tiles.w
       let panels = (output[1] + table.gemmWidth - 1) / table.gemmWidth
       let (channels, rows) = (input[1], table.gemmRows)
-      // A block's values and sums share a core's cache with the weights.
-      let most = max(rows, 640 << 10 / (36 * 4 * (channels + table.gemmWidth)) / rows * rows)
-      var best = (cost: Int.max, split: Split(blockTiles: min(most, count), parts: 1))
-      for block in stride(from: rows, through: most, by: rows).map({ min($0, count) }) {
+      var best = (cost: Int.max, split: Split(blockTiles: count, parts: 1, panelsAtOnce: 1))
+      for block in stride(from: rows, to: count + rows, by: rows).map({ min($0, count) }) {
+        // A block's values and one panel's sums share the cache with the weights.
+        let fits = 36 * 4 * block * (channels + table.gemmWidth) <= 640 << 10
         for parts in 1...min(panels, threads) {
           let items = (count + block - 1) / block * parts
-          let outputs = (panels + parts - 1) / parts * table.gemmWidth
-          let item = 36 * (block * channels * outputs + 20 * block * (channels + outputs) + 6 * channels * outputs)
+          let partPanels = (panels + parts - 1) / parts
+          let outputs = partPanels * table.gemmWidth
+          let values = (fits ? 20 : 60) * block * (channels + outputs)
+          let item = block * channels * outputs + values + 6 * channels * outputs
           let cost = (items + threads - 1) / threads * item
-          if cost < best.cost { best = (cost, Split(blockTiles: block, parts: parts)) }
+          if cost < best.cost {
+            best = (cost, Split(blockTiles: block, parts: parts, panelsAtOnce: fits ? 1 : partPanels))
+          }
         }
       }
       self = best.split
     }
 
-    private init(blockTiles: Int, parts: Int) { (self.blockTiles, self.parts) = (blockTiles, parts) }
+    private init(blockTiles: Int, parts: Int, panelsAtOnce: Int) {
+      (self.blockTiles, self.parts, self.panelsAtOnce) = (blockTiles, parts, panelsAtOnce)
+    }
   }
 
-  /// Pointers and vectors of one tile, values of a block and one panel of its sums, which a register tile may overshoot.
+  /// Pointers and vectors of one tile, values of a block and its sums, which a register tile may overshoot.
   private var scratchPerThread: Int {
-    let sums = (36 * split.blockTiles + table.gemmRows) * table.gemmWidth
+    let sums = (36 * split.blockTiles * split.panelsAtOnce + table.gemmRows) * table.gemmWidth
     return (2 * 36 + 36 * table.lanes + 36 * split.blockTiles * input[1] + sums + 15) / 16 * 16
   }
   var scratchByteCount: Int { (weight.scratchCount + scratchPerThread * threads) * 4 }
@@ -89,7 +98,7 @@ struct WinogradKernel: CPUKernel {
     (p.outputHeight, p.outputWidth, p.outputs) = (output[2], output[3], output[1])
     (p.padHeight, p.padWidth) = (op.padding.h, op.padding.w)
     (p.tilesAcross, p.tiles) = (tiles.w, tiles.h * tiles.w)
-    (p.blockTiles, p.parts) = (split.blockTiles, split.parts)
+    (p.blockTiles, p.parts, p.panelsAtOnce) = (split.blockTiles, split.parts, split.panelsAtOnce)
     (p.minimum, p.maximum) = (op.activation ?? .none).limits
     for n in 0..<batch {
       p.input = call.input(0)! + n * height * width * channels

@@ -7,6 +7,8 @@ typealias GEMMTile = Tile<5, 2>
 typealias GEMMTileNarrow = Tile<5, 1>
 typealias GEMMHalfTile = Tile<2, 2>
 typealias GEMMHalfTileNarrow = Tile<2, 1>
+typealias StreamTileOf<let columns: Int> = Tile<5, columns>
+typealias StreamTile = StreamTileOf<2>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 2>
 typealias PlaneTileNarrow = Tile<4, 1>

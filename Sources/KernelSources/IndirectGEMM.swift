@@ -1,6 +1,7 @@
 import CIntrinsics
 
-/// Convolution and matrix product, channels last: each tile of pixels reads its taps where they lie.
+/// Convolution and matrix product, channels last: each tile of pixels reads its taps where they lie. For a few pixels and
+/// many weights see `streamedGEMM`.
 func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerIndirectGEMM.self)
   let rows = GEMMTile.rowCount
@@ -20,39 +21,65 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
       locate(p, pixel, count, tileRows, sources)
       located = tile
     }
-    multiplyTile(p, pixel, count, tileRows, panel, sources, spare)
+    let output = OutputTile(
+      pixel: pixel, count: count, rows: tileRows, first: panel * width, width: panelWidth(p, panel, width))
+    let weights = p.pointee.weights + panel * width * p.pointee.taps * p.pointee.channels
+    multiplyTile(p, output, 0..<p.pointee.taps, sources, weights, spare) { multiply($0, tileRows, output.width) }
   }
 }
 
-/// One tile with one panel. A tile of which a part is no output goes through `spare`, where what it adds waits too.
+/// Where a register tile's sums go: `count` pixels from `pixel` on, as many outputs as there are of `width` from `first` on.
+struct OutputTile {
+  var pixel: Int
+  var count: Int
+  /// Of the register tile, which may have more than there are pixels.
+  var rows: Int
+  var first: Int
+  var width: Int
+}
+
+/// Outputs of a panel: the last one is of as many vectors as are needed.
 @inline(__always)
-private func multiplyTile(
-  _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int, _ panel: Int,
-  _ sources: UnsafePointer<UnsafePointer<Float>>, _ spare: UnsafeMutablePointer<Float>
+func panelWidth(_ p: UnsafePointer<PacerIndirectGEMM>, _ panel: Int, _ width: Int) -> Int {
+  let remaining = p.pointee.outputs - panel * width
+  return min(width, (remaining + Vector.scalarCount - 1) / Vector.scalarCount * Vector.scalarCount)
+}
+
+/// One tile with some taps of one panel. Sums wait in `spare` where other taps follow, and there goes a tile of which a
+/// part is no output, and what it adds.
+@inline(__always)
+func multiplyTile(
+  _ p: UnsafePointer<PacerIndirectGEMM>, _ tile: OutputTile, _ taps: Range<Int>,
+  _ sources: UnsafePointer<UnsafePointer<Float>>, _ weights: UnsafePointer<Float>, _ spare: UnsafeMutablePointer<Float>,
+  _ multiply: (UnsafePointer<TileProduct>) -> Void
 ) {
-  let (first, taps, depth) = (panel * GEMMTile.width, p.pointee.taps, p.pointee.channels)
+  let (first, width) = (tile.first, tile.width)
   let remaining = p.pointee.outputs - first
-  let width = remaining <= Vector.scalarCount ? Vector.scalarCount : GEMMTile.width
-  let (isWhole, stride) = (count == rows && remaining >= width, p.pointee.outputStride)
-  let place = pixel * stride + first
+  let (isFirst, isLast) = (taps.lowerBound == 0, taps.upperBound == p.pointee.taps)
+  let (isWhole, stride) = (tile.count == tile.rows && remaining >= width, p.pointee.outputStride)
+  let place = tile.pixel * stride + first
   let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
-  let (bias, weights) = (p.pointee.bias.map { $0 + first }, p.pointee.weights + panel * taps * depth * GEMMTile.width)
+  let bias = p.pointee.bias.map { $0 + first }
   var product = TileProduct(
-    sources: sources, taps: taps, depth: depth, weights: weights, added: UnsafePointer(spare), addedStride: width,
-    output: spare, outputStride: width, minimum: -.infinity, maximum: .infinity)
-  if let bias, remaining >= width, residual == nil || !isWhole {
-    (product.added, product.addedStride) = (bias, 0)
-  } else {
-    fill(spare, rows, width, bias, isWhole ? residual : nil, stride, remaining)
+    sources: sources + taps.lowerBound * tile.rows, taps: taps.count, depth: p.pointee.channels, weights: weights,
+    added: UnsafePointer(spare), addedStride: width, output: spare, outputStride: width, minimum: -.infinity,
+    maximum: .infinity)
+  if isFirst {
+    if let bias, remaining >= width, residual == nil || !isWhole {
+      (product.added, product.addedStride) = (bias, 0)
+    } else {
+      fill(spare, tile.rows, width, bias, isWhole ? residual : nil, stride, remaining)
+    }
   }
-  if isWhole {
+  if isLast && isWhole {
     (product.output, product.outputStride) = (output, stride)
     (product.minimum, product.maximum) = (p.pointee.minimum, p.pointee.maximum)
   }
-  withUnsafePointer(to: product) { multiply($0, rows, width) }
-  if !isWhole {
+  withUnsafePointer(to: product) { multiply($0) }
+  if isLast && !isWhole {
     storePart(
-      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, stride, count: count, remaining: remaining)
+      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, stride, count: tile.count,
+      remaining: remaining)
   }
 }
 
@@ -87,7 +114,7 @@ private func fill(
 
 /// Where each tap of a tile's pixels lies, `[tap][row]`; rows past the last pixel repeat it.
 @inline(never)
-private func locate(
+func locate(
   _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int,
   _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
 ) {

@@ -7,9 +7,12 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.lanes = Vector.scalarCount
   table.gemmWidth = GEMMTile.width
   table.gemmRows = GEMMTile.rowCount
+  table.streamWidth = StreamTile.width
+  table.streamRows = StreamTile.rowCount
   table.planePanel = PlaneTile.width
   table.planeBlock = PlaneTile.rowCount
   table.indirectGEMM = { indirectGEMM($0, $1, $2, $3) }
+  table.streamedGEMM = { streamedGEMM($0, $1, $2, $3) }
   table.winograd = { winograd($0, $1, $2, $3) }
   table.copyPhases = { copyPhases($0, $1, $2, $3) }
   table.planeGEMM = { planeGEMM($0, $1, $2, $3) }

@@ -1,7 +1,22 @@
 import CIntrinsics
 
-/// Floats ahead at which weights are asked for. Half and twice as many were measured to be no different.
-@inline(__always) var prefetchDistance: Int { 512 }
+/// A part of the weights that come after those which several tiles share, a line at a time. Weights come from memory more
+/// slowly than one tile uses them up, but not than all of them do.
+struct NextWeights {
+  let start: UnsafePointer<Float>
+  let step: Int
+
+  /// For tile `index`, which goes through `depth` steps meanwhile.
+  @inline(__always)
+  init(_ next: UnsafePointer<Float>, step: Int, depth: Int, tile index: Int) {
+    start = next + index * depth * step
+    self.step = step
+  }
+
+  /// Floats that each tile asks for in a step of the depth, for all of them to have asked for `count`.
+  @inline(__always)
+  static func step(count: Int, depth: Int, tiles: Int) -> Int { (count + depth * tiles - 1) / (depth * tiles) }
+}
 
 /// One tile: `output[r] = clamp(added[r] + Σ sources[tap][r][k] · weights[tap][k])`.
 struct TileProduct {
@@ -9,7 +24,7 @@ struct TileProduct {
   var sources: UnsafePointer<UnsafePointer<Float>>
   var taps: Int
   var depth: Int
-  /// In steps of a panel's width.
+  /// In steps of the tile's width.
   var weights: UnsafePointer<Float>
   var added: UnsafePointer<Float>
   var addedStride: Int
@@ -29,16 +44,17 @@ struct Tile<let rows: Int, let columns: Int> {
   @inline(__always) static var zero: Sums { Sums { _ in InlineArray { _ in .zero } } }
 
   /// `sums[r][j] += Σₖ a[r][k] · b[k][j]`, the values of `a` at their own pointers, `b` in steps of `width` floats.
+  /// `ask` is called with each step of the weights.
   @inline(__always)
   static func multiply(
-    _ sums: inout Sums, _ depth: Int, _ a: Pointers, _ b: UnsafePointer<Float>, _ width: Int
+    _ sums: inout Sums, _ depth: Int, _ a: Pointers, _ b: UnsafePointer<Float>, _ width: Int,
+    _ ask: (UnsafePointer<Float>) -> Void
   ) {
     var b = b
     var k = 0
     while k < depth {
       let weights = InlineArray<columns, Vector> { read(b + $0 * Vector.scalarCount) }
-      // Weights come from an outer cache or memory, and a step waits for all of them.
-      for line in 0..<(columns * Vector.scalarCount + 15) / 16 { pacer_prefetch(b + prefetchDistance + line * 16) }
+      ask(b)
       for r in 0..<rows {
         let value = Vector(repeating: a[r][k])
         for j in 0..<columns { sums[r][j] = multiplyAdd(sums[r][j], value, weights[j]) }
@@ -69,20 +85,39 @@ struct Tile<let rows: Int, let columns: Int> {
   }
 
   @inline(__always) static var rowCount: Int { rows }
+  @inline(__always) static var columnCount: Int { columns }
   @inline(__always) static var width: Int { columns * Vector.scalarCount }
 
-  /// A function of its own, with nothing beside the sums that needs registers.
+  /// A function of its own, with nothing beside the sums that needs registers. Asks for weights 2 KiB on, all lines of a
+  /// step: half and twice as far were measured to be no different.
   @inline(never)
   static func multiply(_ product: UnsafePointer<TileProduct>) {
+    multiply(product) { weights in
+      for line in 0..<(width + 15) / 16 { pacer_prefetch(weights + 512 + line * 16) }
+    }
+  }
+
+  /// The same, but asks for other weights.
+  @inline(never)
+  static func multiply(_ product: UnsafePointer<TileProduct>, _ ahead: NextWeights) {
+    var next = ahead.start
+    multiply(product) { _ in
+      pacer_prefetch_outer(next)
+      next += ahead.step
+    }
+  }
+
+  @inline(__always)
+  private static func multiply(_ product: UnsafePointer<TileProduct>, _ ask: (UnsafePointer<Float>) -> Void) {
     var (source, weights) = (product.pointee.sources, product.pointee.weights)
     let depth = product.pointee.depth
     let (added, addedStride) = (product.pointee.added, product.pointee.addedStride)
     var sums = Sums { r in InlineArray { j in read(added + r * addedStride + j * Vector.scalarCount) } }
     for _ in 0..<product.pointee.taps {
       let a = Pointers { source[$0] }
-      multiply(&sums, depth, a, weights, GEMMTile.width)
+      multiply(&sums, depth, a, weights, width, ask)
       source += rows
-      weights += depth * GEMMTile.width
+      weights += depth * width
     }
     store(sums, product.pointee.minimum, product.pointee.maximum, product.pointee.output, product.pointee.outputStride)
   }

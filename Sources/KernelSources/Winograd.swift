@@ -3,7 +3,8 @@ import CIntrinsics
 /// 3×3 convolution by Winograd's F(4×4, 3×3), channels last.
 ///
 /// A block of tiles goes all the way while it is in cache: its 6×6 values to 36 matrices, their products with one panel of
-/// the weights after the other, and each product to 4×4 outputs a tile.
+/// the weights after the other, and each product to 4×4 outputs a tile. Where one block's values are too many for that,
+/// each matrix meets all panels at once.
 func winograd(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerWinograd.self)
   let panels = (p.pointee.outputs + GEMMTile.width - 1) / GEMMTile.width
@@ -25,11 +26,18 @@ func winograd(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int)
       }
       transformed = index
     }
-    for panel in panels * part / parts..<panels * (part + 1) / parts {
-      winogradProducts(p, values, count, panel, sums)
-      for i in 0..<count {
-        winogradOutput(p, first + i, sums + i * GEMMTile.width, count * GEMMTile.width, panel, lines)
+    var panel = panels * part / parts
+    let end = panels * (part + 1) / parts
+    while panel < end {
+      let group = panel..<min(panel + p.pointee.panelsAtOnce, end)
+      winogradProducts(p, values, count, group, sums, sources)
+      let size = count * GEMMTile.width
+      for (place, panel) in group.enumerated() {
+        for i in 0..<count {
+          winogradOutput(p, first + i, sums + place * size + i * GEMMTile.width, group.count * size, panel, lines)
+        }
       }
+      panel = group.upperBound
     }
   }
 }
@@ -122,48 +130,54 @@ private func winogradInput(
   }
 }
 
-/// The 36 products of a block's values, `count × channels` each, with one panel of the weights. `sums` has room for a
-/// register tile more.
+/// The 36 products of a block's values, `count × channels` each, with a range of the weights' panels:
+/// `[36][panel][count][panel's width]`. `sums` has room for a register tile more.
 private func winogradProducts(
-  _ p: UnsafePointer<PacerWinograd>, _ values: UnsafePointer<Float>, _ count: Int, _ panel: Int,
-  _ sums: UnsafeMutablePointer<Float>
+  _ p: UnsafePointer<PacerWinograd>, _ values: UnsafePointer<Float>, _ count: Int, _ range: Range<Int>,
+  _ sums: UnsafeMutablePointer<Float>, _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
 ) {
   let (channels, width) = (p.pointee.channels, GEMMTile.width)
-  let (rows, half) = (GEMMTile.rowCount, GEMMHalfTile.rowCount)
-  var weights = p.pointee.weights + panel * 36 * channels * width
+  func weights(_ panel: Int, _ matrix: Int) -> UnsafePointer<Float> {
+    p.pointee.weights + (panel * 36 + matrix) * channels * width
+  }
+  let tiles = (count + GEMMTile.rowCount - 1) / GEMMTile.rowCount
+  let step = NextWeights.step(count: channels * width, depth: channels, tiles: tiles)
   var (a, output) = (values, sums)
-  for _ in 0..<36 {
-    var row = 0
-    while row < count {
-      let remaining = count - row
-      // Two half tiles are less work than a whole one and a half one for a few rows.
-      if remaining <= half || remaining > rows && remaining <= 2 * half {
-        GEMMHalfTile.product(a + row * channels, remaining, channels, weights, output + row * width)
-        row += half
-      } else {
-        GEMMTile.product(a + row * channels, remaining, channels, weights, output + row * width)
-        row += rows
+  for matrix in 0..<36 {
+    for panel in range {
+      let isLast = panel + 1 == range.upperBound
+      let next = isLast ? weights(range.lowerBound, min(matrix + 1, 35)) : weights(panel + 1, matrix)
+      var first = 0
+      for tile in 0..<tiles {
+        let remaining = count - first
+        // Two half tiles are less work than a whole one and a half one for a few rows.
+        let isHalf =
+          remaining <= GEMMHalfTile.rowCount
+          || remaining > GEMMTile.rowCount && remaining <= 2 * GEMMHalfTile.rowCount
+        let rows = isHalf ? GEMMHalfTile.rowCount : GEMMTile.rowCount
+        for r in 0..<rows { sources[r] = a + min(first + r, count - 1) * channels }
+        let product = TileProduct(
+          sources: sources, taps: 1, depth: channels, weights: weights(panel, matrix), added: p.pointee.zeros,
+          addedStride: 0, output: output + first * width, outputStride: width, minimum: -.infinity, maximum: .infinity)
+        // One panel's matrices lie one behind the other.
+        let ahead =
+          range.count == 1 ? nil : NextWeights(next, step: step, depth: channels, tile: tile)
+        withUnsafePointer(to: product) { multiply($0, isHalf, ahead) }
+        first += rows
       }
+      output += count * width
     }
     a += count * channels
-    output += count * width
-    weights += channels * width
   }
 }
 
-extension Tile {
-  /// Stores `rows` rows of sums, of which `count` are real.
-  @inline(never)
-  fileprivate static func product(
-    _ a: UnsafePointer<Float>, _ count: Int, _ depth: Int, _ b: UnsafePointer<Float>,
-    _ output: UnsafeMutablePointer<Float>
-  ) {
-    let pointers = Pointers { a + min($0, count - 1) * depth }
-    var sums = zero
-    multiply(&sums, depth, pointers, b, width)
-    for r in 0..<rows {
-      for j in 0..<columns { write(sums[r][j], output + r * width + j * Vector.scalarCount) }
-    }
+@inline(__always)
+private func multiply(_ product: UnsafePointer<TileProduct>, _ isHalf: Bool, _ ahead: NextWeights?) {
+  switch (isHalf, ahead) {
+  case (true, nil): GEMMHalfTile.multiply(product)
+  case (false, nil): GEMMTile.multiply(product)
+  case (true, let ahead?): GEMMHalfTile.multiply(product, ahead)
+  case (false, let ahead?): GEMMTile.multiply(product, ahead)
   }
 }
 

@@ -57,17 +57,17 @@ package enum FormatConversion {
     let depth = shape.count / outputs
     let taps = depth / channels
     let perGroup = outputs / layout.groups
-    let panels = (perGroup + layout.width - 1) / layout.width
-    let padded = layout.paddedChannels(channels)
+    let (padded, paddedOutputs) = (layout.paddedChannels(channels), layout.paddedOutputs(perGroup))
     for group in 0..<layout.groups {
       for output in 0..<perGroup {
-        let panel = output / layout.width
-        let base = (group * panels + panel) * padded * taps * layout.width + output % layout.width
+        let lane = output % layout.width
+        let width = min(layout.width, paddedOutputs - (output - lane))
+        let base = (group * paddedOutputs + output - lane) * padded * taps + lane
         let row = (group * perGroup + output) * depth
         for channel in 0..<channels {
           for tap in 0..<taps {
             let step = layout.depth == .channelsThenTaps ? channel * taps + tap : tap * padded + channel
-            target[row + channel * taps + tap] = source[base + step * layout.width]
+            target[row + channel * taps + tap] = source[base + step * width]
           }
         }
       }
@@ -88,15 +88,18 @@ package enum FormatConversion {
     for group in 0..<layout.groups {
       for first in stride(from: 0, to: perGroup, by: layout.width) {
         let count = min(layout.width, perGroup - first)
+        let width = layout.paddedOutputs(count)
         let rows = source + (group * perGroup + first) * depth
         func write(_ offset: Int) {
           for lane in 0..<count { next[lane] = rows[lane * depth + offset] }
-          for lane in count..<layout.width { next[lane] = 0 }
-          next += layout.width
+          next += count
+          guard count < width else { return }
+          next.update(repeating: 0, count: width - count)
+          next += width - count
         }
         func writeZeros(_ steps: Int) {
-          next.update(repeating: 0, count: steps * layout.width)
-          next += steps * layout.width
+          next.update(repeating: 0, count: steps * width)
+          next += steps * width
         }
         if layout.depth == .channelsThenTaps {
           for offset in 0..<depth { write(offset) }

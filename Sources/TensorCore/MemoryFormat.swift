@@ -20,37 +20,43 @@ public enum MemoryFormat: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A weight seen as a matrix of `outputs × depth`, cut into panels of `width` outputs; within a panel the
-/// `width` values of one depth step are adjacent: `[group][panel][depth][width]`. Outputs are padded with zeros.
+/// `width` values of one depth step are adjacent: `[group][panel][depth][width]`. A group's last panel is narrower if that
+/// is enough for what remains. Outputs are padded with zeros.
 public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
   /// Order of the depth axis of a convolution weight.
   public enum Depth: String, Sendable { case channelsThenTaps, tapsThenChannels }
 
   public var width: Int
+  /// A panel's width is a multiple of this, and `width` is.
+  public var lanes: Int
   public var depth: Depth
   public var groups: Int
   /// Input channels are padded with zeros to a multiple of this.
   public var depthMultiple: Int
 
-  public init(width: Int, depth: Depth, groups: Int = 1, depthMultiple: Int = 1) {
+  /// - Parameter lanes: `width` if nil.
+  public init(width: Int, lanes: Int? = nil, depth: Depth, groups: Int = 1, depthMultiple: Int = 1) {
     self.width = width
+    self.lanes = lanes ?? width
     self.depth = depth
     self.groups = groups
     self.depthMultiple = depthMultiple
   }
 
   public var description: String {
-    "panels\(width)\(depth == .tapsThenChannels ? "t" : "c")" + (groups > 1 ? "g\(groups)" : "")
+    "panels\(width)" + (lanes != width ? "/\(lanes)" : "") + "\(depth == .tapsThenChannels ? "t" : "c")"
+      + (groups > 1 ? "g\(groups)" : "")
       + (depthMultiple > 1 ? "p\(depthMultiple)" : "")
   }
 
   /// Elements stored for a weight of this shape, padding included.
   public func elementCount(for shape: Shape) -> Int {
-    let outputsPerGroup = shape[0] / groups
-    let panels = (outputsPerGroup + width - 1) / width
     let channels = shape.rank > 1 ? shape[1] : 1
     let taps = shape.count / max(shape[0] * channels, 1)
-    return groups * panels * width * taps * paddedChannels(channels)
+    return groups * paddedOutputs(shape[0] / groups) * taps * paddedChannels(channels)
   }
+
+  package func paddedOutputs(_ outputs: Int) -> Int { (outputs + lanes - 1) / lanes * lanes }
 
   package func paddedChannels(_ channels: Int) -> Int { (channels + depthMultiple - 1) / depthMultiple * depthMultiple }
 }

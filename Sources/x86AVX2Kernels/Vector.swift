@@ -7,6 +7,8 @@ typealias GEMMTile = Tile<6, 2>
 typealias GEMMTileNarrow = Tile<6, 1>
 typealias GEMMHalfTile = Tile<3, 2>
 typealias GEMMHalfTileNarrow = Tile<3, 1>
+typealias StreamTileOf<let columns: Int> = Tile<6, columns>
+typealias StreamTile = StreamTileOf<2>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 3>
 typealias PlaneTileNarrow = Tile<4, 1>

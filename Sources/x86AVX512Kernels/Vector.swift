@@ -8,6 +8,9 @@ typealias GEMMTile = Tile<14, 2>
 typealias GEMMTileNarrow = Tile<14, 1>
 typealias GEMMHalfTile = Tile<8, 2>
 typealias GEMMHalfTileNarrow = Tile<8, 1>
+/// 24 sums, 4 weights and 1 value.
+typealias StreamTileOf<let columns: Int> = Tile<6, columns>
+typealias StreamTile = StreamTileOf<4>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>

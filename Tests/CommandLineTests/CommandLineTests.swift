@@ -182,7 +182,7 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     @Test func `register tiles are made without a call`() throws {
       let script = """
         objdump -d --no-show-raw-insn '\(Program.path)' | awk '
-          /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX.*Tile.*_Tt[0-9]+g/); tiles += inside; next }
+          /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX.*Tile.*Tt[0-9]+g/); tiles += inside; next }
           inside && /call.*InlineArray/ { bad++; if (bad < 5) print }
           END { print tiles, bad + 0 }'
         """

@@ -59,7 +59,7 @@ private func smallGraph() throws -> Graph {
         graph small
           input %x : f32[1x4x6x6]
           %x.nhwc = convert_format(%x) {to=nhwc} : f32[1x4x6x6] nhwc
-          %conv = conv2d(%x.nhwc, #conv.weight<f32[4x4x3x3] panels8t>, #conv.bias<f32[4]>) {padding=1 activation=relu} : f32[1x4x6x6] nhwc
+          %conv = conv2d(%x.nhwc, #conv.weight<f32[4x4x3x3] panels8/4t>, #conv.bias<f32[4]>) {padding=1 activation=relu} : f32[1x4x6x6] nhwc
           %add = add(%conv, %x.nhwc) {activation=relu} : f32[1x4x6x6] nhwc
           %add.nchw = convert_format(%add) {to=nchw} : f32[1x4x6x6]
           return %add.nchw

@@ -6,6 +6,8 @@ import Testing
   @Test(arguments: [
     MemoryFormat.nhwc, .panels(PanelLayout(width: 8, depth: .channelsThenTaps)),
     .panels(PanelLayout(width: 16, depth: .tapsThenChannels)),
+    .panels(PanelLayout(width: 8, lanes: 2, depth: .tapsThenChannels)),
+    .panels(PanelLayout(width: 4, lanes: 2, depth: .channelsThenTaps, groups: 2)),
     .panels(PanelLayout(width: 4, depth: .tapsThenChannels, groups: 2)),
     .panels(PanelLayout(width: 8, depth: .tapsThenChannels, depthMultiple: 4)),
     .panels(PanelLayout(width: 8, depth: .channelsThenTaps, depthMultiple: 4)),

@@ -19,7 +19,8 @@ typedef struct {
   const float *residual;   // as the output lies; null: none
   float *output;
   const int32_t *offsets;  // [pixels][taps], -1 outside; null: pixel × inputStride, one tap
-  float *scratch;          // scratchStride floats for each thread: a register tile, and a pointer for each row and tap
+  float *scratch;          // scratchStride floats for each thread: a register tile, and a pointer for each row and tap;
+                           // streamedGEMM: as much for each of all tiles
   long scratchStride;
   long pixels, taps, channels, inputStride;
   long outputs, outputStride;
@@ -33,7 +34,7 @@ typedef struct {
   const float *input;
   const float *weights;            // [panel][36][channels][gemmWidth]
   const float *bias;               // null: zeros
-  const float *zeros;              // at least `channels` zeros
+  const float *zeros;              // at least as many zeros as channels, and as a panel is wide
   const float *residual;           // as the output lies; null: none
   float *output;
   float *scratch;                  // scratchStride floats for each thread
@@ -41,6 +42,7 @@ typedef struct {
   long height, width, channels, outputHeight, outputWidth, outputs, padHeight, padWidth;
   long tilesAcross, tiles;         // tiles in a row, and in all
   long blockTiles, parts;
+  long panelsAtOnce;               // panels that one of a block's matrices meets before the next one does
   float minimum, maximum;
 } PacerWinograd;
 
@@ -155,9 +157,11 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long lanes;              // floats per vector
   long gemmWidth;          // outputs per weight panel of indirectGEMM
   long gemmRows;           // pixels per tile of indirectGEMM
+  long streamWidth;        // the same of streamedGEMM
+  long streamRows;
   long planePanel;         // positions per panel of planeGEMM
   long planeBlock;         // outputs per weight panel of planeGEMM
-  PacerKernel indirectGEMM, winograd, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
+  PacerKernel indirectGEMM, streamedGEMM, winograd, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
@@ -197,6 +201,8 @@ PACER_PEAK_DOT(pacer_peak_dot_x86AVX2, pacer_int8, pacer_dot)
 
 // Brings a line to the first cache. Any address will do.
 static inline __attribute__((always_inline)) void pacer_prefetch(const float *p) { __builtin_prefetch(p); }
+// The same, to a core's second cache.
+static inline __attribute__((always_inline)) void pacer_prefetch_outer(const float *p) { __builtin_prefetch(p, 0, 2); }
 
 // The floats at even places of the 2 × lanes that begin at `p`.
 #define PACER_EVEN(lanes, ...)                                                                        \

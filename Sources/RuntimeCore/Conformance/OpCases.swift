@@ -61,6 +61,14 @@ public let opCases: [OpCase] = {
   conv("pointwise, one pixel", Conv2D(activation: .relu6), [1, 37, 1, 1], outputs: 65, kernel: 1)
   conv("pointwise, prime channels, batch 3", Conv2D(), [3, 13, 5, 11], outputs: 17, kernel: 1)
   conv("pointwise, no bias", Conv2D(activation: .relu), [1, 8, 14, 14], outputs: 32, kernel: 1, bias: false)
+  conv("pointwise, many weights for few pixels", Conv2D(), [2, 250, 5, 3], outputs: 141, kernel: 1)
+  conv(
+    "3x3, many weights for few pixels", Conv2D(padding: 1, activation: .relu), [1, 67, 7, 7], outputs: 75, kernel: 3,
+    residual: [1, 75, 7, 7])
+  conv(
+    "3x3, many weights, stride 2, no bias", Conv2D(stride: 2, padding: 1), [1, 48, 13, 13], outputs: 80, kernel: 3,
+    bias: false)
+  conv("pointwise, many weights for one pixel", Conv2D(activation: .relu6), [1, 331, 1, 1], outputs: 103, kernel: 1)
   conv("pointwise, stride 2", Conv2D(stride: 2), [2, 12, 9, 9], outputs: 20, kernel: 1)
   conv("pointwise, one channel to one", Conv2D(), [1, 1, 3, 3], outputs: 1, kernel: 1)
   conv("3x3", Conv2D(padding: 1), [1, 16, 14, 14], outputs: 32, kernel: 3)
