@@ -60,9 +60,8 @@ struct PlaneConvolutionKernel: CPUKernel {
     let copy = phases.map { weight.type.shape[1] * Self.phaseStride($0, table) + table.planePanel }
     return (weight.scratchCount + tileCount * threads + (copy ?? 0)) * 4
   }
-  private var tileCount: Int { table.planeBlock * table.planePanel }
-  /// Without a copy, tiles overlap at the end of the planes, and would add a residual twice.
-  var overwritableInputs: [Int] { phases != nil ? [3] : [] }
+  private var tileCount: Int { table.planeBlock * table.planePanel + table.lanes }
+  var overwritableInputs: [Int] { [3] }
 
   func run(_ call: borrowing KernelCall) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)

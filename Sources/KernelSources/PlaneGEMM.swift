@@ -9,7 +9,7 @@ func planeGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int
   let isPanelMajor = p.pointee.panelMajor != 0
   var block = isPanelMajor ? begin % blocks : begin / panels
   var panel = isPanelMajor ? begin / blocks : begin % panels
-  let spare = p.pointee.scratch + thread * PlaneTile.rowCount * PlaneTile.width
+  let spare = p.pointee.scratch + thread * (PlaneTile.rowCount * PlaneTile.width + Vector.scalarCount)
   for _ in begin..<end {
     if p.pointee.positions - panel * PlaneTile.width <= Vector.scalarCount {
       PlaneTileNarrow.planes(p, block, panel, spare)
@@ -31,8 +31,7 @@ extension Tile {
   static func planes(
     _ p: UnsafePointer<PacerPlaneGEMM>, _ block: Int, _ panel: Int, _ spare: UnsafeMutablePointer<Float>
   ) {
-    // Without room behind the planes the last tile starts early enough to end with them. Values that two tiles share
-    // are computed twice, to the same bits.
+    // Without room behind the planes the last tile starts early enough to end with them, and stores what is its own.
     let start = panel * PlaneTile.width
     let first = p.pointee.hasSlack != 0 ? start : min(start, p.pointee.positions - width)
     let (depth, stride) = (p.pointee.depth, p.pointee.planeStride)
@@ -47,7 +46,7 @@ extension Tile {
     }
     let isPlain = p.pointee.rowWidth == p.pointee.outputWidth
     let remaining = p.pointee.positions - first
-    let isWhole = isPlain && count == rows && remaining >= width
+    let isWhole = isPlain && count == rows && remaining >= width && first == start
     if isWhole, let residual = p.pointee.residual { add(&sums, residual + place + first, stride) }
     multiply(&sums, depth, packed: p.pointee.weights + block * depth * rows, p.pointee.input + first, p.pointee.offsets)
     let clamps = isWhole || !isPlain && p.pointee.residual == nil
@@ -57,8 +56,9 @@ extension Tile {
     if !isWhole {
       if isPlain {
         storePart(
-          spare, width, p.pointee.residual.map { $0 + place + first }, p.pointee.minimum, p.pointee.maximum,
-          p.pointee.output + place + first, stride, count: count, remaining: remaining)
+          spare + (start - first), width, p.pointee.residual.map { $0 + place + start }, p.pointee.minimum,
+          p.pointee.maximum, p.pointee.output + place + start, stride, count: count,
+          remaining: p.pointee.positions - start)
       } else {
         storeRows(spare, width, p, first, place, count)
       }

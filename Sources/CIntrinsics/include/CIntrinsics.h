@@ -77,7 +77,7 @@ typedef struct {
   long rowWidth, outputWidth;      // positions and pixels of an output row
   long hasSlack;                   // whether a panel more than all positions may be read; else there is at least one
   long panelMajor;                 // whether all blocks of a panel come before the next panel
-  float *scratch;                  // a register tile for each thread
+  float *scratch;                  // a register tile and a vector for each thread
   float minimum, maximum;
 } PacerPlaneGEMM;
 
