@@ -126,10 +126,10 @@ struct IndirectConvolutionKernel: CPUKernel {
         if let offsets {
           offsets.withUnsafeBufferPointer {
             p.offsets = $0.baseAddress
-            call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 1 : 4)
+            call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 2 : 4)
           }
         } else {
-          call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 1 : 4)
+          call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 2 : 4)
         }
       }
     }
