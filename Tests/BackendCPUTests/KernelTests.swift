@@ -79,11 +79,11 @@ private struct WinogradEverywhere: Pass {
   {
     var op = Conv2D(padding: 1)
     op.algorithm = .winograd
-    let opCase = OpCase(
-      name: "winograd", op: op, inputs: [[2, 5, 9, 7], [37, 5, 3, 3], [37]])
+    let opCase = OpCase(name: "winograd", op: op, inputs: [[2, 5, 9, 7], [37, 5, 3, 3], [37]])
     let options = PrepareOptions(threads: 2, instructionSet: isa.rawValue)
-    guard case .correct = try Conformance.run(opCase, on: CPUBackend(), passes: passes, options) else {
-      Issue.record("not correct")
+    let outcome = try Conformance.run(opCase, on: CPUBackend(), passes: passes, options)
+    guard case .correct = outcome else {
+      Issue.record("\(outcome)")
       return
     }
   }

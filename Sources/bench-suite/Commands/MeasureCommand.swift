@@ -39,9 +39,7 @@ struct MeasureCommand: AsyncParsableCommand {
       let suite = Suite(
         name: "measure", summary: "", budget: timeBudget, cellBudget: timeBudget, precision: 0.01, rounds: rounds,
         job: job, groups: [CellGroup(choices: cells.choices(models: model), place: "command line")])
-      let session = SuiteSession(
-        suite: suite, options: runner,
-        command: commandLine)
+      let session = SuiteSession(suite: suite, options: runner, command: commandLine)
       return SuiteSession.exitStatus(try await session.run())
     }
     if status != 0 { throw ExitCode(status) }
