@@ -87,7 +87,7 @@ struct CPUTarget: TargetTraits {
 
   func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
     let input = graph[node.inputs[0]].type
-    return input.format == .nhwc && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape)
+    return input.format == .nhwc && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape, table)
   }
 
   /// Where the tensors between the convolutions would not stay in a core's own cache.
@@ -114,7 +114,7 @@ struct CPUTarget: TargetTraits {
     case (.nhwc, true): return DepthwiseNHWCKernel.weightFormat(channels: input.shape[1], table)
     case (.nhwc, false)
     where conv.algorithm == .winograd && conv.allowsWinograd(graph[node.inputs[1]].type.shape):
-      return WinogradKernel.weightFormat(table)
+      return WinogradKernel.weightFormat(graph[node.outputs[0]].type.shape, table)
     case (.nhwc, false):
       let streams = IndirectConvolutionKernel.streams(
         conv, weight: graph[node.inputs[1]].type.shape, output: graph[node.outputs[0]].type.shape)

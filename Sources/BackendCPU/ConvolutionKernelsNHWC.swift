@@ -58,7 +58,8 @@ struct IndirectConvolutionKernel: CPUKernel {
       offsets = Self.offsets(
         op, output, kernel: Pair(kh, kw), size: Pair(input[2], input[3]), channels: input[1], padding: op.padding)
     }
-    name = (isPointwise ? "pointwise-nhwc" : "conv-nhwc") + "-" + String(cString: table.name)
+    name =
+      (isPointwise ? "pointwise-" : "conv-") + (streams ? "streamed-nhwc-" : "nhwc-") + String(cString: table.name)
   }
 
   /// Where each tap of each pixel lies, from the first element of the image; −1 outside.

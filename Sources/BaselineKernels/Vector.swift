@@ -9,6 +9,8 @@ typealias GEMMHalfTile = Tile<2, 2>
 typealias GEMMHalfTileNarrow = Tile<2, 1>
 typealias StreamTileOf<let columns: Int> = Tile<5, columns>
 typealias StreamTile = StreamTileOf<2>
+/// 12 sums.
+typealias FilterTile = WinogradTile<2>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 2>
 typealias PlaneTileNarrow = Tile<4, 1>
@@ -19,6 +21,11 @@ typealias PlaneTileNarrow = Tile<4, 1>
 #else
   @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
 #endif
+
+@_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum4(a, b) }
+@_transparent func - (a: Vector, b: Vector) -> Vector { pacer_difference4(a, b) }
+@_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product4(a, b) }
+@_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum4(a, b) }
 
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {

@@ -41,8 +41,7 @@ struct OutputTile {
 /// Outputs of a panel: the last one is of as many vectors as are needed.
 @inline(__always)
 func panelWidth(_ p: UnsafePointer<PacerIndirectGEMM>, _ panel: Int, _ width: Int) -> Int {
-  let remaining = p.pointee.outputs - panel * width
-  return min(width, (remaining + Vector.scalarCount - 1) / Vector.scalarCount * Vector.scalarCount)
+  min(width, wholeVectors(p.pointee.outputs - panel * width))
 }
 
 /// One tile with some taps of one panel. Sums wait in `spare` where other taps follow, and there goes a tile of which a

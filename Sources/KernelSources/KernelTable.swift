@@ -9,11 +9,13 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.gemmRows = GEMMTile.rowCount
   table.streamWidth = StreamTile.width
   table.streamRows = StreamTile.rowCount
+  table.filterTiles = FilterTile.tileCount
   table.planePanel = PlaneTile.width
   table.planeBlock = PlaneTile.rowCount
   table.indirectGEMM = { indirectGEMM($0, $1, $2, $3) }
   table.streamedGEMM = { streamedGEMM($0, $1, $2, $3) }
   table.winograd = { winograd($0, $1, $2, $3) }
+  table.streamedWinograd = { streamedWinograd($0, $1, $2, $3) }
   table.copyPhases = { copyPhases($0, $1, $2, $3) }
   table.planeGEMM = { planeGEMM($0, $1, $2, $3) }
   table.depthwiseNHWC = { depthwiseNHWC($0, $1, $2, $3) }

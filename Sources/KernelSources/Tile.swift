@@ -18,6 +18,10 @@ struct NextWeights {
   static func step(count: Int, depth: Int, tiles: Int) -> Int { (count + depth * tiles - 1) / (depth * tiles) }
 }
 
+/// As many floats as `count` of them take in whole vectors.
+@inline(__always)
+func wholeVectors(_ count: Int) -> Int { (count + Vector.scalarCount - 1) / Vector.scalarCount * Vector.scalarCount }
+
 /// One tile: `output[r] = clamp(added[r] + Σ sources[tap][r][k] · weights[tap][k])`.
 struct TileProduct {
   /// `[tap][row]`, each to `depth` floats.

@@ -3,8 +3,8 @@ import CIntrinsics
 /// 3×3 convolution by Winograd's F(4×4, 3×3), channels last.
 ///
 /// A block of tiles goes all the way while it is in cache: its 6×6 values to 36 matrices, their products with one panel of
-/// the weights after the other, and each product to 4×4 outputs a tile. Where one block's values are too many for that,
-/// each matrix meets all panels at once.
+/// the weights after the other, and each product to 4×4 outputs a tile. For a few tiles and many weights see
+/// `streamedWinograd`.
 func winograd(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerWinograd.self)
   let panels = (p.pointee.outputs + GEMMTile.width - 1) / GEMMTile.width
@@ -26,24 +26,18 @@ func winograd(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int)
       }
       transformed = index
     }
-    var panel = panels * part / parts
-    let end = panels * (part + 1) / parts
-    while panel < end {
-      let group = panel..<min(panel + p.pointee.panelsAtOnce, end)
-      winogradProducts(p, values, count, group, sums, sources)
-      let size = count * GEMMTile.width
-      for (place, panel) in group.enumerated() {
-        for i in 0..<count {
-          winogradOutput(p, first + i, sums + place * size + i * GEMMTile.width, group.count * size, panel, lines)
-        }
+    for panel in panels * part / parts..<panels * (part + 1) / parts {
+      winogradProducts(p, values, count, panel, sums, sources)
+      let outputs = (panel * GEMMTile.width)..<min((panel + 1) * GEMMTile.width, p.pointee.outputs)
+      for i in 0..<count {
+        winogradOutput(p, first + i, outputs, sums + i * GEMMTile.width, count * GEMMTile.width, lines)
       }
-      panel = group.upperBound
     }
   }
 }
 
 /// Vectors in memory.
-private struct Lines {
+struct Lines {
   let pointer: UnsafeMutablePointer<Float>
   @_transparent init(_ pointer: UnsafeMutablePointer<Float>) { self.pointer = pointer }
 
@@ -54,7 +48,7 @@ private struct Lines {
 }
 
 /// Bᵀ d of one line of six.
-@_transparent private func inputLine(
+@_transparent func inputLine(
   _ d0: Vector, _ d1: Vector, _ d2: Vector, _ d3: Vector, _ d4: Vector, _ d5: Vector
 ) -> (Vector, Vector, Vector, Vector, Vector, Vector) {
   let (four, five) = (Vector(repeating: 4), Vector(repeating: -5))
@@ -85,6 +79,18 @@ private func winogradInput(
   _ p: UnsafePointer<PacerWinograd>, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ stride: Int,
   _ sources: UnsafeMutablePointer<UnsafePointer<Float>>, _ lines: Lines
 ) {
+  forEachValue(p, tile, sources, lines, inputLine) { channel, count, index, value in
+    write(value, target + index * stride + channel, first: count)
+  }
+}
+
+/// Hands out the values of one tile, `count` channels from `channel` on, by their index among the 36.
+@inline(__always)
+func forEachValue(
+  _ p: UnsafePointer<PacerWinograd>, _ tile: Int, _ sources: UnsafeMutablePointer<UnsafePointer<Float>>, _ lines: Lines,
+  _ transform: (Vector, Vector, Vector, Vector, Vector, Vector) -> (Vector, Vector, Vector, Vector, Vector, Vector),
+  _ body: (_ channel: Int, _ count: Int, _ index: Int, Vector) -> Void
+) {
   let (channels, width) = (p.pointee.channels, p.pointee.width)
   let top = tile / p.pointee.tilesAcross * 4 - p.pointee.padHeight
   let left = tile % p.pointee.tilesAcross * 4 - p.pointee.padWidth
@@ -97,20 +103,20 @@ private func winogradInput(
   }
   var c = 0
   while c + Vector.scalarCount <= channels {
-    winogradInput(sources, c, Vector.scalarCount, target + c, stride, lines)
+    forEachValue(sources, c, Vector.scalarCount, lines, transform, body)
     c += Vector.scalarCount
   }
-  if c < channels { winogradInput(sources, c, channels - c, target + c, stride, lines) }
+  if c < channels { forEachValue(sources, c, channels - c, lines, transform, body) }
 }
 
-/// One vector of channels, or the first `count` of it.
 @inline(__always)
-private func winogradInput(
-  _ sources: UnsafePointer<UnsafePointer<Float>>, _ c: Int, _ count: Int, _ target: UnsafeMutablePointer<Float>,
-  _ stride: Int, _ lines: Lines
+private func forEachValue(
+  _ sources: UnsafePointer<UnsafePointer<Float>>, _ c: Int, _ count: Int, _ lines: Lines,
+  _ transform: (Vector, Vector, Vector, Vector, Vector, Vector) -> (Vector, Vector, Vector, Vector, Vector, Vector),
+  _ body: (_ channel: Int, _ count: Int, _ index: Int, Vector) -> Void
 ) {
   for x in 0..<6 {
-    let line = inputLine(
+    let line = transform(
       read(sources[x] + c, first: count), read(sources[6 + x] + c, first: count),
       read(sources[12 + x] + c, first: count), read(sources[18 + x] + c, first: count),
       read(sources[24 + x] + c, first: count), read(sources[30 + x] + c, first: count))
@@ -119,85 +125,62 @@ private func winogradInput(
   }
   for y in 0..<6 {
     let l = 6 * y
-    let row = inputLine(lines[l], lines[l + 1], lines[l + 2], lines[l + 3], lines[l + 4], lines[l + 5])
-    let place = target + l * stride
-    write(row.0, place, first: count)
-    write(row.1, place + stride, first: count)
-    write(row.2, place + 2 * stride, first: count)
-    write(row.3, place + 3 * stride, first: count)
-    write(row.4, place + 4 * stride, first: count)
-    write(row.5, place + 5 * stride, first: count)
+    let row = transform(lines[l], lines[l + 1], lines[l + 2], lines[l + 3], lines[l + 4], lines[l + 5])
+    body(c, count, l, row.0)
+    body(c, count, l + 1, row.1)
+    body(c, count, l + 2, row.2)
+    body(c, count, l + 3, row.3)
+    body(c, count, l + 4, row.4)
+    body(c, count, l + 5, row.5)
   }
 }
 
-/// The 36 products of a block's values, `count × channels` each, with a range of the weights' panels:
-/// `[36][panel][count][panel's width]`. `sums` has room for a register tile more.
+/// The 36 products of a block's values, `count × channels` each, with a panel of the weights: `[36][count][panel's
+/// width]`. `sums` has room for a register tile more.
 private func winogradProducts(
-  _ p: UnsafePointer<PacerWinograd>, _ values: UnsafePointer<Float>, _ count: Int, _ range: Range<Int>,
+  _ p: UnsafePointer<PacerWinograd>, _ values: UnsafePointer<Float>, _ count: Int, _ panel: Int,
   _ sums: UnsafeMutablePointer<Float>, _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
 ) {
   let (channels, width) = (p.pointee.channels, GEMMTile.width)
-  func weights(_ panel: Int, _ matrix: Int) -> UnsafePointer<Float> {
-    p.pointee.weights + (panel * 36 + matrix) * channels * width
-  }
-  let tiles = (count + GEMMTile.rowCount - 1) / GEMMTile.rowCount
-  let step = NextWeights.step(count: channels * width, depth: channels, tiles: tiles)
+  var weights = p.pointee.weights + panel * 36 * channels * width
   var (a, output) = (values, sums)
-  for matrix in 0..<36 {
-    for panel in range {
-      let isLast = panel + 1 == range.upperBound
-      let next = isLast ? weights(range.lowerBound, min(matrix + 1, 35)) : weights(panel + 1, matrix)
-      var first = 0
-      for tile in 0..<tiles {
-        let remaining = count - first
-        // Two half tiles are less work than a whole one and a half one for a few rows.
-        let isHalf =
-          remaining <= GEMMHalfTile.rowCount
-          || remaining > GEMMTile.rowCount && remaining <= 2 * GEMMHalfTile.rowCount
-        let rows = isHalf ? GEMMHalfTile.rowCount : GEMMTile.rowCount
-        for r in 0..<rows { sources[r] = a + min(first + r, count - 1) * channels }
-        let product = TileProduct(
-          sources: sources, taps: 1, depth: channels, weights: weights(panel, matrix), added: p.pointee.zeros,
-          addedStride: 0, output: output + first * width, outputStride: width, minimum: -.infinity, maximum: .infinity)
-        // One panel's matrices lie one behind the other.
-        let ahead =
-          range.count == 1 ? nil : NextWeights(next, step: step, depth: channels, tile: tile)
-        withUnsafePointer(to: product) { multiply($0, isHalf, ahead) }
-        first += rows
-      }
-      output += count * width
+  for _ in 0..<36 {
+    var first = 0
+    while first < count {
+      let remaining = count - first
+      // Two half tiles are less work than a whole one and a half one for a few rows.
+      let isHalf =
+        remaining <= GEMMHalfTile.rowCount
+        || remaining > GEMMTile.rowCount && remaining <= 2 * GEMMHalfTile.rowCount
+      let rows = isHalf ? GEMMHalfTile.rowCount : GEMMTile.rowCount
+      for r in 0..<rows { sources[r] = a + min(first + r, count - 1) * channels }
+      let product = TileProduct(
+        sources: sources, taps: 1, depth: channels, weights: weights, added: p.pointee.zeros, addedStride: 0,
+        output: output + first * width, outputStride: width, minimum: -.infinity, maximum: .infinity)
+      withUnsafePointer(to: product) { isHalf ? GEMMHalfTile.multiply($0) : GEMMTile.multiply($0) }
+      first += rows
     }
+    weights += channels * width
     a += count * channels
+    output += count * width
   }
 }
 
-@inline(__always)
-private func multiply(_ product: UnsafePointer<TileProduct>, _ isHalf: Bool, _ ahead: NextWeights?) {
-  switch (isHalf, ahead) {
-  case (true, nil): GEMMHalfTile.multiply(product)
-  case (false, nil): GEMMTile.multiply(product)
-  case (true, let ahead?): GEMMHalfTile.multiply(product, ahead)
-  case (false, let ahead?): GEMMTile.multiply(product, ahead)
-  }
-}
-
-/// The 4×4 outputs of one tile, one panel of them, from 36 sums that lie `stride` floats apart.
+/// The 4×4 outputs of one tile, some of its channels, from 36 sums that lie `stride` floats apart.
 @inline(never)
-private func winogradOutput(
-  _ p: UnsafePointer<PacerWinograd>, _ tile: Int, _ sums: UnsafePointer<Float>, _ stride: Int, _ panel: Int,
+func winogradOutput(
+  _ p: UnsafePointer<PacerWinograd>, _ tile: Int, _ range: Range<Int>, _ sums: UnsafePointer<Float>, _ stride: Int,
   _ lines: Lines
 ) {
   let (top, left) = (tile / p.pointee.tilesAcross * 4, tile % p.pointee.tilesAcross * 4)
   let (rows, columns) = (min(4, p.pointee.outputHeight - top), min(4, p.pointee.outputWidth - left))
   let (outputs, outputWidth) = (p.pointee.outputs, p.pointee.outputWidth)
   let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
-  var j = 0
-  while j < GEMMTile.width {
-    let channel = panel * GEMMTile.width + j
+  var channel = range.lowerBound
+  while channel < range.upperBound {
     let count = outputs - channel
-    if count <= 0 { break }
     for x in 0..<6 {
-      let m = sums + x * stride + j
+      let m = sums + x * stride + (channel - range.lowerBound)
       let line = outputLine(
         read(m), read(m + 6 * stride), read(m + 12 * stride), read(m + 18 * stride), read(m + 24 * stride),
         read(m + 30 * stride))
@@ -215,6 +198,6 @@ private func winogradOutput(
         write(clamped(sum, minimum, maximum), p.pointee.output + place, first: count)
       }
     }
-    j += Vector.scalarCount
+    channel += Vector.scalarCount
   }
 }

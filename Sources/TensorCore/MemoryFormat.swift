@@ -34,10 +34,11 @@ public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
   /// Input channels are padded with zeros to a multiple of this.
   public var depthMultiple: Int
 
-  /// - Parameter lanes: `width` if nil.
+  /// - Parameter lanes: divides `width`; nil for `width`.
   public init(width: Int, lanes: Int? = nil, depth: Depth, groups: Int = 1, depthMultiple: Int = 1) {
     self.width = width
     self.lanes = lanes ?? width
+    precondition(width % self.lanes == 0, "a panel of \(width) is no multiple of \(self.lanes) lanes")
     self.depth = depth
     self.groups = groups
     self.depthMultiple = depthMultiple

@@ -9,11 +9,18 @@ typealias GEMMHalfTile = Tile<3, 2>
 typealias GEMMHalfTileNarrow = Tile<3, 1>
 typealias StreamTileOf<let columns: Int> = Tile<6, columns>
 typealias StreamTile = StreamTileOf<2>
+/// 12 sums, 3 weights and their transform: all 16 registers.
+typealias FilterTile = WinogradTile<2>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 3>
 typealias PlaneTileNarrow = Tile<4, 1>
 
-@inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+@_transparent func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { pacer_fma8(sum, a, b) }
+
+@_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum8(a, b) }
+@_transparent func - (a: Vector, b: Vector) -> Vector { pacer_difference8(a, b) }
+@_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product8(a, b) }
+@_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum8(a, b) }
 
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {

@@ -11,11 +11,18 @@ typealias GEMMHalfTileNarrow = Tile<8, 1>
 /// 24 sums, 4 weights and 1 value.
 typealias StreamTileOf<let columns: Int> = Tile<6, columns>
 typealias StreamTile = StreamTileOf<4>
+/// 24 sums.
+typealias FilterTile = WinogradTile<4>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>
 
-@inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+@_transparent func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { pacer_fma16(sum, a, b) }
+
+@_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum16(a, b) }
+@_transparent func - (a: Vector, b: Vector) -> Vector { pacer_difference16(a, b) }
+@_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product16(a, b) }
+@_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum16(a, b) }
 
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {

@@ -282,7 +282,7 @@ private struct Vandal: Pass {
       "resnet-18",
       [
         "fold-batch-norm": 20, "fuse-activation": 9, "fuse-add-relu": 8, "fuse-residual": 8, "remove-dropout": 0,
-        "winograd": 10, "fuse-depthwise": 0, "prepack-weights": 11,
+        "winograd": 13, "fuse-depthwise": 0, "prepack-weights": 8,
       ]
     ),
   ])

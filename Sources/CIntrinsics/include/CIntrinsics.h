@@ -29,10 +29,10 @@ typedef struct {
 } PacerIndirectGEMM;
 
 // 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3), channels last: like indirectGEMM, tiles of 4×4 outputs at a time.
-// Items: blocks of tiles × parts of the output panels.
+// Items: blocks of tiles × parts of the output panels; streamedWinograd: output panels.
 typedef struct {
   const float *input;
-  const float *weights;            // [panel][36][channels][gemmWidth]
+  const float *weights;            // [panel][36][channels][gemmWidth]; streamedWinograd: [panel][channels][9][lanes]
   const float *bias;               // null: zeros
   const float *zeros;              // at least as many zeros as channels, and as a panel is wide
   const float *residual;           // as the output lies; null: none
@@ -42,7 +42,7 @@ typedef struct {
   long height, width, channels, outputHeight, outputWidth, outputs, padHeight, padWidth;
   long tilesAcross, tiles;         // tiles in a row, and in all
   long blockTiles, parts;
-  long panelsAtOnce;               // panels that one of a block's matrices meets before the next one does
+  long channelsAtOnce;             // streamedWinograd: channels whose weights stay in cache meanwhile, whole vectors
   float minimum, maximum;
 } PacerWinograd;
 
@@ -159,9 +159,11 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long gemmRows;           // pixels per tile of indirectGEMM
   long streamWidth;        // the same of streamedGEMM
   long streamRows;
+  long filterTiles;        // tiles that streamedWinograd transforms a weight for
   long planePanel;         // positions per panel of planeGEMM
   long planeBlock;         // outputs per weight panel of planeGEMM
-  PacerKernel indirectGEMM, streamedGEMM, winograd, copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
+  PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
+  PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
@@ -213,14 +215,41 @@ static inline __attribute__((always_inline)) void pacer_prefetch_outer(const flo
     __builtin_memcpy(&high, p + lanes, sizeof high);                                                  \
     return __builtin_shufflevector(low, high, __VA_ARGS__);                                           \
   }
+// Swift's own operators are done lane by lane where the compiler does not put them together again, and it often tears a
+// vector into pieces for that.
+#define PACER_OPERATOR(name, lanes, operator)                                                \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_##name##lanes(       \
+      pacer_float##lanes a, pacer_float##lanes b) {                                          \
+    return a operator b;                                                                     \
+  }
+#ifdef __FMA__
+#define PACER_FMA(lanes)                                                                     \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_fma##lanes(          \
+      pacer_float##lanes sum, pacer_float##lanes a, pacer_float##lanes b) {                  \
+    return __builtin_elementwise_fma(a, b, sum);                                             \
+  }
+#else
+#define PACER_FMA(lanes)
+#endif
+#define PACER_OPERATORS(lanes)         \
+  PACER_OPERATOR(sum, lanes, +)        \
+  PACER_OPERATOR(difference, lanes, -) \
+  PACER_OPERATOR(product, lanes, *)    \
+  PACER_FMA(lanes)
 PACER_EVEN(4, 0, 2, 4, 6)
+PACER_OPERATORS(4)
 #ifdef __AVX__
 PACER_EVEN(8, 0, 2, 4, 6, 8, 10, 12, 14)
+PACER_OPERATORS(8)
 #endif
 #ifdef __AVX512F__
 PACER_EVEN(16, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+PACER_OPERATORS(16)
 #endif
 #undef PACER_EVEN
+#undef PACER_OPERATOR
+#undef PACER_OPERATORS
+#undef PACER_FMA
 
 // The lanes within two limits. One instruction each; what Swift's `replacing` gives is three. A lane that is no number
 // stays so: it is the second operand.

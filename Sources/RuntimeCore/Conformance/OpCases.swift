@@ -74,6 +74,7 @@ public let opCases: [OpCase] = {
   conv("3x3", Conv2D(padding: 1), [1, 16, 14, 14], outputs: 32, kernel: 3)
   conv("3x3, 7x7 image", Conv2D(padding: 1, activation: .relu), [1, 40, 7, 7], outputs: 33, kernel: 3)
   conv("3x3, batch 2, odd image", Conv2D(padding: 1), [2, 35, 9, 13], outputs: 37, kernel: 3)
+  conv("3x3, batch 2, odd image, many tiles", Conv2D(padding: 1), [2, 19, 27, 25], outputs: 35, kernel: 3)
   conv("3x3, no padding, one tile", Conv2D(activation: .relu6), [1, 32, 5, 4], outputs: 48, kernel: 3)
   conv("3x3, stride 2", Conv2D(stride: 2, padding: 1), [1, 11, 15, 13], outputs: 19, kernel: 3)
   conv("3x3, dilation 2", Conv2D(padding: 2, dilation: 2), [1, 9, 12, 10], outputs: 10, kernel: 3)
