@@ -99,10 +99,13 @@ struct DepthwiseNHWCKernel: CPUKernel {
       kernel: Pair(shape[2], shape[3]), stride: block.depthwise.stride, padding: block.depthwise.padding,
       dilation: block.depthwise.dilation)
   }
+  private var isPaired: Bool {
+    window.kernel == Pair(3, 3) && window.stride == Pair(1, 1) && window.dilation == Pair(1, 1)
+  }
   private var scratchPerThread: Int {
-    let span = (window.kernel.h - 1) * window.dilation.h + 1
+    let span = (window.kernel.h - 1) * window.dilation.h + (isPaired ? 2 : 1)
     let row = (wide[3] + 2 * window.padding.w) * wide[1]
-    let line = block.project == nil ? 0 : output[3] * wide[1]
+    let line = block.project == nil ? 0 : output[3] * wide[1] * (isPaired ? 2 : 1)
     let copies = offsets.isEmpty ? 0 : taps * (input[3] + 2 * (block.expand?.padding.w ?? 0)) * input[1]
     return (span * row + table.lanes + line + copies + 15) / 16 * 16
   }
@@ -152,6 +155,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
     (p.height, p.width, p.outputHeight, p.outputWidth) = (wide[2], wide[3], output[2], output[3])
     (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
     (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
+    p.isPaired = isPaired ? 1 : 0
     (p.minimum, p.maximum) = (block.depthwise.activation ?? .none).limits
     for n in 0..<input[0] {
       p.input = call.input(0)! + n * input.count / input[0]

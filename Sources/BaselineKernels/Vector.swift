@@ -11,6 +11,8 @@ typealias StreamTileOf<let columns: Int> = Tile<5, columns>
 typealias StreamTile = StreamTileOf<2>
 /// 12 sums.
 typealias FilterTile = WinogradTile<2>
+/// 8 sums, and a row of 6 values.
+typealias DepthwisePair = DepthwisePairOf<4, 6>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 2>
 typealias PlaneTileNarrow = Tile<4, 1>
@@ -30,6 +32,24 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
   pacer_clamp4(vector, minimum, maximum)
+}
+
+@inline(__always) func readPart(_ pointer: UnsafePointer<Float>, _ count: Int) -> Vector {
+  var vector = Vector.zero
+  var lane = 0
+  while lane < count {
+    vector[lane] = pointer[lane]
+    lane += 1
+  }
+  return vector
+}
+
+@inline(__always) func writePart(_ vector: Vector, _ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+  var lane = 0
+  while lane < count {
+    pointer[lane] = vector[lane]
+    lane += 1
+  }
 }
 
 /// The floats at even places of the two vectors that begin at `pointer`.

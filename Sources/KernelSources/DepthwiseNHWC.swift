@@ -2,12 +2,15 @@ import CIntrinsics
 
 /// Depthwise convolution, channels last, and where asked the convolution before it and the pointwise one behind it, row by row.
 ///
-/// Rows of the depthwise input are made or copied, with zeros beside them, into a ring that holds as many as its window
-/// is high; each row it gives goes into the product behind it. So what is between the convolutions stays in cache.
+/// Rows of the depthwise input are made or copied, with zeros beside them, into a ring that holds as many as its windows
+/// for one or two rows of outputs cover; the rows it gives go into the product behind it. So what is between the
+/// convolutions stays in cache.
 func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerDepthwiseNHWC.self)
   let channels = p.pointee.channels
-  let span = (p.pointee.kernelHeight - 1) * p.pointee.dilationHeight + 1
+  let reach = (p.pointee.kernelHeight - 1) * p.pointee.dilationHeight + 1
+  let isPaired = p.pointee.isPaired != 0
+  let span = isPaired ? reach + 1 : reach
   let border = p.pointee.padWidth * channels
   let rowStride = p.pointee.width * channels + 2 * border
   let ring = p.pointee.scratch + thread * p.pointee.scratchStride
@@ -19,29 +22,39 @@ func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread:
   }
   fill(ring + span * rowStride, 0, Vector.scalarCount)
   let projects = p.pointee.project.weights != nil
-  let lineCount = projects ? p.pointee.outputWidth * channels : 0
-  withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: p.pointee.kernelHeight) { rows in
+  let lineCount = p.pointee.outputWidth * channels
+  let copies = line + (projects ? isPaired ? 2 * lineCount : lineCount : 0)
+  withUnsafeTemporaryAllocation(of: UnsafePointer<Float>.self, capacity: p.pointee.kernelHeight + 1) { rows in
     var next = 0
-    for oy in begin..<end {
+    var oy = begin
+    while oy < end {
+      let count = isPaired && oy + 1 < end ? 2 : 1
       let top = oy * p.pointee.strideHeight - p.pointee.padHeight
       next = max(next, top)
-      while next < min(top + span, p.pointee.height) {
-        makeRow(p, next, ring + next % span * rowStride + border, line + lineCount, thread)
+      while next < min(top + reach + count - 1, p.pointee.height) {
+        makeRow(p, next, ring + next % span * rowStride + border, copies, thread)
         next += 1
       }
-      for ky in 0..<p.pointee.kernelHeight {
+      for ky in 0..<p.pointee.kernelHeight + count - 1 {
         let y = top + ky * p.pointee.dilationHeight
         rows[ky] = y >= 0 && y < p.pointee.height ? UnsafePointer(ring + y % span * rowStride) : p.pointee.zeros
       }
-      depthwiseRow(p, rows.baseAddress!, projects ? line : p.pointee.output + oy * p.pointee.outputWidth * channels)
+      let output = projects ? line : p.pointee.output + oy * lineCount
+      if count == 2 {
+        depthwiseRows(p, rows.baseAddress!, output)
+      } else {
+        depthwiseRow(p, rows.baseAddress!, output)
+      }
       if projects {
         var product = p.pointee.project
         let place = oy * p.pointee.outputWidth * product.outputStride
+        product.pixels *= count
         product.input = UnsafePointer(line)
         product.output = p.pointee.output + place
         product.residual = product.residual.map { $0 + place }
         multiplyRow(&product, thread)
       }
+      oy += count
     }
   }
 }
@@ -96,16 +109,39 @@ private func depthwiseRow(
   _ p: UnsafePointer<PacerDepthwiseNHWC>, _ rows: UnsafePointer<UnsafePointer<Float>>,
   _ output: UnsafeMutablePointer<Float>
 ) {
+  forEachStrip(p, DepthwiseStrip<7>.pixelCount) {
+    DepthwiseStrip<7>.run(p, rows, $0, output)
+  } single: {
+    DepthwiseStrip<1>.run(p, rows, $0, output)
+  }
+}
+
+/// Two rows of outputs of a 3×3 window of stride 1, the second behind the first.
+private func depthwiseRows(
+  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ rows: UnsafePointer<UnsafePointer<Float>>,
+  _ output: UnsafeMutablePointer<Float>
+) {
+  forEachStrip(p, DepthwisePair.pixelCount) {
+    DepthwisePair.run(p, rows, $0, output)
+  } single: {
+    DepthwisePairOf<1, 3>.run(p, rows, $0, output)
+  }
+}
+
+@inline(__always)
+private func forEachStrip(
+  _ p: UnsafePointer<PacerDepthwiseNHWC>, _ pixels: Int, _ strip: (Int) -> Void, single: (Int) -> Void
+) {
   let width = p.pointee.outputWidth
-  if width >= DepthwiseStrip<7>.pixelCount {
-    var ox = 0
-    while true {
-      DepthwiseStrip<7>.run(p, rows, ox, output)
-      if ox + DepthwiseStrip<7>.pixelCount == width { break }
-      ox = min(ox + DepthwiseStrip<7>.pixelCount, width - DepthwiseStrip<7>.pixelCount)
-    }
-  } else {
-    for ox in 0..<width { DepthwiseStrip<1>.run(p, rows, ox, output) }
+  guard width >= pixels else {
+    for ox in 0..<width { single(ox) }
+    return
+  }
+  var ox = 0
+  while true {
+    strip(ox)
+    if ox + pixels == width { break }
+    ox = min(ox + pixels, width - pixels)
   }
 }
 
@@ -140,6 +176,65 @@ private struct DepthwiseStrip<let pixels: Int> {
         write(clamped(sums[i] + bias, minimum, maximum), target + i * channels + c, first: channels - c)
       }
       c += Vector.scalarCount
+    }
+  }
+}
+
+/// All channels of neighbouring pixels in two rows of outputs of a 3×3 window of stride 1. Of the four rows of input under
+/// them each value is read once. `columns` is `pixels + 2`.
+struct DepthwisePairOf<let pixels: Int, let columns: Int> {
+  @inline(__always) static var pixelCount: Int { pixels }
+
+  @inline(never)
+  static func run(
+    _ p: UnsafePointer<PacerDepthwiseNHWC>, _ rows: UnsafePointer<UnsafePointer<Float>>, _ ox: Int,
+    _ output: UnsafeMutablePointer<Float>
+  ) {
+    let (channels, channelStride) = (p.pointee.channels, p.pointee.channelStride)
+    let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+    let upper = output + ox * channels
+    let lower = upper + p.pointee.outputWidth * channels
+    let start = ox * channels
+    var c = 0
+    while c < channels {
+      let bias = p.pointee.bias.map { read($0 + c, first: channels - c) } ?? .zero
+      var (above, below) = (Sums { _ in bias }, Sums { _ in bias })
+      let weights = p.pointee.weights + c
+      let first = values(rows[0] + start + c, channels)
+      add(&above, first, weights, channelStride)
+      let second = values(rows[1] + start + c, channels)
+      add(&above, second, weights + 3 * channelStride, channelStride)
+      add(&below, second, weights, channelStride)
+      let third = values(rows[2] + start + c, channels)
+      add(&above, third, weights + 6 * channelStride, channelStride)
+      add(&below, third, weights + 3 * channelStride, channelStride)
+      let fourth = values(rows[3] + start + c, channels)
+      add(&below, fourth, weights + 6 * channelStride, channelStride)
+      for i in 0..<pixels {
+        write(clamped(above[i], minimum, maximum), upper + i * channels + c, first: channels - c)
+        write(clamped(below[i], minimum, maximum), lower + i * channels + c, first: channels - c)
+      }
+      c += Vector.scalarCount
+    }
+  }
+
+  typealias Sums = InlineArray<pixels, Vector>
+
+  @inline(__always)
+  private static func values(_ row: UnsafePointer<Float>, _ channels: Int) -> InlineArray<columns, Vector> {
+    InlineArray { read(row + $0 * channels) }
+  }
+
+  /// The three taps of one row of the window.
+  @inline(__always)
+  private static func add(
+    _ sums: inout Sums, _ values: InlineArray<columns, Vector>, _ weights: UnsafePointer<Float>, _ stride: Int
+  ) {
+    let (left, middle, right) = (read(weights), read(weights + stride), read(weights + 2 * stride))
+    for i in 0..<pixels {
+      sums[i] = multiplyAdd(sums[i], values[i], left)
+      sums[i] = multiplyAdd(sums[i], values[i + 1], middle)
+      sums[i] = multiplyAdd(sums[i], values[i + 2], right)
     }
   }
 }

@@ -11,9 +11,10 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
   let spare = p.pointee.scratch + thread * p.pointee.scratchStride
   let sources = UnsafeMutableRawPointer(spare + rows * width).assumingMemoryBound(to: UnsafePointer<Float>.self)
   var located = -1
-  for item in begin..<end {
-    let tile = p.pointee.panelMajor != 0 ? item % tiles : item / panels
-    let panel = p.pointee.panelMajor != 0 ? item / tiles : item % panels
+  // Places are counted: a division for each item takes as long as a shallow tile's tenth.
+  let isPanelMajor = p.pointee.panelMajor != 0
+  var (tile, panel) = isPanelMajor ? (begin % tiles, begin / tiles) : (begin / panels, begin % panels)
+  for _ in begin..<end {
     let pixel = tile * rows
     let count = min(rows, p.pointee.pixels - pixel)
     let tileRows = count == 1 ? 1 : count <= GEMMHalfTile.rowCount ? GEMMHalfTile.rowCount : rows
@@ -25,6 +26,13 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
       pixel: pixel, count: count, rows: tileRows, first: panel * width, width: panelWidth(p, panel, width))
     let weights = p.pointee.weights + panel * width * p.pointee.taps * p.pointee.channels
     multiplyTile(p, output, 0..<p.pointee.taps, sources, weights, spare) { multiply($0, tileRows, output.width) }
+    if isPanelMajor {
+      tile += 1
+      if tile == tiles { (tile, panel) = (0, panel + 1) }
+    } else {
+      panel += 1
+      if panel == panels { (tile, panel) = (tile + 1, 0) }
+    }
   }
 }
 

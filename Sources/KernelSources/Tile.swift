@@ -116,7 +116,13 @@ struct Tile<let rows: Int, let columns: Int> {
     var (source, weights) = (product.pointee.sources, product.pointee.weights)
     let depth = product.pointee.depth
     let (added, addedStride) = (product.pointee.added, product.pointee.addedStride)
-    var sums = Sums { r in InlineArray { j in read(added + r * addedStride + j * Vector.scalarCount) } }
+    var sums: Sums
+    if addedStride == 0 {
+      let row = InlineArray<columns, Vector> { read(added + $0 * Vector.scalarCount) }
+      sums = Sums { _ in row }
+    } else {
+      sums = Sums { r in InlineArray { j in read(added + r * addedStride + j * Vector.scalarCount) } }
+    }
     for _ in 0..<product.pointee.taps {
       let a = Pointers { source[$0] }
       multiply(&sums, depth, a, weights, width, ask)
@@ -139,10 +145,17 @@ struct Tile<let rows: Int, let columns: Int> {
   static func store(
     _ sums: Sums, _ minimum: Float, _ maximum: Float, _ output: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
-    let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
-    for r in 0..<rows {
-      for j in 0..<columns {
-        write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
+    // Limits take as long as two multiplications.
+    if minimum == -.infinity && maximum == .infinity {
+      for r in 0..<rows {
+        for j in 0..<columns { write(sums[r][j], output + r * stride + j * Vector.scalarCount) }
+      }
+    } else {
+      let (minimum, maximum) = (Vector(repeating: minimum), Vector(repeating: maximum))
+      for r in 0..<rows {
+        for j in 0..<columns {
+          write(clamped(sums[r][j], minimum, maximum), output + r * stride + j * Vector.scalarCount)
+        }
       }
     }
   }

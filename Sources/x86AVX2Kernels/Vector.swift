@@ -11,6 +11,8 @@ typealias StreamTileOf<let columns: Int> = Tile<6, columns>
 typealias StreamTile = StreamTileOf<2>
 /// 12 sums, 3 weights and their transform: all 16 registers.
 typealias FilterTile = WinogradTile<2>
+/// 8 sums, and a row of 6 values.
+typealias DepthwisePair = DepthwisePairOf<4, 6>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<4, 3>
 typealias PlaneTileNarrow = Tile<4, 1>
@@ -25,6 +27,13 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
   pacer_clamp8(vector, minimum, maximum)
+}
+
+@_transparent func readPart(_ pointer: UnsafePointer<Float>, _ count: Int) -> Vector {
+  pacer_read_part8(pointer, count)
+}
+@_transparent func writePart(_ vector: Vector, _ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+  pacer_write_part8(vector, pointer, count)
 }
 
 /// The floats at even places of the two vectors that begin at `pointer`.

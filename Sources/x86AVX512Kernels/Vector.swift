@@ -13,6 +13,8 @@ typealias StreamTileOf<let columns: Int> = Tile<6, columns>
 typealias StreamTile = StreamTileOf<4>
 /// 24 sums.
 typealias FilterTile = WinogradTile<4>
+/// 14 sums, and a row of 9 values.
+typealias DepthwisePair = DepthwisePairOf<7, 9>
 /// Outputs × vectors of pixels.
 typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>
@@ -27,6 +29,13 @@ typealias PlaneTileNarrow = Tile<8, 1>
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
   pacer_clamp16(vector, minimum, maximum)
+}
+
+@_transparent func readPart(_ pointer: UnsafePointer<Float>, _ count: Int) -> Vector {
+  pacer_read_part16(pointer, count)
+}
+@_transparent func writePart(_ vector: Vector, _ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+  pacer_write_part16(vector, pointer, count)
 }
 
 /// The floats at even places of the two vectors that begin at `pointer`.

@@ -95,12 +95,13 @@ typedef struct {
   const float *zeros;      // a row of the input with its border, and a vector more
   float *output;
   float *scratch;          // scratchStride floats for each thread: as many rows as the window is high, with their borders,
-  long scratchStride;      // a vector, an output row, and the image's rows below
+  long scratchStride;      // a vector, an output row, and the image's rows below; one more of both rows if paired
   PacerIndirectGEMM expand;   // gives a row of the input; without weights: it is copied
   PacerRows rows;             // what a row is made of, where it is more than one row of the image
   PacerIndirectGEMM project;  // of an output row; without weights: it is the output
   long channels, channelStride, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long isPaired;              // whether two output rows are made at a time: a 3×3 window of stride 1
   float minimum, maximum;
 } PacerDepthwiseNHWC;
 
@@ -250,6 +251,29 @@ PACER_OPERATORS(16)
 #undef PACER_OPERATOR
 #undef PACER_OPERATORS
 #undef PACER_FMA
+
+// The first `count` lanes, 0 to all of them; the others are 0, or left as they are in memory.
+#ifdef __AVX2__
+typedef int32_t pacer_mask8 __attribute__((ext_vector_type(8)));
+static inline __attribute__((always_inline)) pacer_mask8 pacer_first8(long count) {
+  return (pacer_mask8){0, 1, 2, 3, 4, 5, 6, 7} < (pacer_mask8)(int32_t)count;
+}
+static inline __attribute__((always_inline)) pacer_float8 pacer_read_part8(const float *p, long count) {
+  return (pacer_float8)__builtin_ia32_maskloadps256((const __attribute__((vector_size(32))) float *)p, pacer_first8(count));
+}
+static inline __attribute__((always_inline)) void pacer_write_part8(pacer_float8 x, float *p, long count) {
+  __builtin_ia32_maskstoreps256((__attribute__((vector_size(32))) float *)p, pacer_first8(count), x);
+}
+#endif
+#ifdef __AVX512F__
+static inline __attribute__((always_inline)) pacer_float16 pacer_read_part16(const float *p, long count) {
+  return (pacer_float16)__builtin_ia32_loadups512_mask(
+      p, (pacer_float16)0.0f, (1 << count) - 1);
+}
+static inline __attribute__((always_inline)) void pacer_write_part16(pacer_float16 x, float *p, long count) {
+  __builtin_ia32_storeups512_mask(p, x, (1 << count) - 1);
+}
+#endif
 
 // The lanes within two limits. One instruction each; what Swift's `replacing` gives is three. A lane that is no number
 // stays so: it is the second operand.
