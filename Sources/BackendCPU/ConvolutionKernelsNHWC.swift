@@ -50,28 +50,34 @@ struct IndirectConvolutionKernel: CPUKernel {
     border = !isPointwise && Border.joinsTaps(op, channels: depth) ? Border(input, op.padding) : nil
     self.taps = border != nil ? kh : kh * kw
     self.depth = border != nil ? kw * depth : depth
+    let rows = streams ? table.streamRows : table.gemmRows
     if isPointwise {
       offsets = nil
     } else if let border {
-      offsets = Self.offsets(op, output, kernel: Pair(kh, 1), size: border.size, channels: input[1], padding: 0)
+      offsets = Self.offsets(
+        op, output, kernel: Pair(kh, 1), size: border.size, channels: input[1], padding: 0, rows: rows)
     } else {
       offsets = Self.offsets(
-        op, output, kernel: Pair(kh, kw), size: Pair(input[2], input[3]), channels: input[1], padding: op.padding)
+        op, output, kernel: Pair(kh, kw), size: Pair(input[2], input[3]), channels: input[1], padding: op.padding,
+        rows: rows)
     }
     name =
       (isPointwise ? "pointwise-" : "conv-") + (streams ? "streamed-nhwc-" : "nhwc-") + String(cString: table.name)
   }
 
-  /// Where each tap of each pixel lies, from the first element of the image; −1 outside.
+  /// Where each tap of each pixel lies, from the first element of the image; −1 outside. `[tile][tap][rows]`, where the
+  /// last tile repeats its last pixel.
   static func offsets(
-    _ op: Conv2D, _ output: Shape, kernel: Pair, size: Pair, channels: Int, padding: Pair
+    _ op: Conv2D, _ output: Shape, kernel: Pair, size: Pair, channels: Int, padding: Pair, rows: Int
   ) -> [Int32] {
+    let pixels = output[2] * output[3]
     var list: [Int32] = []
-    list.reserveCapacity(output[2] * output[3] * kernel.h * kernel.w)
-    for oy in 0..<output[2] {
-      for ox in 0..<output[3] {
-        for ky in 0..<kernel.h {
-          for kx in 0..<kernel.w {
+    list.reserveCapacity((pixels + rows - 1) / rows * rows * kernel.h * kernel.w)
+    for first in stride(from: 0, to: pixels, by: rows) {
+      for ky in 0..<kernel.h {
+        for kx in 0..<kernel.w {
+          for pixel in first..<first + rows {
+            let (oy, ox) = min(pixel, pixels - 1).quotientAndRemainder(dividingBy: output[3])
             let y = oy * op.stride.h - padding.h + ky * op.dilation.h
             let x = ox * op.stride.w - padding.w + kx * op.dilation.w
             let inside = (0..<size.h).contains(y) && (0..<size.w).contains(x)

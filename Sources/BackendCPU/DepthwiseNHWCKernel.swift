@@ -64,7 +64,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
       let kernel = request.inputs[1].shape
       offsets = IndirectConvolutionKernel.offsets(
         op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: Pair(kernel[2], input[3] + 2 * op.padding.w),
-        channels: input[1], padding: 0)
+        channels: input[1], padding: 0, rows: table.gemmRows)
     } else {
       offsets = []
     }

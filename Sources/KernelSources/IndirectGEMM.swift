@@ -19,13 +19,13 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
     let count = min(rows, p.pointee.pixels - pixel)
     let tileRows = count == 1 ? 1 : count <= GEMMHalfTile.rowCount ? GEMMHalfTile.rowCount : rows
     if tile != located {
-      locate(p, pixel, count, tileRows, sources)
+      locate(p, tile, rows, sources)
       located = tile
     }
     let output = OutputTile(
       pixel: pixel, count: count, rows: tileRows, first: panel * width, width: panelWidth(p, panel, width))
     let weights = p.pointee.weights + panel * width * p.pointee.taps * p.pointee.channels
-    multiplyTile(p, output, 0..<p.pointee.taps, sources, weights, spare) { multiply($0, tileRows, output.width) }
+    multiplyTile(p, output, 0..<p.pointee.taps, sources, rows, weights, spare) { multiply($0, tileRows, output.width) }
     if isPanelMajor {
       tile += 1
       if tile == tiles { (tile, panel) = (0, panel + 1) }
@@ -57,8 +57,8 @@ func panelWidth(_ p: UnsafePointer<PacerIndirectGEMM>, _ panel: Int, _ width: In
 @inline(__always)
 func multiplyTile(
   _ p: UnsafePointer<PacerIndirectGEMM>, _ tile: OutputTile, _ taps: Range<Int>,
-  _ sources: UnsafePointer<UnsafePointer<Float>>, _ weights: UnsafePointer<Float>, _ spare: UnsafeMutablePointer<Float>,
-  _ multiply: (UnsafePointer<TileProduct>) -> Void
+  _ sources: UnsafePointer<UnsafePointer<Float>>, _ sourceStride: Int, _ weights: UnsafePointer<Float>,
+  _ spare: UnsafeMutablePointer<Float>, _ multiply: (UnsafePointer<TileProduct>) -> Void
 ) {
   let (first, width) = (tile.first, tile.width)
   let remaining = p.pointee.outputs - first
@@ -68,9 +68,9 @@ func multiplyTile(
   let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
   let bias = p.pointee.bias.map { $0 + first }
   var product = TileProduct(
-    sources: sources + taps.lowerBound * tile.rows, taps: taps.count, depth: p.pointee.channels, weights: weights,
-    added: UnsafePointer(spare), addedStride: width, output: spare, outputStride: width, minimum: -.infinity,
-    maximum: .infinity)
+    sources: sources + taps.lowerBound * sourceStride, sourceStride: sourceStride, taps: taps.count,
+    depth: p.pointee.channels, weights: weights, added: UnsafePointer(spare), addedStride: width, output: spare,
+    outputStride: width, minimum: -.infinity, maximum: .infinity)
   if isFirst {
     if let bias, remaining >= width, residual == nil || !isWhole {
       (product.added, product.addedStride) = (bias, 0)
@@ -119,27 +119,21 @@ private func fill(
   }
 }
 
-/// Where each tap of a tile's pixels lies, `[tap][row]`; rows past the last pixel repeat it.
+/// Where each tap of a tile's pixels lies, `[tap][rows]`; rows past the last pixel repeat it.
 @inline(never)
 func locate(
-  _ p: UnsafePointer<PacerIndirectGEMM>, _ pixel: Int, _ count: Int, _ rows: Int,
+  _ p: UnsafePointer<PacerIndirectGEMM>, _ tile: Int, _ rows: Int,
   _ sources: UnsafeMutablePointer<UnsafePointer<Float>>
 ) {
-  let (taps, input) = (p.pointee.taps, p.pointee.input!)
-  guard let offsets = p.pointee.offsets else {
-    let last = input + (pixel + count - 1) * p.pointee.inputStride
-    var source = input + pixel * p.pointee.inputStride
+  let (count, input, zeros) = (p.pointee.taps * rows, p.pointee.input!, p.pointee.zeros!)
+  if let offsets = p.pointee.offsets.map({ $0 + tile * count }) {
+    for i in 0..<count { sources[i] = offsets[i] < 0 ? zeros : input + Int(offsets[i]) }
+  } else {
+    let last = input + (p.pointee.pixels - 1) * p.pointee.inputStride
+    var source = input + tile * rows * p.pointee.inputStride
     for r in 0..<rows {
       sources[r] = source
       source = min(source + p.pointee.inputStride, last)
-    }
-    return
-  }
-  for r in 0..<rows {
-    let row = pixel + min(r, count - 1)
-    for tap in 0..<taps {
-      let offset = Int(offsets[row * taps + tap])
-      sources[tap * rows + r] = offset < 0 ? p.pointee.zeros : input + offset
     }
   }
 }

@@ -15,10 +15,7 @@ func streamedGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
   let tapsAtOnce = max(1, runBytes / (4 * width * depth))
   let spare = p.pointee.scratch + thread * p.pointee.scratchStride
   let sources = UnsafeMutableRawPointer(spare + tiles * rows * width).assumingMemoryBound(to: UnsafePointer<Float>.self)
-  for tile in 0..<tiles {
-    let count = min(rows, pixels - tile * rows)
-    locate(p, tile * rows, count, tileRows(count), sources + tile * rows * taps)
-  }
+  for tile in 0..<tiles { locate(p, tile, rows, sources + tile * rows * taps) }
   for panel in begin..<end {
     var weights = p.pointee.weights + panel * width * taps * depth
     var output = OutputTile(pixel: 0, count: 0, rows: 0, first: panel * width, width: panelWidth(p, panel, width))
@@ -36,7 +33,7 @@ func streamedGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
         output.rows = tileRows(output.count)
         let ahead = NextWeights(next, step: step, depth: run.count * depth, tile: tile)
         multiplyTile(
-          p, output, run, sources + output.pixel * taps, weights, spare + output.pixel * width
+          p, output, run, sources + output.pixel * taps, rows, weights, spare + output.pixel * width
         ) { multiply($0, output.rows, columns: output.width / Vector.scalarCount, ahead) }
       }
       tap = run.upperBound

@@ -24,8 +24,9 @@ func wholeVectors(_ count: Int) -> Int { (count + Vector.scalarCount - 1) / Vect
 
 /// One tile: `output[r] = clamp(added[r] + Σ sources[tap][r][k] · weights[tap][k])`.
 struct TileProduct {
-  /// `[tap][row]`, each to `depth` floats.
+  /// `[tap][sourceStride]`, each to `depth` floats, of which the tile takes as many as it has rows.
   var sources: UnsafePointer<UnsafePointer<Float>>
+  var sourceStride: Int
   var taps: Int
   var depth: Int
   /// In steps of the tile's width.
@@ -126,7 +127,7 @@ struct Tile<let rows: Int, let columns: Int> {
     for _ in 0..<product.pointee.taps {
       let a = Pointers { source[$0] }
       multiply(&sums, depth, a, weights, width, ask)
-      source += rows
+      source += product.pointee.sourceStride
       weights += depth * width
     }
     store(sums, product.pointee.minimum, product.pointee.maximum, product.pointee.output, product.pointee.outputStride)

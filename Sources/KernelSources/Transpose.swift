@@ -3,7 +3,15 @@ import CIntrinsics
 /// NCHW to NHWC. Items are pixels.
 func toNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerTranspose.self).pointee
-  transpose(p.input + begin, p.pixels, p.output + begin * p.channels, p.channels, rows: p.channels, end - begin)
+  var pixel = begin
+  if p.channels == 3 {
+    while pixel + 4 <= end {
+      let red = p.input! + pixel
+      pacer_interleave3(red, red + p.pixels, red + 2 * p.pixels, p.output + 3 * pixel)
+      pixel += 4
+    }
+  }
+  transpose(p.input + pixel, p.pixels, p.output + pixel * p.channels, p.channels, rows: p.channels, end - pixel)
 }
 
 /// NHWC to NCHW. Items are channels.

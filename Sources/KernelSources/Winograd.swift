@@ -155,7 +155,8 @@ private func winogradProducts(
       let rows = isHalf ? GEMMHalfTile.rowCount : GEMMTile.rowCount
       for r in 0..<rows { sources[r] = a + min(first + r, count - 1) * channels }
       let product = TileProduct(
-        sources: sources, taps: 1, depth: channels, weights: weights, added: p.pointee.zeros, addedStride: 0,
+        sources: sources, sourceStride: 0, taps: 1, depth: channels, weights: weights, added: p.pointee.zeros,
+        addedStride: 0,
         output: output + first * width, outputStride: width, minimum: -.infinity, maximum: .infinity)
       withUnsafePointer(to: product) { isHalf ? GEMMHalfTile.multiply($0) : GEMMTile.multiply($0) }
       first += rows

@@ -24,6 +24,8 @@ typealias PlaneTileNarrow = Tile<4, 1>
 @_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product8(a, b) }
 @_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum8(a, b) }
 
+@_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max8(a, best) }
+
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
   pacer_clamp8(vector, minimum, maximum)

@@ -26,6 +26,8 @@ typealias PlaneTileNarrow = Tile<8, 1>
 @_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product16(a, b) }
 @_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum16(a, b) }
 
+@_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max16(a, best) }
+
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.
 @_transparent func clamped(_ vector: Vector, _ minimum: Vector, _ maximum: Vector) -> Vector {
   pacer_clamp16(vector, minimum, maximum)

@@ -18,7 +18,8 @@ typedef struct {
   const float *zeros;      // at least `channels` zeros, read where a tap is outside the image
   const float *residual;   // as the output lies; null: none
   float *output;
-  const int32_t *offsets;  // [pixels][taps], -1 outside; null: pixel × inputStride, one tap
+  const int32_t *offsets;  // [tile][tap][pixel], -1 outside, the last tile filled up with its last pixel; null: pixel ×
+                           // inputStride, one tap
   float *scratch;          // scratchStride floats for each thread: a register tile, and a pointer for each row and tap;
                            // streamedGEMM: as much for each of all tiles
   long scratchStride;
@@ -252,6 +253,21 @@ PACER_OPERATORS(16)
 #undef PACER_OPERATORS
 #undef PACER_FMA
 
+// Four pixels of three channels, from a plane each to one behind the other.
+static inline __attribute__((always_inline)) void pacer_interleave3(
+    const float *red, const float *green, const float *blue, float *output) {
+  pacer_float4 r, g, b;
+  __builtin_memcpy(&r, red, sizeof r);
+  __builtin_memcpy(&g, green, sizeof g);
+  __builtin_memcpy(&b, blue, sizeof b);
+  const pacer_float4 low = __builtin_shufflevector(r, g, 0, 4, 1, 5), high = __builtin_shufflevector(r, g, 2, 6, 3, 7);
+  const pacer_float4 second = __builtin_shufflevector(low, b, 3, 5, 3, 5);
+  const pacer_float4 lines[3] = {
+      __builtin_shufflevector(low, b, 0, 1, 4, 2), __builtin_shufflevector(second, high, 0, 1, 4, 5),
+      __builtin_shufflevector(b, high, 2, 6, 7, 3)};
+  __builtin_memcpy(output, lines, sizeof lines);
+}
+
 // The first `count` lanes, 0 to all of them; the others are 0, or left as they are in memory.
 #ifdef __AVX2__
 typedef int32_t pacer_mask8 __attribute__((ext_vector_type(8)));
@@ -272,6 +288,28 @@ static inline __attribute__((always_inline)) pacer_float16 pacer_read_part16(con
 }
 static inline __attribute__((always_inline)) void pacer_write_part16(pacer_float16 x, float *p, long count) {
   __builtin_ia32_storeups512_mask(p, x, (1 << count) - 1);
+}
+#endif
+
+// The larger of each two lanes; one that is no number is passed over if it is the first.
+#if defined(__SSE__)
+static inline __attribute__((always_inline)) pacer_float4 pacer_max4(pacer_float4 x, pacer_float4 best) {
+  return (pacer_float4)__builtin_ia32_maxps(x, best);
+}
+#else
+static inline __attribute__((always_inline)) pacer_float4 pacer_max4(pacer_float4 x, pacer_float4 best) {
+  for (int i = 0; i < 4; i++) best[i] = x[i] > best[i] ? x[i] : best[i];
+  return best;
+}
+#endif
+#ifdef __AVX__
+static inline __attribute__((always_inline)) pacer_float8 pacer_max8(pacer_float8 x, pacer_float8 best) {
+  return (pacer_float8)__builtin_ia32_maxps256(x, best);
+}
+#endif
+#ifdef __AVX512F__
+static inline __attribute__((always_inline)) pacer_float16 pacer_max16(pacer_float16 x, pacer_float16 best) {
+  return (pacer_float16)__builtin_ia32_maxps512(x, best, 4);
 }
 #endif
 

@@ -172,5 +172,6 @@ public let opCases: [OpCase] = {
   cases.append(OpCase(name: "flatten", op: Flatten(), inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "dropout", op: Dropout(probability: 0.2), inputs: [[2, 9]]))
   cases.append(OpCase(name: "convert_format", op: ConvertFormat(to: .nhwc), inputs: [[2, 5, 3, 4]]))
+  cases.append(OpCase(name: "convert_format, three channels", op: ConvertFormat(to: .nhwc), inputs: [[2, 3, 5, 7]]))
   return cases
 }()
