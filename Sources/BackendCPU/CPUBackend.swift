@@ -12,8 +12,8 @@ public struct CPUBackend: Backend {
   public func availability(_ options: PrepareOptions) -> Availability {
     if options.precision != .fp32 { return .unavailable(reason: "the CPU has no \(options.precision) kernels") }
     if let device = options.device, device != name { return .unavailable(reason: "no CPU device \"\(device)\"") }
-    if options.kernels == .reference, options.allocator != .system || !options.inPlace {
-      return .unavailable(reason: "the reference loops take memory as they go: no allocator changes that")
+    if options.kernels == .reference, options.allocator != .system || !options.inPlace || !options.hugePages {
+      return .unavailable(reason: "the reference loops take memory as they go: no option changes that")
     }
     if options.storage != nil { return .unavailable(reason: "storage is a choice of GPUs") }
     if !options.cachesPipelines { return .unavailable(reason: "the CPU has no pipelines to cache") }

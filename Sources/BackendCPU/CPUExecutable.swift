@@ -102,6 +102,7 @@ final class CPUExecutable: Executable, @unchecked Sendable {
       let kernel = steps.first { $0.node.outputs == node.outputs }?.kernel.name ?? "view"
       return Placement(node: node.name, op: type(of: node.op).name, device: "cpu", kernel: kernel)
     }
+    guard options.hugePages else { return }
     HugePages.back(slots.compactMap { if case .constant(let tensor) = $0 { tensor.storage } else { nil } })
   }
 

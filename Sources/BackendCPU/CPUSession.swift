@@ -70,7 +70,7 @@ final class CPUSession: Session {
       (block.pointer + offset).assumingMemoryBound(to: Float.self)
     }
     self.block = block
-    HugePages.back([block])
+    if executable.options.hugePages { HugePages.back([block]) }
     arena = (plan.byteCount, MemoryPlan.lowerBound(intervals))
   }
 

@@ -13,6 +13,7 @@ public struct VulkanBackend: Backend {
       if ![.system, .arena].contains(options.allocator) {
         return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
       }
+      if !options.hugePages { return .unavailable(reason: "a device's memory is its driver's to lay out") }
       if !options.inPlace { return .unavailable(reason: "Vulkan gives each output memory of its own as it is") }
       let device = try VulkanInstance.shared.get().device(named: options.device)
       if let reason = device.refusal(of: options) { return .unavailable(reason: reason) }

@@ -121,13 +121,16 @@ public struct PrepareOptions: Sendable, Equatable {
   public var cachesPipelines: Bool
   /// Whether an output takes the memory of an input that nothing reads any more, where the kernel can do with that.
   public var inPlace: Bool
+  /// Whether the system is asked to back weights and planned memory with pages of 2 MiB.
+  public var hugePages: Bool
 
   public init(
     kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
     precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil,
-    cachesPipelines: Bool = true, inPlace: Bool = true
+    cachesPipelines: Bool = true, inPlace: Bool = true, hugePages: Bool = true
   ) {
     self.inPlace = inPlace
+    self.hugePages = hugePages
     self.cachesPipelines = cachesPipelines
     self.precision = precision
     self.device = device

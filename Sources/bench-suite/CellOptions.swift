@@ -38,6 +38,8 @@ struct CellOptions: ParsableArguments {
   var allocator: String?
   @Option(help: "Whether outputs take the memory of inputs that nothing reads any more: on (default) or off.")
   var inPlace: String?
+  @Option(help: "Whether the system is asked for pages of 2 MiB: on (default) or off.")
+  var hugePages: String?
   @Option(
     help: """
       What each inference does about its input: reused (writes it into the session's tensor) or fresh (into a new \
@@ -70,6 +72,7 @@ struct CellOptions: ParsableArguments {
     put("pipeline-cache", pipelineCache)
     put("allocator", allocator)
     put("in-place", inPlace)
+    put("huge-pages", hugePages)
     put("input-buffer", inputBuffer)
     put("threads", threads)
     put("isa", isa)

@@ -33,6 +33,9 @@ import Testing
         "latest, reused input, baseline", "latest, fresh input, baseline",
       ])
     #expect(try cells("cells:\n- model: resnet-18\n  in-place: [\"on\", \"off\"]\n").map(\.inPlace) == [nil, false])
+    let pages = try cells("cells:\n- model: resnet-18\n  passes: none\n  huge-pages: [\"on\", \"off\"]\n")
+    #expect(pages.map(\.hugePages) == [nil, false])
+    #expect(pages.map { $0.label(allPasses: standardPasses.map(\.name)) } == ["all off", "all off, small pages"])
     let error = #expect(throws: UserError.self) {
       try cells("cells:\n- preset: latest\n  allocator: caching\n")
     }

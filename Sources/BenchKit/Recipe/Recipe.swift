@@ -255,6 +255,11 @@ public struct Recipe: Sendable {
       "Activations, additions and residuals write over an input that nothing reads any more: on, unless "
         + "`PrepareOptions(inPlace: false)` or `--in-place off`.", &document)
     section(
+      "Huge pages", "huge pages",
+      "The system is asked to back weights and planned memory with pages of 2 MiB (`MADV_COLLAPSE`, Linux 6.1), unless "
+        + "`PrepareOptions(hugePages: false)` or `--huge-pages off`; the figure huge-pages in a result says how many bytes "
+        + "it gave.", &document)
+    section(
       "Reused input buffer", "input buffer",
       "A session owns its input and output tensors: write into `session.inputs[0]`, call `run()`, read "
         + "`session.outputs[0]`. `session.run(with:)` takes a tensor of yours instead. On the command line: "

@@ -11,7 +11,7 @@ actor LiveWorker {
   /// Our end of its standard input.
   private let input: Int32
   private let processID: Int32
-  /// Whether it was seen to go on running when its work was done: then nobody waits for it again.
+  /// Whether it was seen to go on running when its work was done: then nobody waits for it again, and the result says so.
   private var isRestless = false
   private(set) var lines: [WorkerLine] = []
 
@@ -90,6 +90,8 @@ actor LiveWorker {
         try await Task.sleep(for: .microseconds(500))
       }
       isRestless = true
+      // In the result, for who wonders what it took from the one in turn with it.
+      lines.append(.figure(.init("spins-between-turns", 1)))
     #endif
   }
 

@@ -212,6 +212,7 @@ public struct Attribution: Sendable {
     }
     vary("allocator", \.allocator, .system) { $0.rawValue }
     vary("in place", \.inPlace, nil) { $0 == false ? "off" : "on" }
+    vary("huge pages", \.hugePages, nil) { $0 == false ? "off" : "on" }
     vary("input buffer", \.inputBuffer, .reused) { $0?.rawValue ?? "kept" }
     vary("threads", \.threads, 1) { "\($0)" }
     vary("kernels", \.kernels, .fast) { $0.rawValue }

@@ -27,6 +27,8 @@ public struct Cell: Codable, Hashable, Sendable {
   public var allocator = AllocatorKind.system
   /// False where outputs do not take the memory of inputs nobody reads any more; nil where they do.
   public var inPlace: Bool?
+  /// False where the system is not asked for huge pages; nil where it is.
+  public var hugePages: Bool?
   /// Where an inference finds its input; nil: written once, and kept.
   public var inputBuffer: InputBuffer?
   public var threads = 1
@@ -59,6 +61,7 @@ public struct Cell: Codable, Hashable, Sendable {
     if let pipelineCache { parts.append("pipeline-cache=\(pipelineCache ? "on" : "off")") }
     if let preset { parts.append("preset=\(preset)") }
     if let inPlace { parts.append("in-place=\(inPlace ? "on" : "off")") }
+    if let hugePages { parts.append("huge-pages=\(hugePages ? "on" : "off")") }
     if let inputBuffer { parts.append("input-buffer=\(inputBuffer)") }
     return parts.joined(separator: "/")
   }
@@ -68,7 +71,8 @@ public struct Cell: Codable, Hashable, Sendable {
     guard let precision = Precision(rawValue: precision) else { return nil }
     return PrepareOptions(
       kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
-      device: device, storage: storage, cachesPipelines: pipelineCache ?? true, inPlace: inPlace ?? true)
+      device: device, storage: storage, cachesPipelines: pipelineCache ?? true, inPlace: inPlace ?? true,
+      hugePages: hugePages ?? true)
   }
 
   /// How a cell takes another's choice on an axis, for every axis on which cells are compared.
@@ -85,6 +89,7 @@ public struct Cell: Codable, Hashable, Sendable {
     ("device", { $0.device = $1.device }), ("precision", { $0.precision = $1.precision }),
     ("storage", { $0.storage = $1.storage }), ("pipeline-cache", { $0.pipelineCache = $1.pipelineCache }),
     ("allocator", { $0.allocator = $1.allocator }), ("in-place", { $0.inPlace = $1.inPlace }),
+    ("huge-pages", { $0.hugePages = $1.hugePages }),
     ("input-buffer", { $0.inputBuffer = $1.inputBuffer }), ("threads", { $0.threads = $1.threads }),
     ("isa", { $0.isa = $1.isa }), ("engine", { $0.engine = $1.engine }),
   ]
@@ -107,6 +112,7 @@ public struct Cell: Codable, Hashable, Sendable {
     if precision != "fp32" { parts.append(precision) }
     if engine != "pacer" { return (parts + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
     parts += preset.map { [$0] } ?? settings(allPasses)
+    if hugePages == false { parts.append("small pages") }
     if let inputBuffer { parts.append("\(inputBuffer) input") }
     if threads > 1 { parts.append("\(threads) threads") }
     if let isa { parts.append(isa) }

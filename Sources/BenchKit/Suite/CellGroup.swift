@@ -6,7 +6,8 @@ import Yams
 public struct CellGroup: Sendable {
   public static let keys = [
     "engine", "model", "weights", "input", "shape", "preset", "backend", "device", "kernels", "passes", "disable",
-    "format", "precision", "storage", "pipeline-cache", "allocator", "in-place", "input-buffer", "threads", "isa",
+    "format", "precision", "storage", "pipeline-cache", "allocator", "in-place", "huge-pages", "input-buffer",
+    "threads", "isa",
   ]
 
   /// What presets settle.
@@ -66,6 +67,7 @@ public struct CellGroup: Sendable {
         try vary("pipeline-cache") { $0.pipelineCache = try Self.isOn($1, "pipeline-cache") }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
         try vary("in-place") { $0.inPlace = try Self.isOn($1, "in-place") ? nil : false }
+        try vary("huge-pages") { $0.hugePages = try Self.isOn($1, "huge-pages") ? nil : false }
         try vary("input-buffer") { $0.inputBuffer = try Self.choice($1, "input buffer") as Cell.InputBuffer }
         try vary("threads") { cell, value in
           guard let threads = Int(value), (1...256).contains(threads) else {

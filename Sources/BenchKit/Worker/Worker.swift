@@ -272,6 +272,20 @@ public struct Worker {
     } else {
       try emit(.figure(.init("peak-resident", unavailable: "/proc/self/status has no VmHWM")))
     }
+    try emitHugePages()
+  }
+}
+
+extension Worker {
+  /// Bytes of this process's memory that lie on pages of 2 MiB.
+  private func emitHugePages() throws {
+    let maps = try? String(contentsOfFile: "/proc/self/smaps_rollup", encoding: .utf8)
+    let line = maps?.split(separator: "\n").first { $0.hasPrefix("AnonHugePages:") }
+    if let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap({ Double($0) }) {
+      try emit(.figure(.init("huge-pages", kibibytes * 1024)))
+    } else {
+      try emit(.figure(.init("huge-pages", unavailable: "/proc/self/smaps_rollup has no AnonHugePages")))
+    }
   }
 }
 
