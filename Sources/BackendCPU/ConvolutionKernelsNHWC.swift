@@ -105,17 +105,20 @@ struct IndirectConvolutionKernel: CPUKernel {
     let perGroup = outputs / op.groups
     let panelWidth = streams ? table.streamWidth : table.gemmWidth
     let panels = (perGroup + panelWidth - 1) / panelWidth
-    let items = streams ? panels : (pixels + table.gemmRows - 1) / table.gemmRows * panels
+    // A few panels are not as many for each thread: then each half of the tiles is claimed by itself.
+    let parts = threads > 1 && panels < 4 * threads && pixels > table.streamRows ? 2 : 1
+    let items = streams ? panels * parts : (pixels + table.gemmRows - 1) / table.gemmRows * panels
     let kernel = streams ? table.streamedGEMM! : table.indirectGEMM!
     let groupSize = (perGroup + table.lanes - 1) / table.lanes * table.lanes * taps * depth
     var p = PacerIndirectGEMM()
     p.zeros = UnsafePointer(zeros.pointer)
     (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount + (border?.count ?? 0), scratchPerThread)
     (p.pixels, p.taps, p.channels, p.inputStride) = (pixels, taps, depth, channels)
-    (p.outputs, p.outputStride) = (perGroup, outputs)
+    (p.outputs, p.outputStride, p.parts) = (perGroup, outputs, parts)
     // What is larger is streamed once; what is smaller stays in cache.
     p.panelMajor = groupSize > height * width * channels ? 1 : 0
     (p.minimum, p.maximum) = (op.activation ?? .none).limits
+    let piecesPerThread = !streams ? 4 : parts > 1 ? items : 2
     for n in 0..<batch {
       var image = call.input(0)! + n * height * width * channels
       if let border {
@@ -133,10 +136,10 @@ struct IndirectConvolutionKernel: CPUKernel {
         if let offsets {
           offsets.withUnsafeBufferPointer {
             p.offsets = $0.baseAddress
-            call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 2 : 4)
+            call.pool.run(kernel, p, count: items, piecesPerThread: piecesPerThread)
           }
         } else {
-          call.pool.run(kernel, p, count: items, piecesPerThread: streams ? 2 : 4)
+          call.pool.run(kernel, p, count: items, piecesPerThread: piecesPerThread)
         }
       }
     }

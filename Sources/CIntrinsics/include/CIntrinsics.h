@@ -10,7 +10,7 @@ typedef void (*PacerKernel)(const void *parameters, long begin, long end, long t
 
 // output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c] + residual[pixel, o]), channels
 // last.
-// Items: pixel tiles × output panels.
+// Items: pixel tiles × output panels; streamedGEMM: output panels × parts of the pixel tiles.
 typedef struct {
   const float *input;
   const float *weights;    // panels, depth = taps × channels
@@ -26,6 +26,7 @@ typedef struct {
   long pixels, taps, channels, inputStride;
   long outputs, outputStride;
   long panelMajor;         // whether all tiles of a panel come before the next panel
+  long parts;              // streamedGEMM: parts that the tiles are cut into
   float minimum, maximum;
 } PacerIndirectGEMM;
 
