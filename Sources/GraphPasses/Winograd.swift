@@ -1,8 +1,8 @@
 import GraphCore
 
-/// Lets 3×3 convolutions of stride 1 be computed with a quarter of the multiplications, where that pays, and transforms
-/// their weights. Weights that may change, or that others read, are left alone: to transform them at each call takes more
-/// than it saves.
+/// Lets 3×3 convolutions of stride 1 be computed with a quarter of the multiplications, where that pays, and gives their
+/// weights the form that the target's kernels want: transformed, or as they are where transforms would arrive too slowly.
+/// Weights that may change, or that others read, are left alone: to rearrange them at each call takes more than it saves.
 public struct Winograd: Pass {
   public let name = "winograd"
   public let summary = "compute 3×3 convolutions by Winograd's F(4×4, 3×3), with a quarter of the multiplications"

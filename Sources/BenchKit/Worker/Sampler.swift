@@ -38,7 +38,8 @@ struct Sampler {
     let typical = max(discarded.suffix(Self.window).min() ?? first, 1)
     let sample = WorkerLine.Sample(
       firstInference: first, warmup: discarded.count, warmupTime: discarded.reduce(0, +), steady: steady, latencies: [])
-    return (sample, iterations ?? min(max(Int(minTime * 1e9) / typical, 1), 20_000))
+    // Every latency is kept in the result, which has to stay small enough to be kept itself.
+    return (sample, iterations ?? min(max(Int(minTime * 1e9) / typical, 1), 2_000))
   }
 
   /// That many latencies, and what the process used for them altogether.

@@ -109,7 +109,7 @@ def work(name, load, backends, isas):
     else:
         sample, warm = warm_up(run, job.get("warmup"))
         typical = max(min(warm[-5:] or [sample["firstInference"]]), 1)
-        measure(sample, job.get("iterations") or max(1, min(20000, int(job["minTime"] * 1e9 / typical))))
+        measure(sample, job.get("iterations") or max(1, min(2000, int(job["minTime"] * 1e9 / typical))))
     if timed:
         emit("figure", name="cpu-time", value=cpu * 1e9 / timed)
         emit("figure", name="minor-faults", value=faults / timed)
