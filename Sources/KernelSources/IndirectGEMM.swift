@@ -11,7 +11,7 @@ func indirectGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: 
   let spare = p.pointee.scratch + thread * p.pointee.scratchStride
   let sources = UnsafeMutableRawPointer(spare + rows * width).assumingMemoryBound(to: UnsafePointer<Float>.self)
   var located = -1
-  // Places are counted: a division for each item takes as long as a shallow tile's tenth.
+  // Places are counted on: a division for each item would cost as much as some steps of a tile.
   let isPanelMajor = p.pointee.panelMajor != 0
   var (tile, panel) = isPanelMajor ? (begin % tiles, begin / tiles) : (begin / panels, begin % panels)
   for _ in begin..<end {
@@ -49,7 +49,8 @@ struct OutputTile {
 /// Outputs of a panel: the last one is of as many vectors as are needed.
 @inline(__always)
 func panelWidth(_ p: UnsafePointer<PacerIndirectGEMM>, _ panel: Int, _ width: Int) -> Int {
-  min(width, wholeVectors(p.pointee.outputs - panel * width))
+  let remaining = p.pointee.outputs - panel * width
+  return min(width, (remaining + Vector.scalarCount - 1) / Vector.scalarCount * Vector.scalarCount)
 }
 
 /// One tile with some taps of one panel. Sums wait in `spare` where other taps follow, and there goes a tile of which a

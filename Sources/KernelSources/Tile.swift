@@ -18,10 +18,6 @@ struct NextWeights {
   static func step(count: Int, depth: Int, tiles: Int) -> Int { (count + depth * tiles - 1) / (depth * tiles) }
 }
 
-/// As many floats as `count` of them take in whole vectors.
-@inline(__always)
-func wholeVectors(_ count: Int) -> Int { (count + Vector.scalarCount - 1) / Vector.scalarCount * Vector.scalarCount }
-
 /// One tile: `output[r] = clamp(added[r] + Σ sources[tap][r][k] · weights[tap][k])`.
 struct TileProduct {
   /// `[tap][sourceStride]`, each to `depth` floats, of which the tile takes as many as it has rows.

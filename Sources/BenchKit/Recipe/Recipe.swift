@@ -258,7 +258,7 @@ public struct Recipe: Sendable {
       "Huge pages", "huge pages",
       "The system is asked to back weights and planned memory with pages of 2 MiB (`MADV_COLLAPSE`, Linux 6.1), unless "
         + "`PrepareOptions(hugePages: false)` or `--huge-pages off`; the figure huge-pages in a result says how many bytes "
-        + "it gave.", &document)
+        + "of the process lie on such pages.", &document)
     section(
       "Reused input buffer", "input buffer",
       "A session owns its input and output tensors: write into `session.inputs[0]`, call `run()`, read "

@@ -49,7 +49,7 @@ public struct Worker {
     guard job.protocol == protocolVersion else {
       return try emit(.failed(reason: "the job speaks protocol \(job.protocol), this worker \(protocolVersion)"))
     }
-    if job.action == .idle { return try emitPeakMemory() }
+    if job.action == .idle { return try emitMemory() }
     if job.action == .control { return try control(job) }
     guard let cell = job.cell else { throw UserError("the job has no cell") }
     let backend = try catalog.backend(cell.backend)
@@ -152,7 +152,7 @@ public struct Worker {
       try emit(.figure(.init("cpu-time", Double(usage.cpuNanoseconds / count))))
       try emit(.figure(.init("minor-faults", Double(usage.minorFaults) / Double(count))))
     }
-    try emitPeakMemory()
+    try emitMemory()
   }
 
   private func control(_ job: Job) throws {
@@ -262,29 +262,21 @@ public struct Worker {
     }
   }
 
-  /// The high-water mark of this process's own memory map. `ru_maxrss` would not do: it is inherited from the parent.
-  private func emitPeakMemory() throws {
-    let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-    let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-    if let kibibytes = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Double($0) }
-    ) {
-      try emit(.figure(.init("peak-resident", kibibytes * 1024)))
-    } else {
-      try emit(.figure(.init("peak-resident", unavailable: "/proc/self/status has no VmHWM")))
-    }
-    try emitHugePages()
+  /// The high-water mark of this process's own memory map, and how much of the map lies on pages of 2 MiB. `ru_maxrss`
+  /// would not do: it is inherited from the parent.
+  private func emitMemory() throws {
+    try emitKibibytes("VmHWM", of: "/proc/self/status", as: "peak-resident")
+    try emitKibibytes("AnonHugePages", of: "/proc/self/smaps_rollup", as: "huge-pages")
   }
-}
 
-extension Worker {
-  /// Bytes of this process's memory that lie on pages of 2 MiB.
-  private func emitHugePages() throws {
-    let maps = try? String(contentsOfFile: "/proc/self/smaps_rollup", encoding: .utf8)
-    let line = maps?.split(separator: "\n").first { $0.hasPrefix("AnonHugePages:") }
-    if let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap({ Double($0) }) {
-      try emit(.figure(.init("huge-pages", kibibytes * 1024)))
+  private func emitKibibytes(_ field: String, of file: String, as figure: String) throws {
+    let text = try? String(contentsOfFile: file, encoding: .utf8)
+    let line = text?.split(separator: "\n").first { $0.hasPrefix("\(field):") }
+    let kibibytes = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) }
+    if let kibibytes {
+      try emit(.figure(.init(figure, kibibytes * 1024)))
     } else {
-      try emit(.figure(.init("huge-pages", unavailable: "/proc/self/smaps_rollup has no AnonHugePages")))
+      try emit(.figure(.init(figure, unavailable: "\(file) has no \(field)")))
     }
   }
 }

@@ -284,8 +284,7 @@ static inline __attribute__((always_inline)) void pacer_write_part8(pacer_float8
 #endif
 #ifdef __AVX512F__
 static inline __attribute__((always_inline)) pacer_float16 pacer_read_part16(const float *p, long count) {
-  return (pacer_float16)__builtin_ia32_loadups512_mask(
-      p, (pacer_float16)0.0f, (1 << count) - 1);
+  return (pacer_float16)__builtin_ia32_loadups512_mask(p, (pacer_float16)0.0f, (1 << count) - 1);
 }
 static inline __attribute__((always_inline)) void pacer_write_part16(pacer_float16 x, float *p, long count) {
   __builtin_ia32_storeups512_mask(p, x, (1 << count) - 1);
