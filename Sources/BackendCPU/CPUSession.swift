@@ -28,7 +28,7 @@ final class CPUSession: Session {
 
   init(_ executable: CPUExecutable) throws {
     self.executable = executable
-    pool = ThreadPool(threadCount: executable.options.threads)
+    pool = try ThreadPool(threadCount: executable.options.threads)
     let graph = executable.graph
     inputs = try graph.inputs.map { try Tensor(zeros: graph[$0].type) }
     outputs = try graph.outputs.map { try Tensor(zeros: graph[$0].type) }

@@ -5,6 +5,11 @@ import CIntrinsics
   import x86AVX2Kernels
   import x86AVX512Kernels
 #endif
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// A set of vector instructions that Pacer has kernels for.
 public enum InstructionSet: String, Sendable, CaseIterable {
@@ -12,8 +17,27 @@ public enum InstructionSet: String, Sendable, CaseIterable {
   case avx2
   case avx512
 
-  /// Those this machine can run, slowest first. Under emulation: what the emulated processor has.
+  /// Those this process may use, slowest first: what the machine has, up to what `PACER_ISA` names. Under emulation: what
+  /// the emulated processor has.
   public static let available: [InstructionSet] = {
+    guard let name = cap, let highest = InstructionSet(name: name) else { return present }
+    return present.filter { allCases.firstIndex(of: $0)! <= allCases.firstIndex(of: highest)! }
+  }()
+
+  /// The environment's cap, for this process and all it starts; nil without one.
+  private static let cap: String? = getenv("PACER_ISA").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+
+  /// What is wrong with the cap; nil where nothing is.
+  public static let capError: String? = cap.flatMap { name in
+    InstructionSet(name: name) == nil
+      ? "PACER_ISA=\(name): unknown instruction set; known: \(allCases.map(\.rawValue).joined(separator: ", "))" : nil
+  }
+
+  /// Of a name as people write it: `sse2` is what every x86-64 processor has.
+  init?(name: String) { self.init(rawValue: name == "sse2" ? "baseline" : name) }
+
+  /// Those this machine can run, slowest first.
+  private static let present: [InstructionSet] = {
     #if arch(x86_64)
       guard pacer_cpuid(0, 0).eax >= 7 else { return [.baseline] }
       let basic = pacer_cpuid(1, 0)

@@ -1,4 +1,5 @@
 import CIntrinsics
+import GraphCore
 import RuntimeCore
 import Synchronization
 
@@ -41,7 +42,8 @@ final class ThreadPool: @unchecked Sendable {
   /// One list per thread, written by it alone before it says that its piece is finished.
   private let spans: UnsafeMutablePointer<[ThreadSpan]>
 
-  init(threadCount: Int) {
+  /// - Throws: ``GraphError`` where the system gives fewer threads: a pool of fewer would be measured under a wrong number.
+  init(threadCount: Int) throws {
     self.threadCount = threadCount
     spans = .allocate(capacity: max(threadCount, 1))
     spans.initialize(repeating: [], count: max(threadCount, 1))
@@ -56,7 +58,12 @@ final class ThreadPool: @unchecked Sendable {
           pool.serve(pool.started.add(1, ordering: .relaxed).newValue)
           return nil
         }, Unmanaged.passUnretained(self).toOpaque())
-      if started == 0 { threads.append(thread) }
+      guard started == 0 else {
+        // What was made ends in `deinit`, which runs for an object whose properties are all there.
+        throw GraphError(
+          "thread \(threads.count + 2) of \(threadCount) could not be started: \(String(cString: strerror(started)))")
+      }
+      threads.append(thread)
     }
   }
 

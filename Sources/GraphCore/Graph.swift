@@ -111,6 +111,11 @@ public struct Graph: Sendable {
     return isRead ? add(name, type, .parameter) : nil
   }
 
+  /// Whether any value stands for an entry of the weight map.
+  public func readsParameter(_ name: String) -> Bool {
+    values.contains { if case .parameter = $0.source { $0.name == name } else { false } }
+  }
+
   public mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
     add(name, tensor.type, .constant(tensor))
   }

@@ -39,10 +39,13 @@ extension Graph {
     for id in outputs { try expect(contains(id) && defined.contains(id), "an output of \(name) is never computed") }
   }
 
-  /// Checks that the weight map has what the graph declares, no more and no less.
+  /// Checks that the weight map has what the graph declares, no more, and no less than what is read.
   public func verifyWeights() throws {
     for (name, type) in parameters {
-      guard let tensor = weights[name] else { throw GraphError("weight \(name) \(type) is missing") }
+      guard let tensor = weights[name] else {
+        if !readsParameter(name) { continue }
+        throw GraphError("weight \(name) \(type) is missing")
+      }
       try expect(tensor.shape == type.shape, "weight \(name) has shape \(tensor.shape), the model needs \(type.shape)")
       try expect(
         tensor.type.dtype == type.dtype, "weight \(name) is \(tensor.type.dtype), the model needs \(type.dtype)")

@@ -12,6 +12,16 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral, Cus
   public var rank: Int { extents.count }
   /// Number of elements; 1 for a scalar.
   public var count: Int { extents.reduce(1, *) }
+  /// The same, or nil where an extent is negative or no memory could hold so many elements: for shapes from outside.
+  public var elementCount: Int? {
+    var count = 1
+    for extent in extents {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard extent >= 0, !overflow, product < 1 << 40 else { return nil }
+      count = product
+    }
+    return count
+  }
   public subscript(axis: Int) -> Int { extents[axis] }
   public var description: String { extents.map(String.init).joined(separator: "x") }
 }

@@ -13,22 +13,38 @@ let catalog = Catalog.standard(
     },
     unavailable: { pacer_heap_available() == 0 ? "another allocator is in front of malloc" : nil }))
 
-/// Where suites, peers and results are: the folder above the nearest `Suites`, from the working directory upwards,
-/// or the checkout this program was built in.
+/// The folder with the sources of this program; nil where it is not in one.
+let checkoutFolder: URL? = {
+  var folder = URL(fileURLWithPath: ownPath)
+  while folder.path != "/" {
+    folder.deleteLastPathComponent()
+    let marks = ["Package.swift", "Sources/bench-suite", "Suites"].map { folder.appendingPathComponent($0).path }
+    if marks.allSatisfy(FileManager.default.fileExists) { return folder }
+  }
+  return nil
+}()
+
+/// Where results are, and suites and peers of one's own: the folder above the nearest `Suites`, from the working directory
+/// upwards, or the checkout this program was built in.
 let projectFolder: URL = {
-  var folder = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+  let here = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+  var folder = here
   while true {
-    if FileManager.default.fileExists(atPath: folder.appendingPathComponent("Suites/default.yaml").path) {
-      return folder
-    }
+    var isFolder: ObjCBool = false
+    let suites = folder.appendingPathComponent("Suites").path
+    if FileManager.default.fileExists(atPath: suites, isDirectory: &isFolder), isFolder.boolValue { return folder }
     if folder.path == "/" { break }
     folder.deleteLastPathComponent()
   }
-  var built = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-  while built.path != "/" {
-    built.deleteLastPathComponent()
-    if FileManager.default.fileExists(atPath: built.appendingPathComponent("Suites/default.yaml").path) { return built }
-  }
-  return URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+  return checkoutFolder ?? here
 }()
+/// The project's own suites, and baselines.
 var suitesFolder: URL { projectFolder.appendingPathComponent("Suites") }
+/// Where suites and peers are looked for, one's own first.
+var suitesFolders: [URL] {
+  let theirs = checkoutFolder.map { $0.appendingPathComponent("Suites") }
+  return [suitesFolder]
+    + [theirs].compactMap { $0 }.filter { $0.standardizedFileURL != suitesFolder.standardizedFileURL }
+}
+
+func currentVersion() async -> Version { await Version.current(release: pacerRelease, checkout: checkoutFolder) }

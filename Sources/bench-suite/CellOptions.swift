@@ -87,12 +87,18 @@ struct CellOptions: ParsableArguments {
 
 /// How workers are started and results kept.
 struct RunnerOptions: ParsableArguments {
-  @Option(help: "A command before every worker, such as 'qemu-x86_64 -cpu Nehalem'.")
-  var workerPrefix: String?
-  @Option(help: "Result file (default: Results/local/VERSION/SUITE.json).")
+  @Option(
+    help: "A command before every worker, such as 'qemu-x86_64 -cpu Nehalem'; quotes as in a shell.",
+    transform: Values.command)
+  var workerPrefix: [String] = []
+  @Option(help: "Result file, JSON; reports go beside it (default: Results/local/VERSION/SUITE.json).")
   var output: String?
-  @Option(help: "Seconds after which a worker is ended.")
+  @Flag(help: "Go on with a run that was cut short.")
+  var resume = false
+  @Option(help: "Kill a worker after this many seconds.", transform: Values.seconds)
   var timeout: Double = 300
   @Flag(help: "Print the result as JSON instead of a table.")
   var json = false
+
+  func validate() throws { if let output { _ = try OutputName(output, ["json"]) } }
 }

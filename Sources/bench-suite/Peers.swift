@@ -5,9 +5,10 @@ import Pacer
 /// Other engines as workers: every script under `Suites/peers` and `Suites/peers/torch`, which is apart because what it
 /// needs takes gigabytes. A script runs in the virtual environment of its folder.
 enum Peers {
-  static func commands(in folder: URL) -> [String: WorkerCommand] {
+  /// - Parameter folders: the first that has a script of a name is the one that counts.
+  static func commands(in folders: [URL]) -> [String: WorkerCommand] {
     var commands: [String: WorkerCommand] = [:]
-    for folder in [folder, folder.appendingPathComponent("torch")] {
+    for folder in folders.reversed().flatMap({ [$0, $0.appendingPathComponent("torch")] }) {
       let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
       let own = folder.appendingPathComponent(".venv/bin/python3").path
       let python = FileManager.default.isExecutableFile(atPath: own) ? own : "python3"
@@ -25,16 +26,13 @@ enum Peers {
     (plain.weights, plain.input, plain.shape) = (cell.weights, cell.input, cell.shape)
     var digest = Digest()
     digest.combine(pacerRelease + plain.id)
-    for path in [cell.weights, cell.input].compactMap({ $0 }) {
-      let attributes = try FileManager.default.attributesOfItem(atPath: path)
-      digest.combine("\(attributes[.size] ?? 0) \(attributes[.modificationDate] ?? 0)")
-    }
+    for path in [cell.weights, cell.input].compactMap({ $0 }) { digest.combine(fileDigest(path)) }
     let onnx = folder.appendingPathComponent("model-\(digest.hex).onnx")
     let raw = folder.appendingPathComponent("input-\(digest.hex).f32")
     if !FileManager.default.fileExists(atPath: onnx.path) || !FileManager.default.fileExists(atPath: raw.path) {
       let (graph, input) = try ModelInput(plain, catalog.model(cell.model)).load()
-      try writeAtomically(ONNXWriter.write(graph), to: onnx)
-      try writeAtomically(input.values.withUnsafeBytes { Data($0) }, to: raw)
+      try writeFile(ONNXWriter.write(graph), to: onnx)
+      try writeFile(input.values.withUnsafeBytes { Data($0) }, to: raw)
     }
     return ["onnx": onnx.path, "input": raw.path]
   }

@@ -12,59 +12,65 @@ import Pacer
 struct SuiteSession {
   var suite: Suite
   var options: RunnerOptions
-  var resume = false
   var command: String
 
   func run() async throws -> ResultFile {
-    let version = await Version.current(release: pacerRelease).description
+    let version = await currentVersion().description
     let url =
-      options.output.map { URL(fileURLWithPath: $0) }
+      try options.output.map { try OutputName($0, ["json"]).url }
       ?? projectFolder.appendingPathComponent("Results/local/\(version)/\(suite.name).json")
     let cells = try suite.cells(catalog)
-    for cell in cells.map(\.cell) { try checkFiles(cell) }
+    for path in Set(cells.flatMap { [$0.cell.weights, $0.cell.input].compactMap { $0 } }) { try checkFile(path) }
     let machine = MachineDescription.current(catalog, git: version)
     var file = ResultFile(
-      version: version, suite: suite.name, suiteDigest: Suite.digest(cells),
+      version: version, suite: suite.name, suiteDigest: Suite.digest(cells, suite.job, prefix: options.workerPrefix),
       started: ISO8601DateFormatter().string(from: Date()), command: command, environment: machine,
       passes: catalog.passes.map(\.name), cells: cells)
-    if resume { file = try resumed(url, file) }
+    if !options.workerPrefix.isEmpty { file.workerPrefix = options.workerPrefix }
+    if options.resume { file = try resumed(url, file) } else { try checkPlace(url) }
     // Found out now, not after minutes of measuring.
-    try file.write(to: url)
+    try checkWritable(JSONEncoder.readable.encode(file), to: url)
 
     var workers = Workers.standard
-    workers.prefix = options.workerPrefix?.split(separator: " ").map(String.init) ?? []
+    workers.prefix = options.workerPrefix
     workers.timeout = options.timeout
 
-    let labels = file.cells.map { $0.cell.label(allPasses: catalog.passes.map(\.name)) }
-    let terminal = Terminal(isQuiet: options.json, labels: labels)
+    let terminal = Terminal(isQuiet: options.json, labels: file.cells.map(\.label))
     terminal.announce(
-      "\(cells.count) cells, at most \(Terminal.duration(suite.budget)), results → \(displayPath(url))")
+      "\(Format.number(cells.count, "configuration")), at most \(Terminal.duration(suite.budget)), results → "
+        + displayPath(url))
     for warning in machine.warnings { terminal.announce("note: \(warning)") }
-    let runner = Runner(catalog: catalog, suite: suite, file: file, workers: workers, resultURL: url) {
-      terminal.show($0)
-    }
+    let runner = Runner(
+      catalog: catalog, suite: suite, file: file, workers: workers, resultURL: url, resumes: options.resume
+    ) { terminal.show($0) }
     let interrupts = onInterrupt { Task { await runner.interrupt() } }
     defer { for source in interrupts { source.cancel() } }
     let result = try await runner.run()
     terminal.finish()
 
+    let isKept = FileManager.default.fileExists(atPath: url.path) && !OutputFile(url.path).isStream
     let document = result.document(catalog)
-    let reports = ["md", "html"].map { url.deletingPathExtension().appendingPathExtension($0) }
-    for report in reports { try document.write(to: report) }
+    let reports = !isKept ? [] : ["md", "html"].map { url.deletingPathExtension().appendingPathExtension($0) }
+    if result.hasTimes {
+      for (report, text) in zip(reports, [document.markdown, document.html]) {
+        try writeFile(Data(text.utf8), to: report)
+      }
+    }
     if options.json {
-      print(try JSONReport().render(result, catalog), terminator: "")
+      StandardOutput.print(try JSONReport().render(result, catalog), terminator: "")
     } else {
-      terminal.summarise(result, url: displayPath(url), reports: reports.map(displayPath))
+      terminal.summarise(result, url: displayPath(url), reports: result.hasTimes ? reports.map(displayPath) : [])
     }
     return result
   }
 
-  /// 130 when interrupted, 3 when an output was wrong, 1 when nothing was measured or a cell failed.
+  /// 130 when interrupted, 3 when an output was wrong, 1 when a cell failed or something was not measured or not checked.
   static func exitStatus(_ file: ResultFile) -> Int32 {
-    if !file.isComplete { return 130 }
-    if file.cells.contains(where: { $0.status == .invalid }) { return 3 }
-    if file.cells.contains(where: { $0.status == .failed }) { return 1 }
-    return file.cells.contains { $0.status == .measured } ? 0 : 1
+    if file.ending == .interrupted { return 130 }
+    func has(_ status: CellStatus) -> Bool { file.cells.contains { $0.status == status } }
+    if has(.invalid) { return 3 }
+    if has(.failed) || has(.unchecked) || has(.pending) { return 1 }
+    return has(.measured) ? 0 : 1
   }
 
   private func resumed(_ url: URL, _ fresh: ResultFile) throws -> ResultFile {
@@ -72,25 +78,45 @@ struct SuiteSession {
       throw UserError("nothing to resume at \(displayPath(url)); run without --resume")
     }
     var old = try ResultFile.read(url)
-    guard old.version == fresh.version, old.suiteDigest == fresh.suiteDigest else {
+    guard old.version == fresh.version else {
       throw UserError(
-        "\(displayPath(url)) is of version \(old.version) and suite \(old.suiteDigest), this is \(fresh.version) and "
-          + "\(fresh.suiteDigest); run without --resume")
+        "\(displayPath(url)) is of version \(old.version), this is \(fresh.version); run without --resume")
     }
-    old.isComplete = false
+    guard old.suiteDigest == fresh.suiteDigest else {
+      throw UserError(
+        "\(displayPath(url)) was measured otherwise: its configurations, weights or inputs, iterations, warm-up or worker "
+          + "prefix are not these (it was made with `\(old.command)`); run without --resume")
+    }
+    (old.isComplete, old.ending) = (false, nil)
     return old
   }
 
-  private func checkFiles(_ cell: Cell) throws {
-    for path in [cell.weights, cell.input].compactMap({ $0 }) where !FileManager.default.isReadableFile(atPath: path) {
-      throw UserError("\(path) cannot be read: no such file, or no permission")
+  /// Something else than a result is not to be written over by one.
+  private func checkPlace(_ url: URL) throws {
+    guard !OutputFile(url.path).isStream, let data = FileManager.default.contents(atPath: url.path), !data.isEmpty
+    else {
+      return
+    }
+    do { _ = try ResultFile.read(url) } catch {
+      throw UserError("\(error): it is not written over; choose another name with --output")
+    }
+  }
+
+  private func checkFile(_ path: String) throws {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
+      FileManager.default.isReadableFile(atPath: path)
+    else {
+      throw UserError(
+        "\(path) cannot be read: \(isFolder.boolValue ? "it is a folder" : "no such file, or no permission")")
     }
   }
 }
 
-/// Calls `body` instead of ending the program when it is asked to end.
+/// Calls `body` instead of ending the program when it is asked to end, or its terminal is closed. Under `nohup` a closed
+/// terminal goes on to mean nothing.
 func onInterrupt(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
-  [SIGINT, SIGTERM].map { number in
+  ([SIGINT, SIGTERM] + (ignoresHangUp ? [] : [SIGHUP])).map { number in
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
     source.setEventHandler(handler: DispatchWorkItem(block: body))
@@ -98,6 +124,14 @@ func onInterrupt(_ body: @escaping @Sendable () -> Void) -> [any DispatchSourceS
     return source
   }
 }
+
+/// Whether the program was started to outlive its terminal.
+private let ignoresHangUp: Bool = {
+  let before = signal(SIGHUP, SIG_DFL)
+  let isIgnored = unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+  if isIgnored { signal(SIGHUP, SIG_IGN) }
+  return isIgnored
+}()
 
 /// The value of `body`, which is cancelled when the program is asked to end. Half of it decides nothing: the command ends
 /// with status 130 then, unless the part there is is wanted.
@@ -109,7 +143,7 @@ func untilInterrupted<Value: Sendable>(
   defer { for source in interrupts { source.cancel() } }
   let result = await task.result
   if task.isCancelled && !keepsPart {
-    FileHandle.standardError.write(Data("\nbench-suite: interrupted; nothing was decided or written\n".utf8))
+    StandardError.write("\nbench-suite: interrupted; nothing was decided or written\n")
     throw ExitCode(130)
   }
   return try result.get()
@@ -120,12 +154,28 @@ extension Workers {
   static var standard: Workers {
     var workers = Workers(
       own: WorkerCommand(ownPath, ["worker"]),
-      cacheFolder: projectFolder.appendingPathComponent("Results/local/cache"))
-    workers.peers = Peers.commands(in: suitesFolder.appendingPathComponent("peers"))
+      cacheFolder: referenceFolder)
+    workers.peers = Peers.commands(in: suitesFolders.map { $0.appendingPathComponent("peers") })
     workers.exportFiles = { [folder = workers.cacheFolder] in try Peers.export($0, to: folder) }
     return workers
   }
 }
+
+/// Where references and exported models are kept between runs: with the results, or where those cannot be written in a
+/// folder of this user's own.
+private let referenceFolder: URL = {
+  let usual = projectFolder.appendingPathComponent("Results/local/cache")
+  let manager = FileManager.default
+  try? manager.createDirectory(at: usual, withIntermediateDirectories: true)
+  if manager.isWritableFile(atPath: usual.path) { return usual }
+  let other = manager.temporaryDirectory.appendingPathComponent("pacer-cache-\(getuid())")
+  try? manager.createDirectory(at: other, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+  var status = stat()
+  if lstat(other.path, &status) == 0, status.st_uid == getuid(), status.st_mode & (S_IFMT | 0o077) == S_IFDIR {
+    return other
+  }
+  return manager.temporaryDirectory.appendingPathComponent("pacer-cache-\(UUID())")
+}()
 
 /// This program's own file, for starting workers.
 let ownPath = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]

@@ -25,11 +25,12 @@ final class Terminal: Sendable {
   init(isQuiet: Bool, labels: [String] = []) {
     self.isQuiet = isQuiet
     labelWidth = max(34, labels.map(\.count).max() ?? 0)
-    isInteractive = isatty(1) == 1 && !isQuiet
+    let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
+    isInteractive = isatty(1) == 1 && !isQuiet && !["", "dumb"].contains(kind)
   }
 
   func announce(_ text: String) {
-    if isQuiet { FileHandle.standardError.write(Data((text + "\n").utf8)) } else { put(text + "\n") }
+    isQuiet ? StandardError.write(text + "\n") : put(text + "\n")
   }
 
   func show(_ event: Runner.Event) {
@@ -51,8 +52,9 @@ final class Terminal: Sendable {
       if isFirst { put("\n\(Self.pad("model", 13))\(heading)\n") }
       put(Self.pad(result.cell.model, 13) + row(result) + "\n")
     case .round(let round, let unresolved, let worst):
-      let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some cells need more rounds"
-      if isInteractive { line("round \(round + 1) done; \(unresolved) cells not yet resolved, \(width)") }
+      let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some need more runs"
+      if isInteractive { line("round \(round + 1) done; \(unresolved) not yet resolved, \(width)") }
+    case .kept(let url): announce("former  \(displayPath(url))")
     }
   }
 
@@ -71,22 +73,27 @@ final class Terminal: Sendable {
   func finish() { clear() }
 
   func summarise(_ file: ResultFile, url: String, reports: [String]) {
+    if let shortfall = ResultTable.shortfall(file) { put("\n\(shortfall)\n") }
     for model in uniqueModels(file) {
       put("\n\(model)\n\(heading)\n")
       for cell in file.cells where cell.cell.model == model && cell.status != .same { put(row(cell) + "\n") }
     }
     let same = file.cells.filter { $0.status == .same }
     if !same.isEmpty {
-      put("\nNo effect: \(same.map { "\($0.cell.model) \($0.label) = \($0.sameAs ?? "")" }.joined(separator: "; "))\n")
+      let words = same.map { "\($0.cell.model) \($0.label) = \($0.sameAs.map(file.label) ?? "")" }
+      put("\nSame graph: \(words.joined(separator: "; "))\n")
     }
+    for note in ResultTable.notes(file) { put("\(note)\n") }
     let devices = ResultTable.devices(file)
     if !devices.isEmpty { put("\n\(devices.joined(separator: "\n"))\n") }
     let verdict = ResultTable.verdict(file)
     if !verdict.isEmpty { put("\n\(verdict)\n") }
-    if !file.isComplete { put("\nInterrupted: what was measured is kept; `--resume` goes on.\n") }
-    put(
-      "\nresult  \(url)\nreport  \(reports.joined(separator: "  "))\nnext    swift run bench-suite report \(url) --format csv\n"
-    )
+    guard file.hasTimes else { return }
+    if !file.isComplete { put("\nWhat was measured is kept; the same command with --resume goes on.\n") }
+    put("\nresult  \(url)\n")
+    if !reports.isEmpty {
+      put("report  \(reports.joined(separator: "  "))\nnext    swift run bench-suite report \(url) --format csv\n")
+    }
   }
 
   private func uniqueModels(_ file: ResultFile) -> [String] {
@@ -140,5 +147,5 @@ final class Terminal: Sendable {
     return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 80
   }
 
-  private func put(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+  private func put(_ text: String) { StandardOutput.write(text) }
 }

@@ -23,7 +23,7 @@ enum VersionSource {
   }
 
   static func workingTree(_ builder: VersionBuilder) async throws -> VersionSession.Arm {
-    let version = await Version.current(release: pacerRelease)
+    let version = await currentVersion()
     let program = try await builder.workingTree(scratch: scratchFolder)
     return await arm(program, suffix: version.description.dropFirst(version.release.count))
   }

@@ -6,7 +6,7 @@ import Testing
   private static let report = """
     # 1 → 2
 
-    Of 2 cells in both, 1 exact figures are worse, 1 better, 0 changed; \
+    Of 2 configurations in both, 1 exact figures are worse, 1 better, 0 changed; \
     of 1 ratios within a run, 0 rose and 1 fell beyond both intervals.
 
     Times of different sessions are not compared: only exact figures, and ratios taken within one run.
@@ -45,7 +45,7 @@ import Testing
       result.status = .measured
       result.figures["heap-allocations"] = entry.heap
       if !entry.ratio.isEmpty {
-        result.baseline = "all off"
+        result.baseline = Cell(model: "mobilenet-v2").id
         result.ratio = Estimate(geometric: entry.ratio)
       }
       return result

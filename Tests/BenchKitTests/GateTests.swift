@@ -36,9 +36,15 @@ private func gate(
   change: (inout GateResult) -> Void = { _ in }
 ) -> GateResult {
   var result = GateResult(version: "v", policy: .init(isStrict: isStrict, reportsImprovement: true))
-  result.counted = counted
+  result.cells = (0..<counted).map {
+    var cell = Cell(model: "m")
+    cell.threads = $0 + 1
+    return .init(CellResult(cell: cell, label: "c\($0)"))
+  }
   result.differences = differences.enumerated().map {
-    .init(model: "m", cell: "c\($0)", metric: "heap-allocations", base: "1", head: "2", verdict: $1)
+    .init(
+      model: "m", cell: "c\($0)", metric: "heap-allocations", base: "1", head: "2", verdict: $1,
+      id: result.cells.indices.contains($0) ? result.cells[$0].id : "\($0)")
   }
   if let times {
     var comparison = Comparison(
@@ -70,6 +76,7 @@ private func gate(
       (gate([.regression]) { $0.isAccepted = true }, .pass, 0), (wrongAndWorse, .invalid, 3), (moved, .invalid, 3),
       (worseAndMoved, .regression, 2), (layout, .pass, 0),
       (failed, .invalid, 3), (crashing, .regression, 2), (untimed, .noData, 5),
+      (gate([.noData]) { $0.differences[0].metric = Baseline.allFigures }, .noData, 5),
       (gate { $0.timingProblem = "shallow" }, .noData, 5), (gate { $0.note = "nothing changed" }, .pass, 0),
     ]
     for (index, (result, verdict, status)) in cases.enumerated() {
@@ -77,30 +84,49 @@ private func gate(
     }
   }
 
-  @Test func `JUnit has a case for each finding, and escapes what XML would trip over`() throws {
-    let result = gate([.regression, .noData], times: [.unresolved, .pass]) {
-      $0.differences[0].cell = "a <b> & \"c\""
-    }
+  @Test func `JUnit has a case for each configuration, and escapes what XML would trip over`() throws {
+    let result = gate([.regression, .noData], times: [.unresolved, .pass]) { $0.cells[0].cell = "a <b> & \"c\"" }
     let xml = result.junit
-    #expect(xml.contains(#"tests="5" failures="1" skipped="2""#), "\(xml)")
-    #expect(xml.contains("m: a &lt;b&gt; &amp; &quot;c&quot;: heap-allocations"))
-    #expect(xml.contains(#"<failure message="REGRESSION: 1 → 2"/>"#))
+    // Two counted, two timed; no data on one metric is skipped, and so is a time that is not resolved.
+    #expect(xml.contains(#"tests="4" failures="1" skipped="2""#), "\(xml)")
+    #expect(xml.contains("m: a &lt;b&gt; &amp; &quot;c&quot;"))
+    #expect(xml.contains(#"<failure message="REGRESSION: heap-allocations: 1 → 2"/>"#))
     let parser = XMLParser(data: Data(xml.utf8))
     #expect(parser.parse())
+    #expect(gate(counted: 49).junit.contains(#"tests="49" failures="0" skipped="0""#))
+  }
+
+  @Test func `a gate without data fails in JUnit too, with the workers' own words`() {
+    let results = ["base", "head"].map { side in
+      var result = CellResult(cell: Cell(model: "m"), label: "c")
+      (result.status, result.reason) = (.failed, "\(side) is not found")
+      return result
+    }
+    let nothing = gate(times: [], counted: 0) {
+      $0.comparison!.exact = ExactComparison(base: [results[0]], head: [results[1]], catalog: .standard())
+    }
+    #expect(nothing.verdict == .noData && nothing.sentence.contains("base failed: base is not found"))
+    #expect(nothing.junit.contains(#"tests="1" failures="1""#) && nothing.junit.contains("head is not found"))
+    let missing = gate([.noData]) { $0.differences[0].metric = Baseline.allFigures }
+    #expect(missing.junit.contains(#"tests="2" failures="1""#) && missing.sentence.contains("--accept"))
+    #expect(gate { $0.timingProblem = "shallow" }.junit.contains(#"failures="1""#))
+    #expect(gate(counted: 0).junit.contains(#"failures="1""#))
   }
 
   @Test func `annotations name failures first and keep to one line`() {
     let result = gate([.changed, .regression]) { $0.differences[1].head = "50%\nmore" }
     #expect(
       result.annotations == [
-        "::error title=Pacer gate, REGRESSION::m: c1: heap-allocations: 1 → 50%25%0Amore",
-        "::warning title=Pacer gate, CHANGED::m: c0: heap-allocations: 1 → 2",
+        "::error title=Pacer gate%2C REGRESSION::m: c1: heap-allocations: 1 → 50%25%0Amore",
+        "::warning title=Pacer gate%2C CHANGED::m: c0: heap-allocations: 1 → 2",
       ])
   }
 
   @Test func `the report of a gate`() {
     let text = gate([.regression], times: [.pass]).report.markdown
-    #expect(text.hasPrefix("# Pacer gate: REGRESSION\n\nREGRESSION: 2 cells counted: 1 worse; against b: "))
+    #expect(
+      text.hasPrefix(
+        "# Pacer gate: REGRESSION\n\nREGRESSION: 2 configurations counted: exact metrics 1 worse; against b: "))
     #expect(text.contains("| m: c0 | heap-allocations |        1 |   2 | REGRESSION |"))
     #expect(text.contains("## Times") && text.contains("PASS"))
   }
@@ -148,6 +174,10 @@ private func gate(
     (failed.status, failed.reason) = (.unavailable, "no valgrind")
     #expect(differences(baseline, [failed]) == ["status: measured → unavailable: no valgrind NO-DATA"])
     #expect(differences(baseline, [cell(["freeze"], [:])]) == ["all figures: not in the baseline → measured NO-DATA"])
+    var unknown = cell(["freeze"], [:])
+    (unknown.status, unknown.reason) = (.unavailable, "no such device")
+    #expect(
+      differences(baseline, [unknown]) == ["all figures: not in the baseline → unavailable: no such device NO-DATA"])
   }
 
   @Test func `accepting keeps other toolchains until a figure changes, and what cannot be counted here`() {

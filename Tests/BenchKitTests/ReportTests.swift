@@ -109,7 +109,7 @@ import Testing
     var profile = Profile(
       version: "1", command: "c", cell: cell, label: "all off",
       environment: .current(processor: "P", isa: "avx2", git: "1"),
-      plain: Estimate(geometric: [100_000, 100_000]), profiled: Estimate(geometric: [101_000, 101_000]))
+      plain: Estimate(geometric: [100_000, 100_000, 100_000]), profiled: Estimate(geometric: [101_000, 101_000]))
     profile.environment.processors = 2
     func node(_ name: String, _ op: String, _ kernel: String, _ time: Double, macs: Int) -> Profile.Node {
       Profile.Node(
@@ -177,11 +177,12 @@ import Testing
     survey.kernels = [
       .init(
         model: "resnet-18", node: "conv", kernel: "conv-nhwc", shapes: "1x3x8x8 ∗ 4x3x3x3 → 1x4x6x6", count: 2,
-        time: Estimate(geometric: [40_000, 40_000]), macs: 1_000_000, bytes: 800, arithmeticLimit: 20_000,
+        time: Estimate(geometric: [40_000, 40_000, 40_000]), macs: 1_000_000, bytes: 800, arithmeticLimit: 20_000,
         memoryLimit: 8),
       .init(
         model: "resnet-18", node: "pool", kernel: "pool-nhwc", shapes: "1x4x6x6 → 1x4x3x3", count: 1,
-        time: Estimate(geometric: [10_000, 10_000]), macs: 0, bytes: 50_000, arithmeticLimit: 0, memoryLimit: 5_000),
+        time: Estimate(geometric: [10_000, 10_000, 10_000]), macs: 0, bytes: 50_000, arithmeticLimit: 0,
+        memoryLimit: 5_000),
     ]
     return survey
   }
@@ -201,30 +202,42 @@ import Testing
 }
 
 @Suite struct PeerFindingTests {
-  @Test func `Pacer's time is set beside the fastest other engine's of the same threads`() throws {
+  @Test func `Pacer is set beside each other engine on as many threads, and a winner is named only where it won`()
+    throws
+  {
     let yaml = """
       compares: [engine, passes, allocator]
       cells:
       - {model: resnet-18, passes: all, threads: [1, 2]}
       - {model: resnet-18, engine: [slow, quick], passes: none, threads: [1, 2]}
       """
-    var cells = try BenchKit.Suite.parse(yaml, file: "t.yaml").cells(.standard())
-    let ratios = [
-      "slow": [2.0, 2.0], "quick": [1.25, 1.25], "slow, 2 threads": [0.5, 0.5], "quick, 2 threads": [4, 4],
-    ]
-    for index in cells.indices {
-      cells[index].status = .measured
-      cells[index].ratio = ratios[cells[index].label].map { Estimate(geometric: $0) }
+    func file(_ ratios: [String: (Double, Int)]) throws -> ResultFile {
+      var cells = try BenchKit.Suite.parse(yaml, file: "t.yaml").cells(.standard())
+      for index in cells.indices {
+        cells[index].status = .measured
+        cells[index].ratio = ratios[cells[index].label].map { ratio, count in
+          Estimate(geometric: (0..<count).map { ratio * exp(0.01 * Double($0 % 3 - 1)) })
+        }
+      }
+      return ResultFile(
+        version: "1", suite: "peers", suiteDigest: "", started: "", command: "",
+        environment: .current(processor: "P", isa: "avx2", git: "1"), cells: cells)
     }
-    let file = ResultFile(
-      version: "1", suite: "peers", suiteDigest: "", started: "", command: "",
-      environment: .current(processor: "P", isa: "avx2", git: "1"), cells: cells)
-    let found = PeerFinding.all(in: file)
-    #expect(found.map(\.best.label) == ["quick", "slow, 2 threads"])
-    #expect(found.map(\.ratio.value).map { ($0 * 1000).rounded() } == [800, 2000])
-    #expect(
-      ResultTable.verdict(file).contains(
-        "resnet-18, all on: 0.800 ±0.0% of the time of quick, the fastest other engine."))
+    let sure = try file([
+      "slow": (2, 12), "quick": (1.25, 12), "slow, 2 threads": (0.5, 12), "quick, 2 threads": (1.001, 12),
+    ])
+    let found = PeerFinding.all(in: sure)
+    #expect(found.map(\.pacer.label) == ["pacer, all on", "pacer, all on, 2 threads"])
+    #expect(found.map(\.beatsAll) == [true, false])
+    let words = ResultTable.verdict(sure)
+    #expect(words.contains("resnet-18, pacer, all on: faster than "), "\(words)")
+    #expect(words.contains("slower than slow, 2 threads") && words.contains("against quick, 2 threads not significant"))
+    #expect(words.components(separatedBy: "every other engine").count == 2)
+    // Four pairs decide nothing, and seven are not enough for a claim against all.
+    let few = try file(["slow": (2, 4), "quick": (1.25, 4)])
+    #expect(ResultTable.verdict(few).contains("against quick not resolved (4 pairs), slow not resolved (4 pairs)"))
+    let seven = try file(["slow": (2, 7), "quick": (1.25, 7)])
+    #expect(ResultTable.verdict(seven).contains("faster than") && !ResultTable.verdict(seven).contains("every other"))
   }
 }
 

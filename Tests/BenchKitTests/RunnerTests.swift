@@ -49,7 +49,7 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     let lines: [WorkerLine] = [
       .hello(.init(engine: "e", version: "v", protocol: 1, isa: "avx2", processor: "p")),
       .output(.init(shape: [3], values: [.nan, -.infinity, 1.5])), .figure(.init("x", unavailable: "why")),
-      .skipped(reason: "r"), .failed(reason: "f"),
+      .skipped(reason: "r"), .failed(reason: "f"), .note("n"),
     ]
     for line in lines {
       #expect(try JSONDecoder().decode(WorkerLine.self, from: JSONEncoder().encode(line)) == line)
@@ -112,7 +112,7 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     let same = prepared.replacingOccurrences(of: "\"kernels\"", with: "\"graph\":\"abc\",\"kernels\"")
     let result = try await run("cat >/dev/null; echo '\(hello)'; echo '\(same)'; echo '\(sample)'", in: folder)
     #expect(result.cells.map(\.status) == [.measured, .same])
-    #expect(result.cells[1].sameAs == result.cells[0].label)
+    #expect(result.cells[1].sameAs == result.cells[0].cell.id)
   }
 
   @Test func `a cell takes turns with its baseline, which is visited too`() async throws {
@@ -129,7 +129,7 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
         echo '{"kind":"sample","firstInference":9,"warmup":0,"warmupTime":0,"steady":true,"latencies":['$empty']}'
       done
       """
-    let result = try await run(body, in: folder, rounds: 3) { $0[1].baseline = $0[0].label }
+    let result = try await run(body, in: folder, rounds: 3) { $0[1].baseline = $0[0].cell.id }
     #expect(result.cells.map(\.visits.count) == [3, 3])
     let ratio = try #require(result.cells[1].ratio)
     #expect(abs(ratio.value - 0.5) < 1e-9 && ratio.count == 3 && result.cells[0].ratio == nil)
@@ -152,7 +152,7 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     let result = try await run(body, in: folder, cells: ["none"])
     let text = MarkdownReport().render(result, Catalog.standard()).replacing(#/ +/#, with: " ")
     #expect(text.contains("# Pacer, suite `t`, version v\n"))
-    #expect(text.contains("| null, all off | 5.00 ms | ±0.0% | – | | 2 | – | – | – | – |"))
+    #expect(text.contains("| null, all off | 5.00 ms | ? | – | | 2 | – | – | – | – |"))
     let csv = CSVReport().render(result, Catalog.standard())
     #expect(csv.split(separator: "\n")[1].hasPrefix("mobilenet-v2,\"null, all off\",measured,2,"))
   }

@@ -83,7 +83,7 @@ private let hasValidator: Bool = {
           steps: [.init(node: "n", op: "o", heldBytes: 1)],
           blocks: [.init(name: "n", first: 0, last: 0, byteCount: 1, offset: 0)], constantBytes: 2)),
       .figure(.init("x", unavailable: "why")), .output(.init(shape: [1], values: [1])), .skipped(reason: "r"),
-      .failed(reason: "f"),
+      .failed(reason: "f"), .note("n"),
     ]
     let documents = try [JSONEncoder().encode(job)] + lines.map { try JSONEncoder().encode($0) }
     #expect(try complaints("worker", documents) == Array(repeating: "fits", count: documents.count))

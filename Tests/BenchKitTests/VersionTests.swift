@@ -93,6 +93,8 @@ import Testing
     let error = await #expect(throws: UserError.self) { try await builder.program(commit: commit) }
     #expect(error?.description.contains("does not build") == true, "\(error?.description ?? "")")
     #expect(try await repository.git("worktree", "list").split(separator: "\n").count == 1)
+    let left = try FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent("cache").path)
+    #expect(left.allSatisfy { $0.hasSuffix(".log") }, "\(left)")
   }
 }
 

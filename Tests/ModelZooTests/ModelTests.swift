@@ -63,7 +63,24 @@ import Testing
           entry(#""dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)
         ), "shape"
       ),
-      (file(entry(#""dtype":"BF16","shape":[4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "BF16"),
+      (file(entry(#""dtype":"I16","shape":[4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "I16"),
+      (
+        file(entry(#""dtype":"F32","shape":[2],"data_offsets":[4,12]"#), [UInt8](repeating: 0, count: 12)),
+        "no tensor's"
+      ),
+      (
+        file(entry(#""dtype":"F32","shape":[2],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 12)), "no tensor's"
+      ),
+      (
+        file(
+          #"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+          [UInt8](repeating: 0, count: 8)), "twice"
+      ),
+      (
+        file(
+          #"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+          [UInt8](repeating: 0, count: 4)), "overlaps"
+      ),
     ]
     for (data, word) in bad {
       let error = #expect(throws: SafeTensors.FormatError.self) { try parse(data) }

@@ -97,7 +97,7 @@ public struct Comparison: Encodable, Sendable {
         let baseline = other.baseline, cell.baseline == baseline
       else { continue }
       ratios.append(
-        RatioPair(model: other.cell.model, cell: other.label, baseline: baseline, base: a, head: b))
+        RatioPair(model: other.cell.model, cell: other.label, baseline: head.label(baseline), base: a, head: b))
     }
   }
 
@@ -119,7 +119,12 @@ public struct Comparison: Encodable, Sendable {
 
   /// One sentence a person can repeat.
   public var verdict: String {
-    guard !isEmpty else { return "Nothing to compare: no cell is measured in both." }
+    guard !isEmpty else {
+      guard let first = exact.failed.first else { return "Nothing to compare: no cell is measured in both." }
+      let more = exact.failed.count > 1 ? ", and \(exact.failed.count - 1) more" : ""
+      let reasons = first.base == first.head ? "both \(first.base)" : "base \(first.base); head \(first.head)"
+      return "Nothing to compare: \(first.model), \(first.cell): \(reasons)\(more)."
+    }
     if let invalid { return "INVALID: \(invalid)." }
     var parts: [String] = []
     if exact.cells > 0 {
@@ -146,9 +151,10 @@ public struct Comparison: Encodable, Sendable {
         let count = times.count { $0.verdict == verdict }
         return count > 0 ? "\(count) \(word)" : nil
       }
-      parts.append("of \(times.count) times, \(counts.joined(separator: ", "))")
+      let failure = times.first { $0.series.failure != nil }.map { ": \($0.series.label), \($0.series.failure!)" } ?? ""
+      parts.append("of \(Format.number(times.count, "time")), \(counts.joined(separator: ", "))\(failure)")
     }
-    let cells = exact.cells > 0 ? "Of \(exact.cells) cells in both, " : ""
+    let cells = exact.cells > 0 ? "Of \(Format.number(exact.cells, "configuration")) in both, " : ""
     let text = parts.joined(separator: "; ")
     return cells + (cells.isEmpty ? text.prefix(1).uppercased() + text.dropFirst() : text) + "."
   }

@@ -45,7 +45,7 @@ extension Comparison {
     }
     document.heading("Times")
     document.table(Table(["cell", "base", "±", "head", "±", "change", "p", "n", "verdict"], left: 1, rows))
-    document.text("`~`: the interval of the change holds nought. n counts pairs of fresh processes.")
+    document.text("`~`: the interval of the change includes zero: not significant. n counts pairs of fresh processes.")
     document.chart(
       .spreads(
         SpreadChart(
@@ -119,6 +119,13 @@ extension Comparison {
   }
 
   private func describeLonely(_ document: inout Document) {
+    if !exact.failed.isEmpty {
+      document.heading("In neither version")
+      document.table(
+        Table(
+          ["cell", "base", "head"], left: 3,
+          exact.failed.map { ["\($0.model): \($0.cell)", $0.base, $0.head] }))
+    }
     guard !exact.lonely.isEmpty else { return }
     document.heading("In one version only")
     document.table(

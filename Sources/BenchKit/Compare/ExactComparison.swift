@@ -18,6 +18,8 @@ public struct ExactComparison: Codable, Sendable {
     public var base: String
     public var head: String
     public var verdict: Verdict
+    /// The cell's id.
+    public var id = ""
   }
 
   public struct Lonely: Codable, Sendable {
@@ -30,8 +32,18 @@ public struct ExactComparison: Codable, Sendable {
     public var hasFailed: Bool
   }
 
+  /// A cell that neither side could do.
+  public struct Failure: Codable, Sendable {
+    public var model: String
+    public var cell: String
+    public var base: String
+    public var head: String
+  }
+
   /// Cells counted in both.
   public var cells = 0
+  /// Cells counted in neither, with both reasons.
+  public var failed: [Failure] = []
   public var differences: [Difference] = []
   public var lonely: [Lonely] = []
 
@@ -44,6 +56,11 @@ public struct ExactComparison: Codable, Sendable {
       } else {
         leave(cell, "base", heads[cell.cell.id])
       }
+    }
+    for cell in base where !cell.hasFigures && cell.status != .pending {
+      guard let other = heads[cell.cell.id], !other.hasFigures, other.status != .pending else { continue }
+      failed.append(
+        Failure(model: cell.cell.model, cell: cell.label, base: cell.state, head: other.state))
     }
     for cell in head where cell.hasFigures && bases[cell.cell.id]?.hasFigures != true {
       leave(cell, "head", bases[cell.cell.id])
@@ -64,7 +81,9 @@ public struct ExactComparison: Codable, Sendable {
 
   private mutating func add(_ cell: CellResult, _ metric: String, _ a: String, _ b: String, _ verdict: Verdict) {
     differences.append(
-      Difference(model: cell.cell.model, cell: cell.label, metric: metric, base: a, head: b, verdict: verdict))
+      Difference(
+        model: cell.cell.model, cell: cell.label, metric: metric, base: a, head: b, verdict: verdict,
+        id: cell.cell.id))
   }
 
   private mutating func compare(_ base: CellResult, _ head: CellResult, _ catalog: Catalog) {

@@ -1,5 +1,4 @@
 import Foundation
-import Subprocess
 
 /// A second link order of a program that SwiftPM has built: the same objects, shuffled, and some functions that nobody
 /// calls. Where code lies in memory alone makes it a little faster or slower; that is no property of a version.
@@ -64,11 +63,9 @@ struct LinkOrder {
   private static func isKernel(_ object: String) -> Bool { object.contains("/x86AVX") }
 
   private static func run(_ tool: URL, _ arguments: [String]) async throws {
-    let result = try await Subprocess.run(
-      .path(.init(tool.path)), arguments: Arguments(arguments), output: .string(limit: 1 << 20),
-      error: .string(limit: 1 << 20))
-    guard case .exited(0) = result.terminationStatus else {
-      throw UserError("\(tool.lastPathComponent): \(result.standardError.split(separator: "\n").last ?? "failed")")
+    let result = try await Supervisor.run(tool.path, arguments)
+    guard case .exited(0) = result.status else {
+      throw UserError("\(tool.lastPathComponent): \(result.errors.split(separator: "\n").last ?? "failed")")
     }
   }
 }

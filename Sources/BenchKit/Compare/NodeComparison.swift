@@ -35,7 +35,7 @@ extension VersionSession {
       }
       let baseFirst = pair % 2 == 0
       let (left, right) = await WorkerCommand.pair(
-        a, b, aFirst: baseFirst, turns: Self.profiledTurns, timeout: base.workers.timeout)
+        a, b, aFirst: baseFirst, turns: Turns(least: Self.profiledTurns), timeout: base.workers.timeout)
       guard left.failure == nil, right.failure == nil, !left.profiles.isEmpty, !right.profiles.isEmpty else {
         return []
       }

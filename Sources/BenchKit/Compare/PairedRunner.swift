@@ -59,8 +59,8 @@ public actor PairedRunner {
   private let control: WorkerCommand
   /// Share by which head is made slower, by cell: to try what would be found.
   private let slowdown: [Int: Double]
-  private let deadline: Date
-  private let start = Date()
+  private let seconds: Double
+  private let watch = Stopwatch()
   private let report: @Sendable (Progress) -> Void
 
   /// - Parameter cells: each with what counting found in both versions.
@@ -71,7 +71,7 @@ public actor PairedRunner {
   ) {
     (self.base, self.head, self.control) = (base, head, control)
     (self.slowdown, self.report) = (slowdown, report)
-    deadline = Date(timeIntervalSinceNow: seconds)
+    self.seconds = seconds
     self.cells = cells.map(\.head.cell) + [nil]
     for cell in cells {
       var one = PairSeries(label: cell.head.label, model: cell.head.cell.model)
@@ -92,13 +92,13 @@ public actor PairedRunner {
     let before = series.map(\.pairs.count)
     for (index, count) in blocks.shuffled() {
       let first = Bool.random()
-      for position in 0..<count where series[index].failure == nil && Date() < deadline && !Task.isCancelled {
+      for position in 0..<count where series[index].failure == nil && watch.elapsed < seconds && !Task.isCancelled {
         if series[index].pairs.isEmpty { await calibrate(index) }
         guard series[index].failure == nil else { break }
         report(
           Progress(
             label: series[index].label, pairs: series.reduce(0) { $0 + $1.pairs.count },
-            elapsed: -start.timeIntervalSinceNow))
+            elapsed: watch.elapsed))
         await measure(index, baseFirst: (position == 0) == first)
       }
     }
@@ -116,7 +116,7 @@ public actor PairedRunner {
       series[index].failure = "base: \(outcome.failure ?? outcome.skipped ?? "no samples")"
       return
     }
-    series[index].iterations = pace.iterations
+    series[index].iterations = pace.iterations()
     series[index].turns = Turns.count([pace], seconds: Self.processTime)
     series[index].warmup = pace.warmup(within: Self.processTime / 2)
     if !series[index].tookTurns { series[index].iterations *= series[index].turns }
@@ -161,7 +161,7 @@ public actor PairedRunner {
     do {
       let left = try cells[index].map { try base.resolve($0, a) } ?? (control, a)
       let right = try cells[index].map { try head.resolve($0, b) } ?? (control, b)
-      let turns = series[index].tookTurns ? series[index].turns : nil
+      let turns = series[index].tookTurns ? Turns(least: series[index].turns) : nil
       let outcomes = await WorkerCommand.pair(left, right, aFirst: baseFirst, turns: turns, timeout: base.timeout)
       return (outcomes.a, outcomes.b)
     } catch {

@@ -1,5 +1,4 @@
 import Foundation
-import Subprocess
 
 /// There is a base, and it is what is to be compared with it.
 public struct NothingToCompare: Error, CustomStringConvertible {
@@ -12,27 +11,31 @@ public struct Repository: Sendable {
 
   public init(_ folder: URL) { self.folder = folder }
 
-  /// What a git command prints.
-  /// - Throws: ``UserError`` with git's own last words.
+  /// What a git command prints, without the white space around it.
+  /// - Throws: ``UserError`` with git's own words.
   func git(_ arguments: String...) async throws -> String {
-    let result = try await run(
-      .name("git"), arguments: Arguments(["-C", folder.path] + arguments), output: .string(limit: 64 << 20),
-      error: .string(limit: 1 << 20))
-    guard case .exited(0) = result.terminationStatus else {
-      let words = result.standardError.split(separator: "\n").last.map(String.init) ?? "no reason given"
-      throw UserError("git \(arguments[0]): \(words)")
-    }
-    return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
+    try await Git.run(arguments, in: folder).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// The folder of the work tree that all paths of a patch are from.
+  /// - Throws: ``UserError`` with git's own words where there is no repository, or git refuses to look at it.
+  public func top() async throws -> URL { URL(fileURLWithPath: try await git("rev-parse", "--show-toplevel")) }
+
+  /// Whether git knows a revision.
+  private func knows(_ revision: String) async throws -> Bool {
+    try await !Git.run(
+      ["rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"], in: folder, statuses: [0, 1]
+    ).isEmpty
   }
 
   /// The full hash of a revision.
   /// - Throws: ``UserError`` that says how to get at the history where the clone is shallow.
   public func commit(_ revision: String) async throws -> String {
-    if let hash = try? await git("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}") {
-      return hash
+    guard try await knows(revision) else {
+      throw UserError(
+        "\"\(revision)\" is no result file, no recorded version and no git revision" + (await shallowHint()))
     }
-    throw UserError(
-      "\"\(revision)\" is no result file, no recorded version and no git revision" + (await shallowHint()))
+    return try await git("rev-parse", "--verify", "--end-of-options", revision + "^{commit}")
   }
 
   private func shallowHint() async -> String {
@@ -44,13 +47,17 @@ public struct Repository: Sendable {
   /// - Throws: ``UserError`` where there is no trunk, ``NothingToCompare`` where the working tree is its merge base and
   ///   nothing is changed.
   public func mergeBase() async throws -> String {
+    let head = try await commit("HEAD")
     let target = ProcessInfo.processInfo.environment["GITHUB_BASE_REF"].flatMap { $0.isEmpty ? nil : "origin/" + $0 }
     for trunk in [target, "origin/HEAD", "origin/main", "origin/master", "main", "master"].compactMap({ $0 }) {
-      guard (try? await git("rev-parse", "--verify", "--quiet", trunk)) != nil else { continue }
-      guard let base = try? await git("merge-base", "HEAD", trunk) else {
+      guard try await knows(trunk) else { continue }
+      let base = try await Git.run(["merge-base", "HEAD", trunk], in: folder, statuses: [0, 1])
+        .trimmingCharacters(in: .whitespacesAndNewlines)
+      guard !base.isEmpty else {
         throw UserError("HEAD and \(trunk) have no common ancestor here" + (await shallowHint()))
       }
-      if try await base == commit("HEAD"), try await isClean() {
+      let isClean = try await isClean()
+      if base == head && isClean {
         throw NothingToCompare(
           description: "the working tree is \(base.prefix(12)), which \(trunk) has too, and nothing is changed: "
             + "name a base such as HEAD~1")
@@ -61,7 +68,7 @@ public struct Repository: Sendable {
   }
 
   func isClean() async throws -> Bool {
-    try await git("status", "--porcelain", "--", ".", ":(exclude)Results").isEmpty
+    try await git("status", "--porcelain", "--untracked-files=all", "--", ".", ":(exclude)Results").isEmpty
   }
 
   /// Commits after `good` up to `bad`, oldest first, along first parents.
@@ -75,5 +82,14 @@ public struct Repository: Sendable {
 
   public func subject(_ commit: String) async -> String {
     (try? await git("log", "-1", "--format=%h %s", commit)) ?? commit
+  }
+
+  /// Writes the files of a commit into a folder. No worktree is registered and the repository's index stays as it is.
+  func export(_ commit: String, to target: URL, index: URL) async throws {
+    try makeFolder(target)
+    let (top, own) = (try await top(), ["GIT_INDEX_FILE": index.path])
+    _ = try await Git.run(["-c", "core.sparseCheckout=false", "read-tree", commit], in: top, environment: own)
+    _ = try await Git.run(
+      ["checkout-index", "--all", "--force", "--prefix=\(target.path)/"], in: top, environment: own)
   }
 }

@@ -46,11 +46,11 @@ public struct VersionSession: Sendable {
   }
 
   public func run() async -> Comparison {
-    let start = Date()
+    let watch = Stopwatch()
     let counted = await countAll()
     var comparison = await compareTimes(counted)
     if !comparison.times.isEmpty && !Task.isCancelled { await profile(counted, &comparison) }
-    comparison.elapsed = -start.timeIntervalSinceNow
+    comparison.elapsed = watch.elapsed
     return comparison
   }
 
@@ -63,7 +63,7 @@ public struct VersionSession: Sendable {
   }
 
   func compareTimes(_ counted: Counted) async -> Comparison {
-    let start = Date()
+    let watch = Stopwatch()
     let counters = MachineCounters.now()
     var environment = MachineDescription.current(catalog, git: head.version)
     var comparison = Comparison(
@@ -72,11 +72,16 @@ public struct VersionSession: Sendable {
     comparison.invalid = counted.head.lazy.compactMap(\.wrongOutput).first
     if comparison.invalid == nil {
       let timed = timed(counted)
+      if let stubborn = timed.first(where: { (slowdown[$0] ?? 0) > 0 && counted.head[$0].hello?.slowsDown != true }) {
+        comparison.invalid =
+          "\(counted.head[stubborn].label): this worker does not obey `slowdown`, so that nothing can be injected"
+        return comparison
+      }
       if !timed.isEmpty { await time(timed, counted, &comparison) }
     }
     environment.noteDisturbances(since: counters)
     comparison.environment = environment
-    comparison.elapsed = -start.timeIntervalSinceNow
+    comparison.elapsed = watch.elapsed
     return comparison
   }
 

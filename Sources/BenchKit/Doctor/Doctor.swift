@@ -76,9 +76,9 @@ public struct Doctor: Codable, Sendable {
       let runner = PairedRunner(
         base: workers, head: workers, control: workers.own, cells: [(result, result)], seconds: seconds
       ) { progress(.noise(pairs: $0.pairs)) }
-      let start = Date()
+      let watch = Stopwatch()
       _ = await runner.pairs([(0, 10_000)])
-      return (await runner.series[0], -start.timeIntervalSinceNow)
+      return (await runner.series[0], watch.elapsed)
     }
     let turns = await pairs(seconds, takeTurns: true)
     guard turns.series.failure == nil, turns.series.pairs.count > 2 else {
@@ -166,7 +166,7 @@ public struct Doctor: Codable, Sendable {
     var document = Document("What this machine can measure")
     if let noise {
       var text = String(
-        format: "Equal versions differ by %.1f %% from pair to pair (standard deviation, %d pairs of %@ in %.0f s)",
+        format: "Noise: %.1f %% (standard deviation of a pair of equal versions, %d pairs of %@ in %.0f s)",
         noise.sigma * 100, noise.pairs, noise.cell, noise.seconds)
       if let sequence = noise.sigmaInSequence {
         text += String(format: "; processes that run one after the other by %.1f %%", sequence * 100)

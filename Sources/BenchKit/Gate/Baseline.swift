@@ -1,9 +1,10 @@
 import Foundation
-import Subprocess
 
 /// The exact figures that the repository promises: `Suites/baselines/<suite>.json`. No times: those do not travel.
 public struct Baseline: Codable, Sendable, Equatable {
   public static let schema = "pacer-baseline-1"
+  /// What a cell without any baseline is listed under.
+  static let allFigures = "all figures"
 
   public struct Entry: Codable, Sendable, Equatable {
     /// Figures that every compiler and C library must give.
@@ -22,7 +23,7 @@ public struct Baseline: Codable, Sendable, Equatable {
   public static func read(_ url: URL) throws -> Baseline? {
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     do {
-      let baseline = try JSONDecoder().decode(Baseline.self, from: Data(contentsOf: url))
+      let baseline = try CheckedJSON.decode(Baseline.self, from: Data(contentsOf: url))
       guard baseline.schema == schema else {
         throw UserError("schema \(baseline.schema), this version reads \(schema)")
       }
@@ -32,7 +33,7 @@ public struct Baseline: Codable, Sendable, Equatable {
     }
   }
 
-  public func write(to url: URL) throws { try writeAtomically(data, to: url) }
+  public func write(to url: URL) throws { try writeFile(data, to: url) }
 
   private var data: Data { get throws { try JSONEncoder.readable.encode(self) + Data("\n".utf8) } }
 
@@ -46,15 +47,16 @@ public struct Baseline: Codable, Sendable, Equatable {
       func add(_ metric: String, _ base: String, _ head: String, _ verdict: ExactComparison.Verdict) {
         list.append(
           .init(
-            model: result.cell.model, cell: result.label, metric: metric, base: base, head: head, verdict: verdict))
+            model: result.cell.model, cell: result.label, metric: metric, base: base, head: head, verdict: verdict,
+            id: result.cell.id))
+      }
+      guard let entry = cells[result.cell.id] else {
+        add(Self.allFigures, "not in the baseline", result.state, .noData)
+        continue
       }
       guard result.hasFigures else {
         // A cell that this machine cannot run is no fault of the version; one that fails is.
         add("status", "measured", result.state, result.status == .unavailable ? .noData : .regression)
-        continue
-      }
-      guard let entry = cells[result.cell.id] else {
-        add("all figures", "not in the baseline", "measured", .noData)
         continue
       }
       for metric in metrics {
@@ -117,15 +119,13 @@ public struct Baseline: Codable, Sendable, Equatable {
     defer { try? FileManager.default.removeItem(at: folder) }
     let (old, new) = (folder.appendingPathComponent("a/\(path)"), folder.appendingPathComponent("b/\(path)"))
     let before = try? Data(contentsOf: url)
-    if let before { try writeAtomically(before, to: old) }
-    try writeAtomically(data, to: new)
-    let result = try await run(
-      .name("git"),
-      arguments: [
-        "-C", folder.path, "diff", "--no-index", "--no-color", "-U1", "--src-prefix=", "--dst-prefix=",
-        before == nil ? "/dev/null" : "a/\(path)", "b/\(path)",
-      ], output: .string(limit: 64 << 20), error: .discarded)
-    return result.standardOutput
+    if let before { try writeFile(before, to: old) }
+    try writeFile(data, to: new)
+    // Status 1 says that there are differences.
+    return try await Git.run(
+      Git.diff + ["--no-index", "-U1", "--no-prefix", before == nil ? "/dev/null" : "a/\(path)", "b/\(path)"],
+      in: folder,
+      statuses: [0, 1])
   }
 }
 

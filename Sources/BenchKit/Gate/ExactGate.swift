@@ -16,8 +16,13 @@ public struct ExactGate: Sendable {
 
   /// Counts every cell under `exact` and `instructions`.
   public func count() async throws -> [CellResult] {
-    let exact = try GateSuite.cells(suite.exact, catalog)
-    let instructions = try GateSuite.cells(suite.instructions, catalog)
+    // Shown together, so labelled together.
+    let all = try GateSuite.cells(suite.exact + suite.instructions, catalog)
+    func cells(_ groups: [CellGroup]) throws -> [CellResult] {
+      let ids = Set(try GateSuite.cells(groups, catalog).map(\.cell.id))
+      return all.filter { ids.contains($0.cell.id) }
+    }
+    let (exact, instructions) = (try cells(suite.exact), try cells(suite.instructions))
     let total = exact.count + instructions.count
     let counter = CellCounter(catalog: catalog, workers: workers)
     var results: [CellResult] = []
@@ -29,17 +34,27 @@ public struct ExactGate: Sendable {
     do {
       let count = try await InstructionCount(workers.own.prefixed(workers.prefix), folder: workers.cacheFolder)
       defer { count.close() }
-      for cell in instructions where !Task.isCancelled {
-        progress("\(cell.cell.model): \(cell.label), instructions", results.count, total)
-        results.append(await count.count(cell))
+      for (done, cell) in instructions.enumerated() where !Task.isCancelled {
+        progress("\(cell.cell.model): \(cell.label), instructions", exact.count + done, total)
+        Self.add(await count.count(cell), to: &results)
       }
     } catch {
-      results += instructions.map { cell in
-        var cell = cell
+      try Task.checkCancellation()
+      for var cell in instructions {
         (cell.status, cell.reason) = (.unavailable, "\(error)")
-        return cell
+        cell.unavailableFigures["instructions"] = "\(error)"
+        Self.add(cell, to: &results)
       }
     }
     return results
+  }
+
+  /// A cell that is counted both ways is one cell, with both kinds of figures.
+  private static func add(_ counted: CellResult, to results: inout [CellResult]) {
+    guard let index = results.firstIndex(where: { $0.cell.id == counted.cell.id }) else {
+      return results.append(counted)
+    }
+    results[index].figures.merge(counted.figures) { $1 }
+    results[index].unavailableFigures.merge(counted.unavailableFigures) { $1 }
   }
 }

@@ -32,14 +32,18 @@ extension GateResult {
       list += differences.map {
         Finding(
           group: group, name: "\($0.model): \($0.cell): \($0.metric)", verdict: $0.verdict.rawValue,
-          text: "\($0.base) → \($0.head)",
-          isFailure: !isAccepted && ($0.verdict == .regression || $0.verdict == .changed && policy.isStrict))
+          text: "\($0.base) → \($0.head)", isFailure: isFailure($0))
       }
     }
     list += (comparison?.exact.failures ?? []).map {
       Finding(
         group: "compare", name: "\($0.model): \($0.cell)", verdict: "REGRESSION", text: "measured → \($0.reason)",
         isFailure: true)
+    }
+    list += (comparison?.exact.failed ?? []).map {
+      Finding(
+        group: "compare", name: "\($0.model): \($0.cell)", verdict: "NO-DATA",
+        text: $0.base == $0.head ? $0.base : "base \($0.base); head \($0.head)", isFailure: verdict == .noData)
     }
     if let invalid = comparison?.invalid {
       list.append(Finding(group: "time", name: "validity", verdict: "INVALID", text: invalid, isFailure: true))
@@ -52,12 +56,45 @@ extension GateResult {
         isFailure: ["REGRESSION", "FAILED"].contains(time.verdict) || time.verdict == "UNRESOLVED" && policy.isStrict)
     }
     if let timingProblem {
-      list.append(Finding(group: "time", name: "base", verdict: "NO-DATA", text: timingProblem, isFailure: false))
+      list.append(Finding(group: "time", name: "base", verdict: "NO-DATA", text: timingProblem, isFailure: true))
+    }
+    if verdict == .noData && !list.contains(where: \.isFailure) {
+      list.append(Finding(group: "gate", name: "data", verdict: "NO-DATA", text: sentence, isFailure: true))
     }
     return list
   }
 
-  /// JUnit XML: a test case per finding, and one for all figures that are as promised.
+  private func isFailure(_ difference: ExactComparison.Difference) -> Bool {
+    if isAccepted { return false }
+    return switch difference.verdict {
+    case .regression: true
+    case .changed: policy.isStrict
+    case .noData: difference.metric == Baseline.allFigures
+    case .improvement: false
+    }
+  }
+
+  /// One case for each configuration that was counted, with what differs in it; and one for each other finding.
+  private var testCases: [Finding] {
+    let counted = cells.map { cell -> Finding in
+      let mine = differences.filter { $0.id == cell.id }
+      let failures = mine.filter(isFailure)
+      let verdicts = (failures.isEmpty ? mine : failures).map(\.verdict)
+      let first: ExactComparison.Verdict? = [.regression, .noData, .changed, .improvement].first {
+        verdicts.contains($0)
+      }
+      return Finding(
+        group: "exact", name: "\(cell.model): \(cell.cell)", verdict: first?.rawValue ?? "PASS",
+        text: mine.map { "\($0.metric): \($0.base) → \($0.head)" }.joined(separator: "; "), isFailure: !failures.isEmpty
+      )
+    }
+    let known = Set(cells.map(\.id))
+    let others = differences.filter { !known.contains($0.id) }
+    let names = Set(others.map { "\($0.model): \($0.cell): \($0.metric)" })
+    return counted + findings.filter { $0.group != "exact" || $0.name == "output" || names.contains($0.name) }
+  }
+
+  /// JUnit XML: a test case for every configuration that was counted or timed.
   public var junit: String {
     func escaped(_ text: String) -> String {
       var result = ""
@@ -73,21 +110,24 @@ extension GateResult {
       }
       return result
     }
-    let findings = findings
-    let failures = findings.count { $0.isFailure }
-    let skipped = findings.count { !$0.isFailure && ["NO-DATA", "UNRESOLVED"].contains($0.verdict) }
+    func isSkipped(_ finding: Finding) -> Bool {
+      !finding.isFailure && ["NO-DATA", "UNRESOLVED"].contains(finding.verdict)
+    }
+    let cases = testCases
+    let counts =
+      "tests=\"\(cases.count)\" failures=\"\(cases.count { $0.isFailure })\" skipped=\"\(cases.count(where: isSkipped))\""
     var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-    text += "<testsuites name=\"pacer gate\" tests=\"\(findings.count + 1)\" failures=\"\(failures)\">\n"
-    text += "  <testsuite name=\"pacer gate\" tests=\"\(findings.count + 1)\" failures=\"\(failures)\" "
-    text += "skipped=\"\(skipped)\" time=\"\(String(format: "%.1f", elapsed))\">\n"
-    text += "    <testcase classname=\"gate\" name=\"\(counted) cells counted\"/>\n"
-    for finding in findings {
+    text += "<testsuites name=\"pacer gate\" \(counts)>\n"
+    text += "  <testsuite name=\"pacer gate\" \(counts) time=\"\(String(format: "%.1f", elapsed))\">\n"
+    for finding in cases {
       text += "    <testcase classname=\"gate.\(finding.group)\" name=\"\(escaped(finding.name))\""
       let message = escaped("\(finding.verdict): \(finding.text)")
       if finding.isFailure {
         text += ">\n      <failure message=\"\(message)\"/>\n    </testcase>\n"
-      } else if ["NO-DATA", "UNRESOLVED"].contains(finding.verdict) {
+      } else if isSkipped(finding) {
         text += ">\n      <skipped message=\"\(message)\"/>\n    </testcase>\n"
+      } else if finding.text.isEmpty {
+        text += "/>\n"
       } else {
         text += ">\n      <system-out>\(message)</system-out>\n    </testcase>\n"
       }
@@ -101,13 +141,17 @@ extension GateResult {
       text.replacingOccurrences(of: "%", with: "%25").replacingOccurrences(of: "\r", with: "%0D")
         .replacingOccurrences(of: "\n", with: "%0A")
     }
+    // Properties are divided by commas, and end with colons.
+    func property(_ text: String) -> String {
+      escaped(text).replacingOccurrences(of: ":", with: "%3A").replacingOccurrences(of: ",", with: "%2C")
+    }
     let failures = findings.filter(\.isFailure).prefix(10).map { ("error", $0) }
     let warnings = findings.filter {
       !$0.isFailure && ["UNRESOLVED", "NO-DATA", "CHANGED", "LAYOUT"].contains($0.verdict)
     }
     .prefix(10).map { ("warning", $0) }
     return (failures + warnings).map { level, finding in
-      "::\(level) title=Pacer gate, \(finding.verdict)::" + escaped("\(finding.name): \(finding.text)")
+      "::\(level) title=\(property("Pacer gate, \(finding.verdict)"))::" + escaped("\(finding.name): \(finding.text)")
     }
   }
 }

@@ -24,8 +24,17 @@ public struct GateResult: Encodable, Sendable {
 
   public var version: String
   public var policy: Policy
+  /// A cell that was counted.
+  public struct Counted: Encodable, Sendable {
+    public var id: String
+    public var model: String
+    public var cell: String
+    public init(_ result: CellResult) { (id, model, cell) = (result.cell.id, result.cell.model, result.label) }
+  }
+
+  public var cells: [Counted] = []
   /// Cells counted, and what differs from the committed baseline.
-  public var counted = 0
+  public var counted: Int { cells.count }
   public var differences: [ExactComparison.Difference] = []
   /// A cell whose output is wrong.
   public var wrong: String?
@@ -57,7 +66,9 @@ public struct GateResult: Encodable, Sendable {
       return .regression
     }
     if timingProblem != nil { return .noData }
-    let known = counted - Set(differences.filter { $0.verdict == .noData }.map { $0.model + $0.cell }).count
+    // A cell that is held against nothing is not gated.
+    if !isAccepted && differences.contains(where: { $0.metric == Baseline.allFigures }) { return .noData }
+    let known = counted - Set(differences.filter { $0.verdict == .noData }.map(\.id)).count
     if !isAccepted && known <= 0 && comparison.map({ $0.times.allSatisfy { $0.series.pairs.isEmpty } }) != false {
       return .noData
     }
@@ -88,8 +99,15 @@ public struct GateResult: Encodable, Sendable {
         (.regression, "worse"), (.improvement, "better"), (.changed, "changed"), (.noData, "without data"),
       ]
       let words = counts.compactMap { verdict, word in count(verdict) > 0 ? "\(count(verdict)) \(word)" : nil }
-      let found = words.isEmpty ? "every figure as promised" : words.joined(separator: ", ")
-      parts.append("\(counted) cells counted: \(found)" + (isAccepted && !words.isEmpty ? " (accepted)" : ""))
+      let found =
+        words.isEmpty ? "all exact metrics match the baseline" : "exact metrics " + words.joined(separator: ", ")
+      parts.append(
+        "\(Format.number(counted, "configuration")) counted: \(found)"
+          + (isAccepted && !words.isEmpty ? " (accepted)" : ""))
+      let missing = isAccepted ? 0 : differences.count { $0.metric == Baseline.allFigures }
+      if missing > 0 {
+        parts.append("\(missing) of them not in the baseline: `bench-suite gate --accept` puts what is right there")
+      }
     }
     if let comparison { parts.append("against \(comparison.baseVersion): " + comparison.verdict) }
     if let problem = timingProblem ?? note { parts.append("no times: \(problem)") }

@@ -15,15 +15,17 @@ public struct GateSuite: Sendable {
   /// Cells that are timed against another version.
   public var timed: [CellGroup]
 
-  public static func load(_ name: String, in folder: URL) throws -> GateSuite {
-    let (root, file) = try Suite.root(name, in: folder)
+  public static func load(_ name: String, in folders: URL...) throws -> GateSuite { try load(name, in: folders) }
+
+  public static func load(_ name: String, in folders: [URL]) throws -> GateSuite {
+    let (root, file) = try Suite.root(name, in: folders)
     let fields = try YAMLFields(
       root, file: file,
       known: [
         "name", "summary", "margin", "target", "alarms", "misses", "time-budget", "exact", "instructions", "timed",
       ])
     func groups(_ key: String) throws -> [CellGroup] {
-      try (fields[key]?.sequence.map(Array.init) ?? []).map { try CellGroup($0, file: file) }
+      try (fields.list(key) ?? []).map { try CellGroup($0, file: file) }
     }
     var rule = TimeRule()
     rule.margin = try fields.double("margin") ?? rule.margin
@@ -34,8 +36,8 @@ public struct GateSuite: Sendable {
       throw UserError("\(fields.place(root)): margin must be below target, target below 1, alarms and misses below 0.5")
     }
     let suite = GateSuite(
-      name: fields["name"]?.string ?? file.replacingOccurrences(of: ".yaml", with: ""),
-      summary: fields["summary"]?.string ?? "", rule: rule, budget: try fields.double("time-budget") ?? 120,
+      name: try fields.name(), summary: try fields.text("summary") ?? "", rule: rule,
+      budget: try fields.double("time-budget") ?? 120,
       exact: try groups("exact"), instructions: try groups("instructions"), timed: try groups("timed"))
     guard !(suite.exact + suite.instructions + suite.timed).isEmpty else {
       throw UserError("\(fields.place(root)): a gate needs cells under exact:, instructions: or timed:")

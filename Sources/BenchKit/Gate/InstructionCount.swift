@@ -1,5 +1,4 @@
 import Foundation
-import Subprocess
 
 /// Instructions of one inference, counted by valgrind's callgrind: work, not time, so that the busiest machine can tell.
 public struct InstructionCount: Sendable {
@@ -50,8 +49,10 @@ public struct InstructionCount: Sendable {
     defer { try? FileManager.default.removeItem(at: file) }
     var job = Job(.latency, cell)
     (job.iterations, job.warmup) = (iterations, 0)
+    // What is drawn anew for every process, so that it averages out over times, would be noise here.
     let valgrind = [
-      "SWIFT_DETERMINISTIC_HASHING=1", "valgrind", "--tool=callgrind", "--callgrind-out-file=\(file.path)", "-q",
+      "SWIFT_DETERMINISTIC_HASHING=1", "PACER_PADDING=", "valgrind", "--tool=callgrind",
+      "--callgrind-out-file=\(file.path)", "-q",
     ]
     let command = WorkerCommand("env", valgrind + [program.path] + worker.arguments)
     let outcome = await command.run(job, timeout: 600)
@@ -64,9 +65,8 @@ public struct InstructionCount: Sendable {
   }
 
   private static func run(_ tool: String, _ arguments: [String]) async throws -> String {
-    let result = try await Subprocess.run(
-      .name(tool), arguments: Arguments(arguments), output: .string(limit: 1 << 16), error: .string(limit: 1 << 16))
-    guard case .exited(0) = result.terminationStatus else { throw UserError(result.standardError) }
-    return result.standardOutput
+    let result = try await Supervisor.run(tool, arguments)
+    guard case .exited(0) = result.status else { throw UserError(result.errors) }
+    return result.output
   }
 }

@@ -79,12 +79,12 @@ public struct MemoryProfile: Codable, Sendable {
     if missing.count > 0, cell.inPlace == false {
       add("all passes, --in-place on") { ($0.passes, $0.inPlace) = (all, nil) }
     }
-    if cell.backend == "vulkan", cell.precision == "fp32" { add("--precision fp16") { $0.precision = "fp16" } }
+    if cell.backend == "vulkan", cell.precision == .fp32 { add("--precision fp16") { $0.precision = .fp16 } }
     let (graph, _) = try ModelInput(cell, catalog.model(cell.model)).load()
     var remedies: [Remedy] = []
     for (name, var other) in candidates {
       other.allocator = .arena
-      guard let options = other.prepareOptions else { continue }
+      let options = other.prepareOptions
       let backend = try catalog.backend(other.backend)
       if case .unavailable = backend.availability(options) { continue }
       let optimised = try Pipeline(catalog.passes(other.passes), checksNumbers: false)

@@ -65,7 +65,7 @@ public struct KernelSurvey: Codable, Sendable {
         return Kernel(
           model: cell.model, node: node.node, kernel: node.kernel, shapes: node.shapes ?? "", count: node.count ?? 1,
           time: Estimate(geometric: times), macs: macs, bytes: bytes,
-          arithmeticLimit: peaks.arithmetic[cell.precision].map { 2 * Double(macs) / $0 * 1e9 } ?? 0,
+          arithmeticLimit: peaks.arithmetic[cell.precision.rawValue].map { 2 * Double(macs) / $0 * 1e9 } ?? 0,
           memoryLimit: peaks.memory(holding: Double(bytes)).map { Double(bytes) / $0.rate * 1e9 } ?? 0)
       }
     }

@@ -88,7 +88,7 @@ extension Profile {
 
   /// Share of the arithmetic's measured peak.
   private func share(_ speed: Double?) -> Table.Field {
-    guard let speed, let peak = peaks?.arithmetic[cell.precision] else { return "–" }
+    guard let speed, let peak = peaks?.arithmetic[cell.precision.rawValue] else { return "–" }
     return Self.percent(speed / peak)
   }
 
@@ -106,7 +106,7 @@ extension Profile {
   }
 
   public var roofline: Roofline? {
-    guard let peaks, let peak = peaks.arithmetic[cell.precision], !peaks.memory.isEmpty else { return nil }
+    guard let peaks, let peak = peaks.arithmetic[cell.precision.rawValue], !peaks.memory.isEmpty else { return nil }
     let whole = working.reduce(0) { $0 + $1.time.value }
     let points = nodes.filter { $0.macs > 0 && $0.bytes > 0 }.map {
       Roofline.Point(
@@ -127,7 +127,7 @@ extension Profile {
     if let first = kinds.first {
       var text = String(format: "%@ is %.0f %% of the time", first.name, first.time / whole * 100)
       let speed = 2 * Double(first.macs) / first.time * 1e9
-      if first.macs > 0, let peaks, let peak = peaks.arithmetic[cell.precision] {
+      if first.macs > 0, let peaks, let peak = peaks.arithmetic[cell.precision.rawValue] {
         let intensity = 2 * Double(first.macs) / Double(max(first.bytes, 1))
         let ridge = peaks.memory.last.map { peak / $0.rate } ?? 0
         text += String(format: ", at %.0f %% of the arithmetic's peak", speed / peak * 100)

@@ -29,7 +29,7 @@ public struct Document: Sendable {
 
   /// Writes it as a page where the file's name ends in `.html`, otherwise as Markdown.
   public func write(to url: URL) throws {
-    try writeAtomically(Data((url.pathExtension == "html" ? html : markdown).utf8), to: url)
+    try writeFile(Data((url.pathExtension == "html" ? html : markdown).utf8), to: url)
   }
 
   /// Another document as a part of this one, a level deeper.

@@ -14,7 +14,7 @@ public enum Format {
 
   public static func bytes(_ count: Double) -> String {
     switch abs(count) {
-    case ..<1024: "\(Int(count)) B"
+    case ..<1024: Self.count(count) + " B"
     case ..<(1024 * 1024): significant(count / 1024) + " KiB"
     default: significant(count / 1024 / 1024) + " MiB"
     }
@@ -38,18 +38,23 @@ public enum Format {
     }
   }
 
-  /// `±1.3%`, or `?` from a single process.
+  /// "1 configuration", "2 configurations".
+  public static func number(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+  /// `±1.3%`, or `?` below three runs: an interval of two says nothing.
   public static func spread(_ estimate: Estimate) -> String {
-    guard estimate.relativeHalfWidth.isFinite else { return "?" }
+    guard estimate.hasInterval else { return "?" }
     let percent = estimate.relativeHalfWidth * 100
     return percent < 9.95 ? String(format: "±%.1f%%", percent) : String(format: "±%.0f%%", percent)
   }
 
   public static func count(_ value: Double) -> String {
+    // What a file may hold and no counter gives.
+    guard abs(value) < 1e15 else { return String(format: "%.3g", value) }
     let digits = String(Int(value.rounded()))
     var result = ""
     for (offset, digit) in digits.enumerated() {
-      if offset > 0 && (digits.count - offset) % 3 == 0 && digit != "-" { result += "," }
+      if offset > 0 && (digits.count - offset) % 3 == 0 && result != "-" { result += "," }
       result.append(digit)
     }
     return result

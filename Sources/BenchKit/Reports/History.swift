@@ -1,6 +1,6 @@
 import Foundation
 
-/// Every cell over versions, as its time over that of one reference cell of the same run.
+/// Every cell over versions, as its time over that of one reference cell of the same run: a part for each host.
 public struct History: Sendable {
   struct Series: Sendable {
     var model: String
@@ -11,56 +11,89 @@ public struct History: Sendable {
     var steps: [Int]
   }
 
-  let host: String
+  struct Host: Sendable {
+    var name: String
+    var versions: [String]
+    var series: [Series]
+  }
+
   let suite: String
   let reference: String
-  let versions: [String]
-  let series: [Series]
+  let hosts: [Host]
 
-  /// - Throws: ``UserError`` where no run is kept, or those of several hosts.
+  /// - Throws: ``UserError`` where no run is kept, or none has the reference.
   public init(_ library: RecordLibrary, suite: String, host: String?, reference: String) throws {
     let runs = library.entries.filter { $0.file.suite == suite && (host == nil || $0.host == host) }
-    let hosts = Set(runs.map(\.host)).sorted()
-    guard let only = hosts.first else {
+    guard !runs.isEmpty else {
       throw UserError(
         "no run of the suite \(suite)\(host.map { " on \($0)" } ?? "") is kept: bench-suite run \(suite) && "
           + "bench-suite record --suite \(suite)")
     }
-    guard hosts.count == 1 else {
-      throw UserError("runs of \(hosts.joined(separator: ", ")) are kept: choose one with --host")
-    }
-    (self.host, self.suite, self.reference) = (only, suite, reference)
-    versions = runs.map(\.version)
-    var keys: [[String]] = []
-    for run in runs {
-      for cell in run.file.cells where cell.hasFigures && cell.cell.engine == "pacer" {
-        let key = [cell.cell.model, cell.label]
-        if cell.label != reference && !keys.contains(key) { keys.append(key) }
-      }
-    }
-    series = keys.map { key in
-      let ratios = runs.map { Self.ratio(key[0], key[1], to: reference, in: $0.file) }
-      return Series(model: key[0], label: key[1], ratios: ratios, steps: Self.steps(ratios))
-    }.filter { $0.ratios.contains { $0 != nil } }
-    if series.isEmpty {
+    (self.suite, self.reference) = (suite, reference)
+    hosts = Set(runs.map(\.host)).sorted().map { name in
+      let mine = runs.filter { $0.host == name }
+      return Host(
+        name: name, versions: mine.map(\.version), series: Self.series(of: mine.map { Run($0.file) }, reference))
+    }.filter { !$0.series.isEmpty }
+    if hosts.isEmpty {
       throw UserError("no run has the reference cell \"\(reference)\": choose another with --reference")
     }
   }
 
-  /// A cell's time over the reference's, both ratios being to the same baseline.
-  private static func ratio(_ model: String, _ label: String, to reference: String, in file: ResultFile) -> Estimate? {
-    func find(_ label: String) -> CellResult? {
-      guard let cell = file.cells.first(where: { $0.cell.model == model && $0.label == label }) else { return nil }
+  /// A run, its cells by what they are in any version.
+  struct Run {
+    let file: ResultFile
+    let cells: [String: CellResult]
+
+    init(_ file: ResultFile) {
+      self.file = file
+      let all = Set(file.passes ?? file.cells.flatMap(\.cell.passes))
+      cells = Dictionary(file.cells.map { ($0.cell.id(ofAll: all), $0) }) { first, _ in first }
+    }
+
+    /// The cell that was timed for it.
+    func timed(_ key: String) -> CellResult? {
+      guard let cell = cells[key] else { return nil }
       if cell.status == .same {
-        return file.cells.first { $0.cell.model == model && $0.label == cell.sameAs && $0.status == .measured }
+        return cell.sameAs.flatMap { file.cell($0) }.flatMap { $0.status == .measured ? $0 : nil }
       }
       return cell.status == .measured ? cell : nil
     }
-    guard let cell = find(label), let other = find(reference), let a = cell.relativeTime, let b = other.relativeTime,
-      cell.hasBaseline(of: other)
-    else { return nil }
+  }
+
+  static func series(of runs: [Run], _ reference: String) -> [Series] {
+    /// What the reference is in any version, by model: the newest run that calls a cell so says it.
+    var references: [String: String] = [:]
+    for run in runs { for (key, cell) in run.cells where cell.label == reference { references[cell.cell.model] = key } }
+    var keys: [String] = []
+    var names: [String: CellResult] = [:]
+    for run in runs {
+      let order = run.cells.sorted { $0.key < $1.key }
+      let places = Dictionary(run.file.cells.enumerated().map { ($1.cell.id, $0) }) { first, _ in first }
+      for (key, cell) in order.sorted(by: { places[$0.value.cell.id]! < places[$1.value.cell.id]! })
+      where cell.hasFigures && cell.cell.engine == "pacer" && references[cell.cell.model] != key {
+        if names.updateValue(cell, forKey: key) == nil { keys.append(key) }
+      }
+    }
+    return keys.compactMap { key in
+      let name = names[key]!
+      guard let other = references[name.cell.model] else { return nil }
+      let ratios = runs.map { ratio($0.timed(key), to: $0.timed(other)) }
+      guard ratios.contains(where: { $0 != nil }) else { return nil }
+      return Series(model: name.cell.model, label: name.label, ratios: ratios, steps: steps(ratios))
+    }
+  }
+
+  /// A cell's time over the reference's, both ratios being to the same baseline.
+  private static func ratio(_ cell: CellResult?, to other: CellResult?) -> Estimate? {
+    guard let cell, let other, let a = cell.relativeTime, let b = other.relativeTime, cell.hasBaseline(of: other) else {
+      return nil
+    }
     // The same graph as the reference: the same time.
-    return cell.label == other.label ? .one : a.over(b)
+    guard cell.cell.id != other.cell.id else { return .one }
+    var ratio = a.over(b)
+    ratio.count = [a, b].filter { !$0.isExact }.map(\.count).min() ?? 1
+    return ratio
   }
 
   /// Where a ratio left the interval of the last one before it.
@@ -69,43 +102,51 @@ public struct History: Sendable {
     var steps: [Int] = []
     for (index, ratio) in ratios.enumerated() {
       guard let ratio else { continue }
-      if let last, ratio.low > last.high || ratio.high < last.low { steps.append(index) }
-      last = ratio
+      let isKnown = ratio.isExact || ratio.count >= Estimate.runsForVerdict
+      if let last, isKnown, ratio.low > last.high || ratio.high < last.low { steps.append(index) }
+      if isKnown { last = ratio }
     }
     return steps
   }
 
   public var document: Document {
-    var document = Document("History of suite `\(suite)` on \(host)")
+    var document = Document("History of suite `\(suite)`" + (hosts.count == 1 ? " on \(hosts[0].name)" : ""))
     document.text(
-      "Every figure is a cell's time over that of \"\(reference)\" of the same model in the same run: times of different "
-        + "sessions do not compare. A figure in brackets left the interval of the one before it.")
-    for model in series.map(\.model).uniqued() {
-      let mine = series.filter { $0.model == model }
-      document.heading(model)
-      document.table(
-        Table(
-          ["cell"] + versions, left: 1,
-          mine.map { series in
-            let fields = series.ratios.enumerated().map { index, ratio -> Table.Field in
-              guard let ratio else { return "–" }
-              let text = "\(Format.ratio(ratio)) \(Format.spread(ratio))"
-              return Table.Field(series.steps.contains(index) ? "(\(text))" : text, key: ratio.value)
-            }
-            return Table.Row([Table.Field(series.label)] + fields, tags: ["model": model])
-          }))
-      // Lines that lie on each other say nothing: a chart has at most six.
-      let drawn = mine.filter { $0.ratios.compactMap { $0 }.count > 1 }
-      let most = drawn.sorted { ($0.steps.count, $1.label) > ($1.steps.count, $0.label) }.prefix(6)
-      document.chart(
-        .lines(
-          LineChart(
-            title: "\(model): time over that of \(reference)", axis: "version", labels: versions.map(Self.short),
-            series: most.map {
-              LineChart.Series(name: $0.label, points: $0.ratios, steps: $0.steps, tags: ["model": model])
-            })))
+      "Every figure is a cell's time over that of \"\(reference)\" of the same model in the same run: absolute times from "
+        + "separate runs are not comparable. A figure in brackets left the interval of the one before it.")
+    for host in hosts {
+      if hosts.count > 1 { document.heading("On \(host.name)") }
+      for model in host.series.map(\.model).uniqued() {
+        describe(host, model, level: hosts.count > 1 ? 3 : 2, &document)
+      }
     }
     return document
+  }
+
+  private func describe(_ host: Host, _ model: String, level: Int, _ document: inout Document) {
+    let mine = host.series.filter { $0.model == model }
+    document.heading(model, level: level)
+    document.table(
+      Table(
+        ["cell"] + host.versions, left: 1,
+        mine.map { series in
+          let fields = series.ratios.enumerated().map { index, ratio -> Table.Field in
+            guard let ratio else { return "–" }
+            let text = ratio.isExact ? Format.ratio(ratio) : "\(Format.ratio(ratio)) \(Format.spread(ratio))"
+            return Table.Field(series.steps.contains(index) ? "(\(text))" : text, key: ratio.value)
+          }
+          return Table.Row([Table.Field(series.label)] + fields, tags: ["model": model])
+        }))
+    // Lines that lie on each other say nothing: a chart has at most six.
+    let drawn = mine.filter { $0.ratios.compactMap { $0 }.count > 1 }
+    let most = drawn.sorted { ($0.steps.count, $1.label) > ($1.steps.count, $0.label) }.prefix(6)
+    document.chart(
+      .lines(
+        LineChart(
+          title: "\(model): time over that of \(reference)", axis: "version", labels: host.versions.map(Self.short),
+          series: most.map {
+            LineChart.Series(name: $0.label, points: $0.ratios, steps: $0.steps, tags: ["model": model])
+          })))
   }
 
   /// "0.2.0-g2cd7628ed8e5" becomes "0.2.0-g2cd76".

@@ -9,11 +9,10 @@ extension ResultFile {
     let ladders = eras.map { others($0.cell) }.uniqued().map { kind in eras.filter { others($0.cell) == kind } }
       .filter { ladder in ladder.count > 1 && ladder.allSatisfy { $0.hasBaseline(of: ladder[0]) } }
     guard !ladders.isEmpty else { return }
-    document.heading("From era to era", level: 3)
+    document.heading("Release presets", level: 3)
     for ladder in ladders {
       func gain(_ cell: CellResult, over other: CellResult) -> Attribution.Effect {
-        Attribution.Effect(
-          ratio: Estimate.product([(cell.relativeTime!, 1), (other.relativeTime!, -1)]), places: 1)
+        Attribution.Effect(of: cell.relativeTime!, over: other.relativeTime!)
       }
       let (first, last) = (ladder[0], ladder.last!)
       let steps = zip(ladder, ladder.dropFirst()).map { before, era in
@@ -21,10 +20,8 @@ extension ResultFile {
       }
       let whole = gain(last, over: first)
       document.text(
-        "\(first.label) \(Format.time(first.latency!.value)); then \(steps.joined(separator: "; then ")). Altogether: "
-          + "\(whole.inWords)."
-          + (last.cell.model == "mobilenet-v2" && whole.finding == .faster
-            ? " The talk of 2020 told of 250 ms that became 15 ms, on a phone it does not name." : ""))
+        "\(first.label) \(Format.time(first.latency!.value)); then \(steps.joined(separator: "; then ")). Overall: "
+          + "\(whole.inWords).")
     }
   }
 
@@ -50,18 +47,17 @@ extension ResultFile {
       guard let system = group.first(where: { $0.cell.allocator == .system }) else { continue }
       func effect(_ cell: CellResult, over other: CellResult) -> Attribution.Effect? {
         guard cell.hasBaseline(of: other) else { return nil }
-        return Attribution.Effect(
-          ratio: Estimate.product([(cell.relativeTime!, 1), (other.relativeTime!, -1)]), places: 1)
+        return Attribution.Effect(of: cell.relativeTime!, over: other.relativeTime!)
       }
       let figures = ["minor-faults", "steady-faults", "tensor-allocations", "cache-misses", "tensor-peak-bytes"]
       document.table(
         Table(
-          ["cell", "times as fast as system"] + figures + ["peak-resident"], left: 2,
+          ["cell", "speed-up over system"] + figures + ["peak-resident"], left: 2,
           group.map { cell in
-            [cell.label, cell.label == system.label ? "1" : effect(cell, over: system)?.words ?? "–"]
+            [cell.label, cell.cell == system.cell ? "1" : effect(cell, over: system)?.words ?? "–"]
               + (figures + ["peak-resident"]).map { figure(cell, $0) }
           }))
-      var sentences = group.filter { $0.label != system.label }.compactMap { cell -> String? in
+      var sentences = group.filter { $0.cell != system.cell }.compactMap { cell -> String? in
         guard let effect = effect(cell, over: system) else { return nil }
         let faults =
           "\(figure(cell, "minor-faults")) page faults an inference instead of \(figure(system, "minor-faults"))"
@@ -80,12 +76,18 @@ extension ResultFile {
 }
 
 extension Attribution.Effect {
+  /// One cell's time over another's, both being to the same baseline.
+  init(of time: Estimate, over other: Estimate) {
+    let pairs = [time, other].filter { !$0.isExact }.map(\.count).min()
+    self.init(ratio: Estimate.product([(time, 1), (other, -1)]), places: 1, pairs: pairs ?? .max)
+  }
+
   /// As part of a sentence.
   var inWords: String {
     switch finding {
     case .sameGraph, .unknown, .none: words
-    case .faster: "\(words) as fast"
-    case .slower: "\(words) as fast, so slower"
+    case .faster: "\(words) faster"
+    case .slower: "\(words), slower"
     }
   }
 }

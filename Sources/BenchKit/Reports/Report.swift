@@ -3,7 +3,13 @@ import Foundation
 /// A way to write down a result.
 public protocol Report: Sendable {
   var name: String { get }
+  /// Extensions of files that hold it, in lower case; none where any will do.
+  var extensions: [String] { get }
   func render(_ file: ResultFile, _ catalog: Catalog) throws -> String
+}
+
+extension Report {
+  public var extensions: [String] { ["txt"] }
 }
 
 public let standardReports: [any Report] = [
@@ -12,12 +18,14 @@ public let standardReports: [any Report] = [
 
 public struct MarkdownReport: Report {
   public let name = "markdown"
+  public let extensions = ["md"]
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).markdown }
 }
 
 public struct HTMLReport: Report {
   public let name = "html"
+  public let extensions = ["html", "htm"]
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String { file.document(catalog).html }
 }
@@ -25,6 +33,7 @@ public struct HTMLReport: Report {
 /// The result file itself.
 public struct JSONReport: Report {
   public let name = "json"
+  public let extensions = ["json"]
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) throws -> String { try JSONEncoder.text(file) }
 }
@@ -32,20 +41,22 @@ public struct JSONReport: Report {
 /// One line per cell, one column per metric (RFC 4180).
 public struct CSVReport: Report {
   public let name = "csv"
+  public let extensions = ["csv"]
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
     func quoted(_ text: String) -> String { "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }
     let headings = ["model", "cell", "status", "visits"] + catalog.metrics.map(\.name)
-    var text = (headings + ["ratio", "ratio-low", "ratio-high"]).joined(separator: ",") + "\n"
+    var text = (headings + ["ratio", "ratio-low", "ratio-high", "notes"]).joined(separator: ",") + "\n"
     for cell in file.cells {
       var fields = [cell.cell.model, quoted(cell.label), cell.status.rawValue, "\(cell.visits.count)"]
       fields += catalog.metrics.map { metric in
         cell.status == .measured ? metric.value(cell).map { "\($0)" } ?? "" : ""
       }
       let ratio = cell.status == .measured ? cell.ratio : nil
-      let interval = ratio.flatMap { $0.high.isFinite ? $0 : nil }
+      let interval = ratio.flatMap { $0.hasInterval ? $0 : nil }
       fields += [
         ratio.map { "\($0.value)" } ?? "", interval.map { "\($0.low)" } ?? "", interval.map { "\($0.high)" } ?? "",
+        quoted((([cell.reason].compactMap { $0 }) + cell.remarks).joined(separator: "; ")),
       ]
       text += fields.joined(separator: ",") + "\n"
     }
@@ -66,9 +77,9 @@ public struct BenchstatReport: Report {
         + [cell.cell.model, cell.label].joined(separator: "/").replacingOccurrences(of: ", ", with: "/")
         .map { $0.isWhitespace ? "_" : String($0) }.joined()
       for visit in cell.visits {
-        text += "\(name) \(visit.sample.latencies.count) \(Int(visit.median)) ns/op"
+        text += "\(name) \(visit.sample.timed ?? visit.sample.latencies.count) \(Int(visit.median)) ns/op"
         if let bytes = cell.figures["heap-bytes"], let count = cell.figures["heap-allocations"] {
-          text += " \(Int(bytes)) B/op \(Int(count)) allocs/op"
+          text += String(format: " %.0f B/op %.0f allocs/op", bytes, count)
         }
         text += "\n"
       }
@@ -80,6 +91,7 @@ public struct BenchstatReport: Report {
 /// What github-action-benchmark reads as `customSmallerIsBetter`: ratios, since times of different runners do not compare.
 public struct GitHubActionBenchmarkReport: Report {
   public let name = "github-action-benchmark"
+  public let extensions = ["json"]
   public init() {}
 
   private struct Entry: Encodable {
@@ -97,8 +109,8 @@ public struct GitHubActionBenchmarkReport: Report {
       if let ratio = cell.ratio, let baseline = cell.baseline {
         entries.append(
           Entry(
-            name: name, unit: "× \(baseline)", value: ratio.value,
-            range: ratio.high.isFinite ? String(format: "%.4f–%.4f", ratio.low, ratio.high) : nil,
+            name: name, unit: "× \(file.label(baseline))", value: ratio.value,
+            range: ratio.hasInterval ? String(format: "%.4f–%.4f", ratio.low, ratio.high) : nil,
             extra: cell.latency.map { "\(Format.time($0.value)), \(cell.visits.count) processes" }))
       }
       for metric in catalog.exactMetrics where ["heap-allocations", "arena-bytes"].contains(metric.name) {

@@ -4,21 +4,23 @@ extension ResultFile {
   /// What the run found, as a report says it.
   public func document(_ catalog: Catalog) -> Document {
     var document = Document("Pacer, suite `\(suite)`, version \(version)")
+    if let shortfall = ResultTable.shortfall(self) { document.note(shortfall) }
     let verdict = ResultTable.verdict(self)
     if !verdict.isEmpty { document.text(verdict) }
-    let state = isComplete ? "" : "; interrupted, so some cells have fewer visits"
-    document.text("Measured \(started) on \(environment.summary) in \(Int(elapsed)) s\(state).")
+    let place = workerPrefix.map { " under `\(ShellWords.join($0))`" } ?? ""
+    document.text("Measured \(started) on \(environment.summary)\(place) in \(Format.time(max(elapsed, 0) * 1e9)).")
     for device in ResultTable.devices(self) { document.text(device) }
     for warning in environment.warnings { document.note("\(warning).") }
     for model in cells.map(\.cell.model).uniqued() { describe(model, catalog, &document) }
     document.heading("How to read this")
     document.text(
       """
-      Latency is the median inference of a fresh process, averaged (geometrically) over n processes; ± is half the 95 %
-      interval over those processes. The ratio is to the row of the same model marked 1, of which a process took turns
-      with each of this row's: below 1 is faster. An effect whose interval holds 1 is not resolved. mallocs and tensors
-      are calls in one steady inference; peak is the resident set above that of an empty worker; error is the largest
-      difference from the reference output over its largest value.
+      The ratio is a row's time over that of its baseline, the row marked 1: of n pairs of fresh processes, interleaved on the
+      same processors; below 1 is faster. Latency is the baseline's median inference over its processes, times that ratio;
+      a baseline's own is its median. ± is half the 95 % interval, shown from three pairs on; nothing is called faster or
+      slower before five. An effect whose interval holds 1 is not significant. mallocs and tensors are calls in one steady
+      inference; peak is the resident set above that of an empty worker; error is the largest difference from the reference
+      output over its largest value.
       """)
     let bases = cells.compactMap { cell in cell.baseline.map { [cell.cell.model, $0] } }.uniqued()
     if bases.count > bases.map({ $0[0] }).uniqued().count {
@@ -36,10 +38,14 @@ extension ResultFile {
     document.table(
       Table(
         ResultTable.headings, left: 1,
-        cells.map { Table.Row(ResultTable.row($0), tags: $0.tags) }))
+        cells.map { Table.Row(ResultTable.row($0, label), tags: $0.tags) }))
+    for note in ResultTable.notes(self)
+    where cells.contains(where: { note.hasPrefix("* \($0.cell.model), \($0.label):") }) {
+      document.text(note)
+    }
     let measured = cells.filter { $0.status == .measured }
-    document.chart(Self.ratios(measured))
-    document.chart(Self.latencies(measured))
+    document.chart(ratios(measured))
+    document.chart(latencies(measured))
     document.chart(Self.memory(measured, "heap-allocations", "mallocs of one inference", catalog))
     document.chart(Self.memory(measured, "peak-resident", "peak resident set above an empty worker, MiB", catalog))
     describeEras(measured, &document)
@@ -51,7 +57,7 @@ extension ResultFile {
 
   // MARK: Charts
 
-  private static func ratios(_ cells: [CellResult]) -> Chart {
+  private func ratios(_ cells: [CellResult]) -> Chart {
     let bars = cells.compactMap { cell -> BarChart.Bar? in
       // A chart that has the scalar oracle in it shows nothing else.
       guard let ratio = cell.relativeTime, cell.cell.kernels != .reference else { return nil }
@@ -60,23 +66,34 @@ extension ResultFile {
         label: cell.label, value: ratio.value, low: ratio.low, high: ratio.high, text: text, tags: cell.tags)
     }
     let bases = cells.compactMap(\.baseline).uniqued()
-    let base = bases.count > 1 ? "the row each is compared with" : bases.first ?? "all off"
+    let base = bases.count > 1 ? "the row each is compared with" : bases.first.map(label) ?? "its baseline"
     return .bars(
       BarChart(
-        title: "time relative to \(base == "all off" ? "everything off" : base): shorter is faster", axis: "ratio",
+        title: "time relative to \(base): shorter is faster", axis: "ratio",
         reference: 1,
         bars: bars.count > 1 ? bars : []))
   }
 
-  private static func latencies(_ cells: [CellResult]) -> Chart {
+  private func latencies(_ cells: [CellResult]) -> Chart {
     .spreads(
       SpreadChart(
-        title: "latencies of all processes: 5th to 95th percentile, quartiles, median", axis: "ms",
+        title: "latencies: 5th to 95th percentile, quartiles, median; of pairs, at the baseline's own speed",
+        axis: "ms",
         rows: cells.filter { $0.cell.kernels != .reference }.compactMap { cell in
-          let samples = cell.samples.map { $0 / 1e6 }
-          return SpreadChart.Row(
-            cell.label, samples, text: Format.time(median(samples) * 1e6), tags: cell.tags)
+          SpreadChart.Row(
+            cell.label, samples(of: cell).map { $0 / 1e6 }, text: cell.latency.map { Format.time($0.value) } ?? "",
+            tags: cell.tags)
         }))
+  }
+
+  /// The samples of a cell as its latency is seen: those of a pair moved to where the pair's ratio puts them beside the
+  /// baseline's latency, so that the hour at which a process happened to run moves no row.
+  private func samples(of result: CellResult) -> [Double] {
+    guard let base = result.baseline.flatMap({ cell($0) })?.latency?.value else { return result.samples }
+    return result.visits.flatMap { visit in
+      let scale = visit.ratio.map { base * $0 / visit.median } ?? 1
+      return visit.sample.latencies.map { Double($0) * scale }
+    }
   }
 
   private static func memory(_ cells: [CellResult], _ name: String, _ title: String, _ catalog: Catalog) -> Chart {
@@ -108,11 +125,11 @@ extension ResultFile {
       (attribution.alone($0.name) ?? attribution.last($0.name) ?? attribution.inOrder($0.name)) != nil
     }
     guard isKnown else { return }
-    document.heading("What each pass is worth", level: 3)
+    document.heading("Effect of each pass", level: 3)
     document.table(
       Table(
         [
-          "pass", "without it", "rewrites", "alone", "in order", "on top of the rest", "on average", "mallocs", "peak",
+          "pass", "when disabled", "rewrites", "alone", "cumulative", "ablation", "mean", "mallocs", "peak",
           "error",
         ],
         left: 2,
@@ -121,16 +138,16 @@ extension ResultFile {
             pass.name, pass.off, "\(rewrites[pass.name]!)",
             attribution.alone(pass.name)?.words ?? "–", attribution.inOrder(pass.name)?.words ?? "–",
             attribution.last(pass.name)?.words ?? "–",
-            attribution.main(pass.name).map { "\($0.words), \($0.places) places" } ?? "–",
+            attribution.main(pass.name).map { "\($0.words), \($0.places) contexts" } ?? "–",
             attribution.last(pass.name)?.change("heap-allocations", catalog) ?? "–",
             attribution.last(pass.name)?.change("peak-resident", catalog) ?? "–",
             attribution.last(pass.name)?.change("error", catalog) ?? "–",
           ]
         }))
     document.text(
-      "How many times as fast with the pass as without it: where no other is on, where those above it are on, where all "
-        + "others are on, and on average of all places measured; with the 95 % interval. Mallocs, peak and error: without "
-        + "it → with it, where all others are on.")
+      "Speed-up with the pass over without it, with the 95 % interval: alone (no other pass), cumulative (with those above "
+        + "it), ablation (all others on), and the mean of all contexts measured. Mallocs, peak and error: without it → with "
+        + "it, all others on.")
     if attribution.passes.allSatisfy({ attribution.shapley($0) != nil }) {
       document.table(
         Table(
@@ -143,14 +160,14 @@ extension ResultFile {
       }
     }
     let resolved = pairs.filter { [.faster, .slower].contains($0.2.finding) }
-    if !pairs.isEmpty {
-      document.heading("Passes that change each other's worth", level: 3)
+    if !resolved.isEmpty {
+      document.heading("Pass interactions", level: 3)
       document.text(
-        "\(resolved.count) of \(pairs.count) pairs of passes measured together and apart. Above 1 they help each other: "
-          + "together they are worth that many times what they are worth apart.")
+        "\(resolved.count) of \(pairs.count) pairs of passes. Combined speed-up over the product of both speed-ups: above 1 "
+          + "they help each other.")
       document.table(
         Table(
-          ["pass", "and", "together over apart", "places"], left: 2,
+          ["pass", "and", "combined over product", "contexts"], left: 2,
           resolved.map { [$0.0, $0.1, $0.2.words, "\($0.2.places)"] }))
     }
   }
@@ -161,7 +178,7 @@ extension ResultFile {
       document.heading("Other options", level: 3)
       document.table(
         Table(
-          ["option", "in", "times as fast", "mallocs", "peak"], left: 2,
+          ["option", "in", "speed-up", "mallocs", "peak"], left: 2,
           options.map { option in
             return [
               "\(option.axis) \(option.to) instead of \(option.from)", option.cell, option.effect.words,

@@ -5,14 +5,16 @@ public struct ResultTable: Sendable {
   public static let headings = ["cell", "latency", "±", "ratio", "±", "n", "mallocs", "tensors", "peak", "error"]
 
   /// One row of a cell; where it has no figures, its label and the reason.
-  public static func row(_ result: CellResult) -> [Table.Field] {
+  /// - Parameter label: what a cell's id is called.
+  public static func row(_ result: CellResult, _ label: (String) -> String = { $0 }) -> [Table.Field] {
     func reason(_ text: String) -> [Table.Field] { [Table.Field(result.label), Table.Field(text)] }
     switch result.status {
-    case .pending: return reason("not measured")
+    case .pending: return reason("not measured" + (result.reason.map { ": \($0)" } ?? ""))
     case .unavailable: return reason("unavailable: \(result.reason ?? "")")
     case .failed: return reason("FAILED: \(result.reason ?? "")")
     case .invalid: return reason("INVALID: \(result.reason ?? "")")
-    case .same: return reason("same graph as \(result.sameAs ?? "")")
+    case .unchecked: return reason("not checked: \(result.reason ?? "")")
+    case .same: return reason("same graph as \(result.sameAs.map(label) ?? "")")
     case .measured: break
     }
     func field(_ value: Double?, _ text: (Double) -> String) -> Table.Field {
@@ -26,7 +28,8 @@ public struct ResultTable: Sendable {
     }
     let isBaseline = result.baseline == nil
     return [
-      Table.Field(result.label), field(result.latency?.value, Format.time), spread(result.latency),
+      Table.Field(result.label + (result.remarks.isEmpty ? "" : " *")), field(result.latency?.value, Format.time),
+      spread(result.latency),
       isBaseline
         ? field(result.relativeTime?.value) { _ in "1" }
         : field(result.ratio?.value) { _ in Format.ratio(result.ratio!) },
@@ -34,6 +37,27 @@ public struct ResultTable: Sendable {
       metric("heap-allocations", Format.count), metric("tensor-allocations", Format.count),
       metric("peak-resident", Format.bytes), metric("error") { String(format: "%.0e", $0) },
     ]
+  }
+
+  /// What the marks of rows stand for: what throws doubt on their times.
+  public static func notes(_ file: ResultFile) -> [String] {
+    file.cells.filter { $0.status == .measured && !$0.remarks.isEmpty }.map {
+      "* \($0.cell.model), \($0.label): \($0.remarks.joined(separator: "; "))."
+    }
+  }
+
+  /// What a run left out, in a sentence that stands before everything else; nil where it did all it was to do.
+  public static func shortfall(_ file: ResultFile) -> String? {
+    guard let ending = file.ending else { return nil }
+    let seconds = file.elapsed < 10 ? String(format: "%.2g", file.elapsed) : "\(Int(file.elapsed))"
+    let missing = file.cells.count { $0.status == .pending }
+    let count =
+      "\(missing) of \(Format.number(file.cells.count, "configuration")) \(missing == 1 ? "was" : "were") not measured"
+    let all = missing == 0 ? "some runs are missing" : missing == file.cells.count ? "nothing was measured" : count
+    return switch ending {
+    case .interrupted: "Interrupted after \(seconds) s: \(all)."
+    case .budget: "The budget was spent after \(seconds) s: \(all). A longer --time-budget leaves time for it."
+    }
   }
 
   /// What backends other than the processor ran on: a GPU, or software that plays one.
@@ -47,30 +71,74 @@ public struct ResultTable: Sendable {
     }.uniqued()
   }
 
-  /// A sentence a person can repeat.
+  /// What a person can repeat: nothing is named that did not win beyond its interval.
   public static func verdict(_ file: ResultFile) -> String {
-    var sentences = PeerFinding.all(in: file).map(\.words)
-    if !sentences.isEmpty { return sentences.joined(separator: " ") }
-    for model in file.cells.map(\.cell.model).uniqued() {
-      let measured = file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.latency != nil }
-      let pacer = measured.filter { $0.cell.engine == "pacer" && $0.accuracy != nil }
-      let backend = pacer.contains { $0.cell.backend == "cpu" } ? "cpu" : pacer.first?.cell.backend
-      let there = pacer.filter { $0.cell.backend == backend && $0.cell.precision == "fp32" }
-      // Among cells with every pass on: the smallest of many noisy figures would praise the luckiest.
-      let most = there.map(\.cell.passes.count).max() ?? 0
-      let threads = there.map(\.cell.threads).min() ?? 1
-      let own = there.filter { $0.cell.threads == threads && $0.cell.passes.count == most }
-      guard let best = own.min(by: { $0.latency!.value < $1.latency!.value }), measured.count > 1 else { continue }
-      let place = backend == "cpu" ? (threads == 1 ? "one thread" : "\(threads) threads") : backend!
-      var sentence = "\(model) takes \(Format.time(best.latency!.value)) on \(place) with \(best.label)"
-      if let ratio = best.ratio, ratio.value > 0, ratio.high.isFinite, ratio.low > 0 {
-        let than = best.baseline.map { $0 == "all off" ? "with everything off" : "\($0)" } ?? ""
-        sentence += String(format: ", %.2g× as fast as ", 1 / ratio.value) + than
-        sentence += String(format: " (95%% interval %.2g–%.2g×)", 1 / ratio.high, 1 / ratio.low)
-      }
-      sentences.append(sentence + ".")
+    let peers = PeerFinding.all(in: file).map(\.words)
+    if !peers.isEmpty { return peers.joined(separator: " ") }
+    return file.cells.map(\.cell.model).uniqued().compactMap { model in
+      verdict(file.cells.filter { $0.cell.model == model && $0.status == .measured && $0.latency != nil }, model, file)
+    }.joined(separator: " ")
+  }
+
+  private static func verdict(_ measured: [CellResult], _ model: String, _ file: ResultFile) -> String? {
+    let pacer = measured.filter { $0.cell.engine == "pacer" && $0.accuracy != nil }
+    let backend = pacer.contains { $0.cell.backend == "cpu" } ? "cpu" : pacer.first?.cell.backend
+    let there = pacer.filter { $0.cell.backend == backend && $0.cell.precision == .fp32 }
+    // Of cells with most passes the plainest: the fastest of many noisy ones would praise the luckiest.
+    let most = there.map(\.cell.passes.count).max() ?? 0
+    let threads = there.map(\.cell.threads).min() ?? 1
+    let fitting = there.filter { $0.cell.threads == threads && $0.cell.passes.count == most }
+    guard let first = fitting.first, measured.count > 1 else { return nil }
+    // Other inputs are other work.
+    let own = fitting.filter {
+      $0.cell.shape == first.cell.shape && $0.cell.weights == first.cell.weights && $0.cell.input == first.cell.input
     }
-    return sentences.joined(separator: " ")
+    let place = backend == "cpu" ? (threads == 1 ? "one thread" : "\(threads) threads") : backend!
+    var sentence = "\(model) takes \(Format.time(first.latency!.value)) on \(place) with \(first.label)"
+    if let baseline = first.baseline, let ratio = first.ratio {
+      let effect = Attribution.Effect(of: ratio, over: .one)
+      let than = file.label(baseline)
+      let words =
+        switch effect.finding {
+        case .faster:
+          ", \(Format.speedup(ratio))× faster than \(than) (95 % interval \(Format.speedupInterval(ratio))×)"
+        case .slower: ", slower than \(than): speed-up \(effect.words)"
+        case .none: ", not significantly different from \(than) (\(Format.speedupInterval(ratio))×)"
+        case .unknown, .sameGraph:
+          "; against \(than) it is not resolved after \(Format.number(ratio.count, "pair")), a longer --time-budget would tell"
+        }
+      sentence += words
+    }
+    sentence += "."
+    // Which of several is the fastest is said where it beats each of the others.
+    guard own.count > 1 else { return sentence }
+    let winner = own.first { candidate in
+      own.allSatisfy { other in
+        guard candidate.cell != other.cell else { return true }
+        guard candidate.hasBaseline(of: other), let a = candidate.relativeTime, let b = other.relativeTime else {
+          return false
+        }
+        return Attribution.Effect(of: a, over: b).finding == .faster
+      }
+    }
+    let names = own.map(\.label).joined(separator: "; ")
+    return sentence
+      + (winner.map { " Fastest of \(names): \($0.label)." } ?? " Which of these is fastest is not resolved: \(names).")
+  }
+}
+
+extension CellResult {
+  /// Processors that others kept busy in a run from which on the run is remarked on.
+  private static let busy = 0.3
+
+  /// What throws doubt on its times: what workers said, and other work beside its runs.
+  var remarks: [String] {
+    let loads = visits.compactMap { $0.figures["other-load"] }.filter { $0 > Self.busy }
+    guard !loads.isEmpty else { return notes ?? [] }
+    let most = String(format: "%.1f", loads.max()!)
+    return (notes ?? []) + [
+      "other work kept up to \(most) processors busy during \(loads.count) of \(Format.number(visits.count, "run"))"
+    ]
   }
 }
 

@@ -36,7 +36,7 @@ public struct AccuracyBisection: Codable, Sendable {
   /// - Throws: ``UserError`` where the backend cannot run the cell.
   package init(_ catalog: Catalog, _ cell: Cell, tolerance: Double?) throws {
     let backend = try catalog.backend(cell.backend)
-    guard let options = cell.prepareOptions else { throw UserError("no \(cell.precision) kernels yet") }
+    let options = cell.prepareOptions
     let info: DeviceInfo
     switch backend.availability(options) {
     case .available(let device): info = device
@@ -124,14 +124,14 @@ public struct AccuracyBisection: Codable, Sendable {
   public var isRight: Bool { culprit == nil && !sharesWrongly }
 
   public var report: Document {
-    var document = Document("Where the numbers part: \(cell.model) on \(cell.backend)")
+    var document = Document("First divergence from the reference: \(cell.model) on \(cell.backend)")
     if sharesWrongly {
       document.text(
         "Every op is right, alone and with all outputs kept, but the network as it is usually run is "
           + "\(scientific(asRun)) off: look at tensors that share memory, and try `--allocator system`.")
     } else if let culprit {
       var faults: [String] = []
-      if culprit.hasNaN { faults.append("it has values that are no numbers") }
+      if culprit.hasNaN { faults.append("it has NaN or infinity") }
       if culprit.isZero { faults.append("it is zero everywhere") }
       if !culprit.repeats { faults.append("a second run gave other bits") }
       if culprit.alone > tolerance {
@@ -145,9 +145,12 @@ public struct AccuracyBisection: Codable, Sendable {
         "First wrong: `\(culprit.node)` (\(culprit.op), kernel \(culprit.kernel)): \(faults.joined(separator: "; ")).")
     } else {
       let worst = nodes.map(\.alone).max() ?? 0
+      let within = nodes.map(\.inNetwork).max() ?? 0
       document.text(
-        "All \(nodes.count) nodes agree with the reference to \(scientific(tolerance)), and with a second run to the "
-          + "bit; the largest difference of an op alone is \(scientific(worst)).")
+        "Each of the \(nodes.count) ops alone is within \(scientific(tolerance)) of the reference (largest difference "
+          + "\(scientific(worst))) and repeats to the bit. In the whole network, where differences add up and "
+          + "\(scientific(Self.growth * tolerance)) is allowed, the largest of a node is \(scientific(within)), and the "
+          + "network's output as it is usually run is \(scientific(asRun)) off.")
     }
     document.text("Device: \(device). Errors are relative to the largest value of the scalar oracle's output.")
     document.table(

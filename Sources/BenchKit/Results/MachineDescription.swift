@@ -48,6 +48,10 @@ public struct MachineDescription: Codable, Sendable {
     if let steal, steal > 0.01 {
       list.append(String(format: "the hypervisor took %.1f %% of the processor time", steal * 100))
     }
+    if let quota = Double(quota), quota < Double(processors) {
+      let share = String(format: "%.2f", quota)
+      list.append("control groups leave this process \(share) of \(processors) processors, and stop it beyond that")
+    }
     if let throttled, throttled > 0 { list.append("the control group was throttled \(throttled) times") }
     if governor != "unavailable" && governor != "performance" { list.append("frequency governor is \(governor)") }
     return list
@@ -61,10 +65,8 @@ public struct MachineDescription: Codable, Sendable {
   }
 
   private static func quota() -> String {
-    guard let text = read("/sys/fs/cgroup/cpu.max") else { return "unavailable" }
-    let parts = text.split(separator: " ")
-    guard parts.count == 2, let quota = Double(parts[0]), let period = Double(parts[1]) else { return "none" }
-    return String(format: "%.2f", quota / period)
+    guard let quota = CPUQuota.current() else { return "unavailable" }
+    return quota.processors.map { String(format: "%.2f", $0) } ?? "none"
   }
 
   private static func libcVersion() -> String {
@@ -109,14 +111,27 @@ func read(_ path: String) -> String? {
 struct MachineCounters {
   var steal: Double
   var total: Double
+  /// Ticks in which a processor worked.
+  var busy: Double
+  /// Seconds of processor time that this process and those it has waited for have used.
+  var own: Double
   var throttled: Int?
+  let watch = Stopwatch()
+
+  /// Processors that others kept busy since these counters were read; nil where it was too short to tell.
+  func othersLoad(until now: MachineCounters) -> Double? {
+    let seconds = watch.elapsed - now.watch.elapsed
+    guard seconds > 0.15 else { return nil }
+    return max(0, ((now.busy - busy) / Double(sysconf(Int32(_SC_CLK_TCK))) - (now.own - own)) / seconds)
+  }
 
   static func now() -> MachineCounters? {
     guard let line = read("/proc/stat")?.split(separator: "\n").first else { return nil }
     let ticks = line.split(separator: " ").dropFirst().compactMap { Double($0) }
     guard ticks.count >= 8 else { return nil }
-    let throttled = read("/sys/fs/cgroup/cpu.stat")?.split(separator: "\n")
-      .first { $0.hasPrefix("nr_throttled") }.flatMap { Int($0.split(separator: " ")[1]) }
-    return MachineCounters(steal: ticks[7], total: ticks.prefix(8).reduce(0, +), throttled: throttled)
+    let throttled = CPUQuota.current()?.throttled
+    return MachineCounters(
+      steal: ticks[7], total: ticks.prefix(8).reduce(0, +), busy: ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6],
+      own: ProcessUsage.family, throttled: throttled)
   }
 }

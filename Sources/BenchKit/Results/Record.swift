@@ -5,6 +5,9 @@ public struct Record: Sendable {
   /// Largest file that is kept, in bytes.
   public static let limit = 1 << 20
 
+  /// Latencies that are kept of a process, evenly spread over it.
+  static let latencies = 2_000
+
   public var folder: URL
   /// Stands for the machine; never its own name.
   public var host: String
@@ -24,19 +27,35 @@ public struct Record: Sendable {
   /// - Throws: ``UserError`` where the run was interrupted, is kept already, or is too large.
   public func keep(_ result: ResultFile) throws -> URL {
     guard result.isComplete else {
-      throw UserError("the run of suite \(result.suite) was interrupted; finish it with `run \(result.suite) --resume`")
+      let why = result.ending == .budget ? "spent its time before all of it was measured" : "was interrupted"
+      throw UserError("the run of suite \(result.suite) \(why); finish it with `\(result.command) --resume`")
+    }
+    guard result.hasTimes else {
+      throw UserError("the run of suite \(result.suite) timed nothing: there is nothing to keep")
     }
     let url = folder.appendingPathComponent("\(result.version)/\(host)/\(result.suite).json")
     guard !FileManager.default.fileExists(atPath: url.path) else {
       throw UserError("\(url.path) is kept already; records are never overwritten: give another --host")
     }
     var portable = result
+    // Ids hold paths: what is joined by them follows.
+    var ids: [String: String] = [:]
     for index in portable.cells.indices {
+      let id = portable.cells[index].cell.id
       portable.cells[index].cell.weights = portable.cells[index].cell.weights.map(Self.name)
       portable.cells[index].cell.input = portable.cells[index].cell.input.map(Self.name)
+      ids[id] = portable.cells[index].cell.id
+    }
+    guard Set(ids.values).count == ids.count else {
+      throw UserError("two files of this run have one name, and records keep no paths: rename one and measure again")
+    }
+    for index in portable.cells.indices {
+      portable.cells[index].baseline = portable.cells[index].baseline.map { ids[$0] ?? $0 }
+      portable.cells[index].sameAs = portable.cells[index].sameAs.map { ids[$0] ?? $0 }
       // What was prepared is said once for the cell; a visit keeps its times.
       for visit in portable.cells[index].visits.indices {
         let prepared = portable.cells[index].visits[visit].prepared
+        portable.cells[index].visits[visit].sample.keep(atMost: Self.latencies)
         portable.cells[index].visits[visit].prepared = .init(
           loadTime: prepared.loadTime, optimiseTime: prepared.optimiseTime, prepareTime: prepared.prepareTime)
       }
@@ -49,7 +68,7 @@ public struct Record: Sendable {
         "the result has \(Format.bytes(Double(data.count))), at most \(Format.bytes(Double(Self.limit))) are kept: "
           + "shorten the suite's min-time")
     }
-    try writeAtomically(data, to: url)
+    try writeFile(data, to: url)
     return url
   }
 

@@ -1,24 +1,37 @@
 import Foundation
 
-/// Everything one run of a suite measured. Statistics are made from it when it is read; it holds the samples.
+/// Everything one run of a suite measured. It holds the samples, and the estimates made from them.
 public struct ResultFile: Codable, Sendable {
-  public static let schema = "pacer-result-1"
+  public static let schema = "pacer-result-2"
+  /// Joined cells by labels, and had no `ending`.
+  static let firstSchema = "pacer-result-1"
+
+  /// How a run ended that did not do all it was to do.
+  public enum Ending: String, Codable, Sendable {
+    case interrupted
+    /// Its time was spent.
+    case budget
+  }
 
   public var schema = ResultFile.schema
   public var version: String
   public var suite: String
-  /// Digest of the suite's cells and their baselines: a run is resumed only with the same ones.
+  /// Digest of what a run is resumed by: cells, their baselines and files, how processes time, the workers' prefix.
   public var suiteDigest: String
   public var started: String
   public var elapsed: Double = 0
   public var command: String
+  /// What stood before every worker of Pacer, as an emulator or `ssh`: figures are then not this machine's own.
+  public var workerPrefix: [String]?
   public var environment: MachineDescription
   /// What an empty worker of each engine needs, in bytes.
   public var idleResident: [String: Double] = [:]
   /// Every pass there was, in order: what "all on" stands for. Nil in older files, where it is the passes of any cell.
   public var passes: [String]?
   public var cells: [CellResult]
+  /// Whether every cell has figures, or a reason that is its own. A run that was cut short is none.
   public var isComplete = false
+  public var ending: Ending?
 
   public init(
     version: String, suite: String, suiteDigest: String, started: String, command: String,
@@ -29,20 +42,69 @@ public struct ResultFile: Codable, Sendable {
   }
 
   public func write(to url: URL) throws {
-    try writeAtomically(JSONEncoder.readable.encode(self), to: url)
+    try writeFile(JSONEncoder.readable.encode(self), to: url)
   }
+
+  /// The cell of an id.
+  public func cell(_ id: String) -> CellResult? { cells.first { $0.cell.id == id } }
+  /// What the cell of an id is called in this result.
+  public func label(_ id: String) -> String { cell(id)?.label ?? id }
+
+  /// Whether anything was timed.
+  public var hasTimes: Bool { cells.contains { !$0.visits.isEmpty } }
 
   public static func read(_ url: URL) throws -> ResultFile {
     let data: Data
     do { data = try Data(contentsOf: url) } catch { throw UserError("\(url.path) cannot be read: \(reason(error))") }
     do {
-      let file = try JSONDecoder().decode(ResultFile.self, from: data)
-      guard file.schema == schema else {
-        throw UserError("\(url.path) has schema \(file.schema), this version reads \(schema)")
+      var file = try CheckedJSON.decode(ResultFile.self, from: data)
+      guard [schema, firstSchema].contains(file.schema) else {
+        throw UserError("it has schema \(file.schema), this version reads \(schema)")
       }
+      if file.schema == firstSchema { file.joinById() }
+      try file.check()
       return file
-    } catch let error as UserError { throw error } catch {
-      throw UserError("\(url.path) is not a result file of Pacer: \(error)")
+    } catch { throw UserError("\(url.path) is not a result file of Pacer: \(error)") }
+  }
+
+  /// A first schema's labels become ids: of the cell of the same model, and of the same input where a label is not unique.
+  private mutating func joinById() {
+    func id(_ label: String, like cell: Cell) -> String {
+      let named = cells.filter { $0.label == label && $0.cell.model == cell.model }.map(\.cell)
+      let same = named.first { $0.shape == cell.shape && $0.weights == cell.weights && $0.input == cell.input }
+      return (same ?? named.first)?.id ?? label
+    }
+    for index in cells.indices {
+      let cell = cells[index].cell
+      cells[index].baseline = cells[index].baseline.map { id($0, like: cell) }
+      cells[index].sameAs = cells[index].sameAs.map { id($0, like: cell) }
+    }
+    schema = Self.schema
+    if !isComplete { ending = .interrupted }
+  }
+
+  /// - Throws: ``UserError`` that names the field which cannot be right.
+  private func check() throws {
+    // Both become names of files.
+    try require(YAMLFields.isName(suite), "suite", suite, "a name is letters, digits and hyphens")
+    try require(Version.isVersion(version), "version", version, "a version is letters, digits, dots and hyphens")
+    try require(elapsed >= -1e9 && elapsed <= 1e12, "elapsed", elapsed, "seconds")
+    for (index, result) in cells.enumerated() {
+      func place(_ field: String) -> String { "cells[\(index)].\(field)" }
+      for (name, estimate) in [("latency", result.latency), ("ratio", result.ratio)] {
+        guard let estimate else { continue }
+        try require(
+          estimate.value > 0 && estimate.low <= estimate.high && estimate.count > 0, place(name), estimate.value,
+          "an estimate is above 0 and within its interval")
+      }
+      for (number, visit) in result.visits.enumerated() {
+        do {
+          try visit.prepared.check()
+          try visit.sample.check()
+          try require(!visit.sample.latencies.isEmpty, "sample.latencies", "empty", "a run that timed nothing is none")
+          if let ratio = visit.ratio { try require(ratio > 0, "ratio", ratio, "a ratio is above 0") }
+        } catch { throw UserError("\(place("visits[\(number)]")): \(error)") }
+      }
     }
   }
 }
@@ -55,6 +117,8 @@ public enum CellStatus: String, Codable, Sendable {
   case failed
   /// The output is wrong, so no time is shown.
   case invalid
+  /// There is nothing to hold the output against, so no time is shown.
+  case unchecked
   /// Runs the same code as another cell; measured there.
   case same
 }
@@ -64,10 +128,12 @@ public struct CellResult: Codable, Sendable {
   public var label: String
   public var status = CellStatus.pending
   public var reason: String?
-  /// Label of the cell that stands for this one.
+  /// Id of the cell that stands for this one.
   public var sameAs: String?
-  /// Cell that ratios are taken against, by label; nil for that cell itself.
+  /// Id of the cell that ratios are taken against; nil for that cell itself.
   public var baseline: String?
+  /// What throws doubt on its times, each once, in sentences.
+  public var notes: [String]?
   public var prepared: WorkerLine.Prepared?
   public var hello: WorkerLine.Hello?
   public var figures: [String: Double] = [:]
@@ -95,7 +161,11 @@ public struct CellResult: Codable, Sendable {
   var relativeTime: Estimate? { baseline == nil && accuracy != nil ? .one : ratio }
 
   /// Whether the times of both are relative to the same baseline.
-  func hasBaseline(of other: CellResult) -> Bool { (baseline ?? label) == (other.baseline ?? other.label) }
+  func hasBaseline(of other: CellResult) -> Bool { (baseline ?? cell.id) == (other.baseline ?? other.cell.id) }
+
+  mutating func add(notes more: [String]) {
+    for note in more where notes?.contains(note) != true { notes = (notes ?? []) + [note] }
+  }
 
   func medianOfVisits(_ value: (Visit) -> Double?) -> Double? {
     let values = visits.compactMap(value)
@@ -132,7 +202,7 @@ public struct Accuracy: Codable, Sendable, Equatable {
 
   /// What a runtime must keep of the largest value. Another engine's float32 is not held to Pacer's care.
   static func tolerance(for cell: Cell) -> Double {
-    cell.precision == "fp32" ? (cell.engine == "pacer" ? 1e-4 : 1e-3) : 1e-2
+    cell.precision == .fp32 ? (cell.engine == "pacer" ? 1e-4 : 1e-3) : 1e-2
   }
 
   /// nil where either has a NaN or their lengths differ.

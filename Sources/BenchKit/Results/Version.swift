@@ -1,5 +1,4 @@
 import Foundation
-import Subprocess
 import TensorCore
 
 /// Release, commit and digest of uncommitted changes: what a result belongs to.
@@ -14,23 +13,37 @@ public struct Version: Sendable {
     [release, commit.map { "g" + $0 }, changes.map { "dirty" + $0 }].compactMap { $0 }.joined(separator: "-")
   }
 
-  public static func current(release: String) async -> Version {
-    guard let commit = await git(["rev-parse", "--short=12", "HEAD"]) else { return Version(release: release) }
-    // What was measured is no part of what measures.
-    let sources = [":/", ":(exclude,top)Results"]
-    guard let status = await git(["status", "--porcelain", "--"] + sources), !status.isEmpty else {
-      return Version(release: release, commit: commit)
+  /// Whether a text can be a version, and the name of a folder.
+  static func isVersion(_ text: String) -> Bool {
+    !text.isEmpty && text.count <= 200 && text.first != "." && text.first != "-"
+      && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._+".contains($0)) }
+  }
+
+  /// - Parameter checkout: the folder with the sources of this program; nil where it is not in one, and has its release
+  ///   alone. Which repository somebody stands in does not matter.
+  public static func current(release: String, checkout: URL?) async -> Version {
+    guard let checkout, let commit = try? await git(["rev-parse", "--short=12", "HEAD"], checkout) else {
+      return Version(release: release)
     }
+    // What was measured is no part of what measures.
+    let sources = ["--", ":/", ":(exclude,top)Results"]
+    guard let status = try? await git(["status", "--porcelain", "--untracked-files=all"] + sources, checkout),
+      !status.isEmpty
+    else { return Version(release: release, commit: commit) }
     var digest = Digest()
     digest.combine(status)
-    digest.combine(await git(["diff", "HEAD", "--"] + sources) ?? "")
+    digest.combine((try? await git(Git.diff + ["--binary", "HEAD"] + sources, checkout)) ?? "")
+    // A new file is in no diff.
+    let top = URL(fileURLWithPath: (try? await git(["rev-parse", "--show-toplevel"], checkout)) ?? checkout.path)
+    let untracked = try? await git(
+      ["ls-files", "--others", "--exclude-standard", "--full-name", "-z"] + sources, checkout)
+    for name in (untracked ?? "").split(separator: "\0") {
+      digest.combine("\(name) \(FileDigest.of(top.appendingPathComponent(String(name)).path))")
+    }
     return Version(release: release, commit: commit, changes: String(digest.hex.prefix(8)))
   }
 
-  private static func git(_ arguments: [String]) async -> String? {
-    let result = try? await run(
-      .name("git"), arguments: Arguments(arguments), output: .string(limit: 64 << 20), error: .discarded)
-    guard let result, case .exited(0) = result.terminationStatus else { return nil }
-    return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
+  private static func git(_ arguments: [String], _ folder: URL) async throws -> String {
+    try await Git.run(arguments, in: folder).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 }

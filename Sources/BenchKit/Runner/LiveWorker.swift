@@ -7,6 +7,8 @@ actor LiveWorker {
 
   private var output: SubprocessOutputSequence.Iterator
   private var pending: [UInt8] = []
+  /// Bytes of `pending` that are known to have no line's end.
+  private var scanned = 0
   private var received = 0
   /// Our end of its standard input.
   private let input: Int32
@@ -23,18 +25,20 @@ actor LiveWorker {
   /// - Throws: ``UserError`` where the line is no line of the protocol.
   func nextLine() async throws -> WorkerLine? {
     while true {
-      if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = pending[..<end]
+      if let end = pending[scanned...].firstIndex(of: UInt8(ascii: "\n")) {
+        let line = Array(pending[..<end])
         pending.removeSubrange(...end)
+        scanned = 0
         if line.isEmpty { continue }
         return try accept(line)
       }
+      scanned = pending.count
       var output = output
       let buffer = try await output.next(isolation: self)
       self.output = output
       guard let buffer else {
-        defer { pending = [] }
-        return pending.isEmpty ? nil : try accept(pending[...])
+        defer { (pending, scanned) = ([], 0) }
+        return pending.isEmpty ? nil : try accept(pending)
       }
       buffer.withUnsafeBytes { pending.append(contentsOf: $0) }
       received += buffer.count
@@ -44,14 +48,21 @@ actor LiveWorker {
     }
   }
 
-  private func accept(_ line: ArraySlice<UInt8>) throws -> WorkerLine {
-    guard let parsed = try? JSONDecoder().decode(WorkerLine.self, from: Data(line)) else {
-      let text = String(decoding: Array(line).prefix(80), as: UTF8.self)
+  private func accept(_ line: [UInt8]) throws -> WorkerLine {
+    do {
+      let parsed = try CheckedJSON.decode(WorkerLine.self, from: Data(line))
+      try parsed.check()
+      lines.append(parsed)
+      return parsed
+    } catch let error as UserError {
+      struct Kind: Decodable { var kind: String }
+      let kind = (try? JSONDecoder().decode(Kind.self, from: Data(line))).map { " (\"\($0.kind)\")" } ?? ""
+      let text = String(decoding: line.prefix(80), as: UTF8.self)
       let excerpt = text.map { $0.isASCII && !$0.isNewline ? String($0) : "·" }.joined()
-      throw UserError("the worker wrote a line that is no protocol line: \"\(excerpt)\"")
+      throw UserError(
+        "line \(lines.count + 1)\(kind) of the worker is no protocol line: \(error)"
+          + (kind.isEmpty ? ": \"\(excerpt)\"" : ""))
     }
-    lines.append(parsed)
-    return parsed
   }
 
   /// Reads until the worker has prepared its cell; false where it ends before that.
@@ -60,12 +71,18 @@ actor LiveWorker {
     return false
   }
 
+  /// Seconds of the inferences it has timed so far.
+  private(set) var timed = 0.0
+
   /// Lets it do one turn and waits for what it measured; false where it ends instead.
   func takeTurn() async throws -> Bool {
-    write(Data("turn\n".utf8))
+    Self.write(Data("turn\n".utf8), to: input)
     while let line = try await nextLine() {
       switch line {
-      case .sample, .profile: return true
+      case .sample(let sample):
+        timed += sample.latencies.reduce(0) { $0 + Double($1) } * 1e-9
+        return true
+      case .profile: return true
       default: continue
       }
     }
@@ -77,16 +94,8 @@ actor LiveWorker {
   func rest() async throws {
     #if os(Linux)
       if isRestless { return }
-      let folder = "/proc/\(processID)/task"
       for _ in 0..<600 {
-        let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let isRunning = threads.contains { thread in
-          // The state follows the name, which is in parentheses and may hold anything.
-          let stat = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
-          guard let stat, let end = stat.range(of: ") ", options: .backwards)?.upperBound else { return false }
-          return stat[end] == "R"
-        }
-        if !isRunning { return }
+        if !Self.isRunning(processID) { return }
         try await Task.sleep(for: .microseconds(500))
       }
       isRestless = true
@@ -95,13 +104,28 @@ actor LiveWorker {
     #endif
   }
 
+  #if os(Linux)
+    /// Whether a thread of a process, or of one that it started, is running.
+    private static func isRunning(_ process: Int32) -> Bool {
+      let folder = "/proc/\(process)/task"
+      let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      return threads.contains { thread in
+        // The state follows the name, which is in parentheses and may hold anything.
+        let stat = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
+        if let stat, let end = stat.range(of: ") ", options: .backwards)?.upperBound, stat[end] == "R" { return true }
+        let children = try? String(contentsOfFile: "\(folder)/\(thread)/children", encoding: .utf8)
+        return children?.split(separator: " ").contains { Int32($0).map(isRunning) ?? false } ?? false
+      }
+    }
+  #endif
+
   /// Lets it do what is left to do, and reads to the end.
   func finish() async throws {
     closeInput()
     while try await nextLine() != nil {}
   }
 
-  func write(_ data: Data) {
+  static func write(_ data: Data, to input: Int32) {
     // A worker that has ended breaks no pipe: the socket says so instead of sending a signal, and its output ends too.
     #if os(Linux)
       let flags = Int32(MSG_NOSIGNAL)

@@ -22,8 +22,10 @@ public struct WorkerCommand: Sendable, Equatable {
 /// What became of one job.
 public struct JobOutcome: Sendable {
   public var lines: [WorkerLine] = []
-  /// Why the visit is worth nothing; nil if all went well.
+  /// Why nothing of it counts; nil if all went well.
   public var failure: String?
+  /// Whether it was ended because it took too long.
+  public var isLate = false
 
   private func first<Line>(_ pick: (WorkerLine) -> Line?) -> Line? { lines.lazy.compactMap(pick).first }
 
@@ -32,6 +34,7 @@ public struct JobOutcome: Sendable {
   var output: WorkerLine.Output? { first { if case .output(let line) = $0 { line } else { nil } } }
   var skipped: String? { first { if case .skipped(let reason) = $0 { reason } else { nil } } }
   var samples: [WorkerLine.Sample] { lines.compactMap { if case .sample(let line) = $0 { line } else { nil } } }
+  var notes: [String] { lines.compactMap { if case .note(let text) = $0 { text } else { nil } } }
   var trace: WorkerLine.Trace? { first { if case .trace(let trace) = $0 { trace } else { nil } } }
   var memory: MemoryTimeline? { first { if case .memory(let line) = $0 { line } else { nil } } }
   /// One per turn.
@@ -52,9 +55,9 @@ extension WorkerCommand {
   public func release() async -> String? { await run(Job(.idle), timeout: 60).hello?.version }
 
   /// Runs two jobs at once, of which only one works at a time: both prepare, then they take turns, the first and the
-  /// second going first alternately, until each had its warm-up and `count` turns.
+  /// second going first alternately, until each had its warm-up and its turns.
   static func takeTurns(
-    _ first: (command: WorkerCommand, job: Job), _ second: (command: WorkerCommand, job: Job), count: Int,
+    _ first: (command: WorkerCommand, job: Job), _ second: (command: WorkerCommand, job: Job), _ turns: Turns,
     timeout: Double
   ) async -> (first: JobOutcome, second: JobOutcome) {
     var jobs = (first.job, second.job)
@@ -64,13 +67,16 @@ extension WorkerCommand {
       let outer = await first.command.converse(jobs.0) { one in
         inner = await second.command.converse(jobs.1) { two in
           for worker in [one, two] { guard try await worker.isPrepared() else { return } }
-          for turn in 0...count {
-            let order = turn % 2 == 0 ? [one, two] : [two, one]
-            for worker in order {
+          var turn = 0
+          var timed = Double.infinity
+          repeat {
+            for worker in turn % 2 == 0 ? [one, two] : [two, one] {
               guard try await worker.takeTurn() else { return }
               try await worker.rest()
             }
-          }
+            timed = min(await one.timed, await two.timed)
+            turn += 1
+          } while turn <= turns.least || turn <= turns.most && timed < turns.seconds
           try await one.finish()
           try await two.finish()
         }
@@ -84,27 +90,27 @@ extension WorkerCommand {
   private func converse(_ job: Job, _ body: (LiveWorker) async throws -> Void) async -> JobOutcome {
     var outcome = JobOutcome()
     do {
-      let data = try JSONEncoder().encode(job) + Data("\n".utf8)
-      let path: Executable = executable.contains("/") ? .path(.init(executable)) : .name(executable)
-      var options = PlatformOptions()
-      options.processGroupID = 0
-      options.teardownSequence = [
-        .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100))
-      ]
+      // In order: another order would be other work to read, which is seen where instructions are counted.
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = .sortedKeys
+      let data = try encoder.encode(job) + Data("\n".utf8)
+      let started = Supervisor.command(executable, arguments)
+      let options = Supervisor.options
       // Code and stack lie elsewhere in every process, so that what their places cost averages out.
       let padding = String(repeating: "x", count: Int.random(in: 0..<4096))
-      let (ours, theirs) = try Self.socketPair()
+      let (ours, theirs) = try Supervisor.socketPair()
       defer { close(ours) }
+      // A job is far smaller than a socket's buffer: it is there before the worker asks for it, always.
+      LiveWorker.write(data, to: ours)
       let result = try await Subprocess.run(
-        path, arguments: Arguments(arguments), environment: .inherit.updating(["PACER_PADDING": padding]),
+        started.executable, arguments: Arguments(started.arguments), environment: Self.environment(padding),
         platformOptions: options, input: .fileDescriptor(.init(rawValue: theirs), closeAfterSpawningProcess: true),
         output: .sequence, error: .sequence
       ) { execution in
         let worker = LiveWorker(
           output: execution.standardOutput.makeAsyncIterator(), input: ours,
           processID: execution.processIdentifier.value)
-        async let complaints = Self.tail(execution.standardError)
-        await worker.write(data)
+        async let complaints = Self.ends(of: execution.standardError)
         var fault: String?
         do { try await body(worker) } catch let error as UserError { fault = error.description }
         await worker.closeInput()
@@ -123,28 +129,37 @@ extension WorkerCommand {
     return outcome
   }
 
-  /// Two connected ends, neither inherited by any process by itself.
-  private static func socketPair() throws -> (ours: Int32, theirs: Int32) {
-    var ends: [Int32] = [0, 0]
-    #if os(Linux)
-      let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    #else
-      let kind = SOCK_STREAM
-    #endif
-    guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
-      throw UserError("no socket can be made: \(String(cString: strerror(errno)))")
-    }
-    return (ends[0], ends[1])
+  /// The environment with padding, in an order that is the same each time: looking a variable up takes as long as what
+  /// stands before it.
+  private static func environment(_ padding: String) -> Environment {
+    var variables = ProcessInfo.processInfo.environment
+    variables["PACER_PADDING"] = padding
+    return .custom(variables.sorted { $0.key < $1.key }.map { Array("\($0)=\($1)\0".utf8) })
   }
 
-  /// The last two thousand characters of a stream.
-  private static func tail(_ stream: SubprocessOutputSequence) async throws -> String {
-    var text = ""
+  /// The first and the last few thousand characters of a stream.
+  private static func ends(of stream: SubprocessOutputSequence) async throws -> String {
+    var (start, end) = ("", "")
     for try await buffer in stream {
-      buffer.withUnsafeBytes { text += String(decoding: $0, as: UTF8.self) }
-      if text.count > 20_000 { text = String(text.suffix(2_000)) }
+      buffer.withUnsafeBytes { bytes in
+        let text = String(decoding: bytes, as: UTF8.self)
+        if start.utf8.count < 8_000 { start += text } else { end += text }
+      }
+      if end.utf8.count > 40_000 { end = String(end.suffix(4_000)) }
     }
-    return String(text.suffix(2_000)).trimmingCharacters(in: .whitespacesAndNewlines)
+    return (end.isEmpty ? start : start + "\n" + end).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// The line that says why: a fatal error's own, where there is one, and the last one otherwise.
+  static func lastWords(_ text: String) -> String {
+    let lines = text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    let reasons = [
+      "Fatal error:", "Swift runtime failure:", "terminate called", "what():", "panicked at", "Sanitizer:",
+    ]
+    let reason = reasons.lazy.compactMap { word in lines.first { $0.contains(word) } }.first
+    let noise = ["Backtrace took", "Press space", "Stack dump"]
+    guard let line = reason ?? lines.last(where: { line in !noise.contains { line.hasPrefix($0) } }) else { return "" }
+    return "; it said: \(line.prefix(300))"
   }
 
   /// Why the lines are worth nothing; nil if they are what a worker should write.
@@ -152,7 +167,7 @@ extension WorkerCommand {
     _ lines: [WorkerLine], _ fault: String?, _ complaints: String, _ status: TerminationStatus
   ) -> String? {
     if let fault { return fault }
-    let lastWords = complaints.split(separator: "\n").last.map { "; it said: \($0.prefix(300))" } ?? ""
+    let lastWords = lastWords(complaints)
     if case .signaled(let signal) = status {
       return "the worker was ended by signal \(signal) (\(String(cString: strsignal(signal))))\(lastWords)"
     }
@@ -167,10 +182,11 @@ extension WorkerCommand {
 }
 
 extension JobOutcome {
-  fileprivate static func late(_ timeout: Double) -> JobOutcome {
+  static func late(_ timeout: Double) -> JobOutcome {
     var late = JobOutcome()
-    late.failure =
-      Task.isCancelled ? "interrupted" : "no answer within \(Int(timeout)) s; the worker was ended"
+    let seconds = timeout < 10 ? String(format: "%.2g", timeout) : "\(Int(timeout))"
+    late.failure = Task.isCancelled ? "interrupted" : "no answer within \(seconds) s; the worker was ended"
+    late.isLate = !Task.isCancelled
     return late
   }
 }

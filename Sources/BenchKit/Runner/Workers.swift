@@ -5,6 +5,8 @@ public struct Workers: Sendable {
   public var own: WorkerCommand
   /// Put before `own`, as `qemu-x86_64 -cpu Nehalem`.
   public var prefix: [String] = []
+  /// Whether `own` is another program that may not build the models itself, and gets them as files.
+  public var exportsForOwn = false
   /// Commands of the peers, by engine name.
   public var peers: [String: WorkerCommand] = [:]
   /// Seconds after which a worker is ended.
@@ -22,8 +24,8 @@ public struct Workers: Sendable {
   /// The command for a cell, and the job with the files it needs.
   /// - Throws: ``UserError`` or ``UnknownName`` where there is no such engine or its files cannot be written.
   func resolve(_ cell: Cell, _ job: Job) throws -> (command: WorkerCommand, job: Job) {
-    if cell.engine == "pacer" { return (own.prefixed(prefix), job) }
-    guard let command = peers[cell.engine] else {
+    if cell.engine == "pacer" && !exportsForOwn { return (own.prefixed(prefix), job) }
+    guard let command = cell.engine == "pacer" ? own : peers[cell.engine] else {
       throw UnknownName(kind: "engine", name: cell.engine, known: ["pacer"] + peers.keys.sorted())
     }
     var job = job
@@ -35,10 +37,11 @@ public struct Workers: Sendable {
     return (command, job)
   }
 
-  func perform(_ cell: Cell, _ job: Job) async -> JobOutcome {
+  /// - Parameter seconds: that are left, where those are fewer than a worker may take.
+  func perform(_ cell: Cell, _ job: Job, within seconds: Double = .infinity) async -> JobOutcome {
     do {
       let (command, job) = try resolve(cell, job)
-      return await command.run(job, timeout: timeout)
+      return await command.run(job, timeout: max(min(timeout, seconds), 0.01))
     } catch {
       var outcome = JobOutcome()
       outcome.failure = "\(error)"

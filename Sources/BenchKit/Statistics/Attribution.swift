@@ -13,6 +13,8 @@ public struct Attribution: Sendable {
     public var ratio: Estimate?
     /// Places it is averaged over.
     public var places: Int
+    /// Pairs of processes behind the least sure of its figures.
+    public var pairs: Int
     /// The two cells, where there is one place.
     public var with: CellResult?
     public var without: CellResult?
@@ -20,7 +22,7 @@ public struct Attribution: Sendable {
     public enum Finding: Sendable { case sameGraph, none, faster, slower, unknown }
     public var finding: Finding {
       guard let ratio else { return .sameGraph }
-      guard ratio.high.isFinite else { return .unknown }
+      guard ratio.high.isFinite, pairs >= Estimate.runsForVerdict else { return .unknown }
       return ratio.high < 1 ? .faster : ratio.low > 1 ? .slower : .none
     }
 
@@ -33,12 +35,12 @@ public struct Attribution: Sendable {
       return left == right ? left : "\(left) → \(right)"
     }
 
-    /// "1.84× (1.80–1.89)": how much faster with it; "no effect here" where the interval holds 1.
+    /// "1.84× (1.80–1.89)": the speed-up with it; "not significant" where the interval holds 1.
     public var words: String {
       switch finding {
       case .sameGraph: "same graph"
-      case .unknown: "too few processes"
-      case .none: "no effect here (\(Format.speedupInterval(ratio!)))"
+      case .unknown: "not resolved (\(Format.number(pairs, "pair")))"
+      case .none: "not significant (\(Format.speedupInterval(ratio!))×)"
       case .faster, .slower: "\(Format.speedup(ratio!))× (\(Format.speedupInterval(ratio!)))"
       }
     }
@@ -58,11 +60,14 @@ public struct Attribution: Sendable {
     passes = catalog.passes.map(\.name).filter(known.contains)
     let cells = file.cells.filter { $0.cell.model == model && $0.cell.engine == "pacer" }
     var places: [Cell: Int] = [:]
+    let ids = Dictionary(
+      cells.enumerated().filter { $1.status == .measured }.map { ($1.cell.id, $0) }
+    ) { first, _ in first }
     for (index, result) in cells.enumerated() {
       switch result.status {
       case .measured where result.relativeTime != nil: places[result.cell] = index
       case .same:
-        places[result.cell] = cells.firstIndex { $0.label == result.sameAs && $0.status == .measured }
+        places[result.cell] = result.sameAs.flatMap { ids[$0] }
       default: break
       }
     }
@@ -99,7 +104,8 @@ public struct Attribution: Sendable {
   }
 
   private func effect(_ terms: [(place: Int, weight: Double)], places: Int) -> Effect {
-    Effect(ratio: contrast(terms), places: places)
+    let pairs = terms.compactMap { self.cells[$0.place].relativeTime }.filter { !$0.isExact }.map(\.count).min()
+    return Effect(ratio: contrast(terms), places: places, pairs: pairs ?? .max)
   }
 
   // MARK: Passes
@@ -217,7 +223,7 @@ public struct Attribution: Sendable {
     vary("threads", \.threads, 1) { "\($0)" }
     vary("kernels", \.kernels, .fast) { $0.rawValue }
     vary("backend", \.backend, "cpu") { $0 }
-    vary("precision", \.precision, "fp32") { $0 }
+    vary("precision", \.precision, .fp32) { $0.rawValue }
     vary("storage", \.storage, nil) { $0?.rawValue ?? "the device's own" }
     vary("pipeline cache", \.pipelineCache, nil) { $0 == false ? "off" : "on" }
     vary("isa", \.isa, nil) { $0 ?? "best" }
@@ -227,6 +233,7 @@ public struct Attribution: Sendable {
 
 extension Format {
   /// How much faster: the inverse of a ratio of times, with the digits its interval supports.
+  /// The inverse of a ratio of times, with the digits that its interval supports.
   static func speedup(_ ratio: Estimate) -> String { speedup(1 / ratio.value, ratio) }
 
   static func speedupInterval(_ ratio: Estimate) -> String {

@@ -23,6 +23,10 @@ public struct Estimate: Codable, Sendable, Equatable {
   /// Half the interval's width over the value; infinite for a single observation.
   public var relativeHalfWidth: Double { (high - low) / 2 / value }
 
+  /// Runs below which no interval is shown, and below which nothing is said to be faster or slower.
+  static let (runsForInterval, runsForVerdict) = (3, 5)
+  var hasInterval: Bool { count >= Self.runsForInterval && high.isFinite }
+
   /// What is 1 by definition.
   static let one = Estimate(value: 1, low: 1, high: 1, count: 1)
 
@@ -45,6 +49,9 @@ public struct Estimate: Codable, Sendable, Equatable {
     let half = studentT975(logs.count - 1) * (variance / Double(logs.count)).squareRoot()
     (low, high) = (exp(mean - half), exp(mean + half))
   }
+
+  /// Whether it is so by definition, and not measured.
+  var isExact: Bool { high == low && count == 1 }
 
   /// The standard error of the logarithm; 0 for what is exact, infinite for a single observation.
   var logError: Double {

@@ -19,7 +19,7 @@ public struct Cell: Codable, Hashable, Sendable {
   public var device: String?
   public var kernels = KernelFamily.fast
   public var passes: [String] = []
-  public var precision = "fp32"
+  public var precision = Precision.fp32
   /// How a GPU's kernels reach tensors; nil for what suits the device.
   public var storage: TensorStorage?
   /// Whether a GPU's compiled pipelines come from disk; nil means that they do.
@@ -49,10 +49,10 @@ public struct Cell: Codable, Hashable, Sendable {
   /// Memory format of the images: what the pass `channels-last` sets.
   public var format: String { passes.contains("channels-last") ? "nhwc" : "nchw" }
 
-  /// The same text for the same cell, in every run.
+  /// The same text for the same cell, in every run: what results, baselines and records are joined by.
   public var id: String {
     var parts = [engine, model, backend, kernels.rawValue, "passes=" + passes.joined(separator: "+")]
-    parts += [precision, allocator.rawValue, "\(threads)t", isa ?? "best"]
+    parts += [precision.rawValue, allocator.rawValue, "\(threads)t", isa ?? "best"]
     if let shape { parts.append("\(shape)") }
     if let weights { parts.append("weights=\(weights)") }
     if let input { parts.append("input=\(input)") }
@@ -66,10 +66,17 @@ public struct Cell: Codable, Hashable, Sendable {
     return parts.joined(separator: "/")
   }
 
-  /// How a backend is to execute the cell; nil for a precision that no backend has.
-  var prepareOptions: PrepareOptions? {
-    guard let precision = Precision(rawValue: precision) else { return nil }
-    return PrepareOptions(
+  /// The id where a set with every pass there was is "all": the same configuration in versions that have other passes.
+  func id(ofAll passes: Set<String>) -> String {
+    guard !passes.isEmpty, Set(self.passes) == passes else { return id }
+    var cell = self
+    cell.passes = ["all"]
+    return cell.id
+  }
+
+  /// How a backend is to execute the cell.
+  var prepareOptions: PrepareOptions {
+    PrepareOptions(
       kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa, precision: precision,
       device: device, storage: storage, cachesPipelines: pipelineCache ?? true, inPlace: inPlace ?? true,
       hugePages: hugePages ?? true)
@@ -99,44 +106,5 @@ public struct Cell: Codable, Hashable, Sendable {
     var cell = self
     for axis in Self.comparableAxes where axes.contains(axis.name) { axis.take(&cell, other) }
     return cell
-  }
-
-  /// How long names become short: the passes as all, none, + and −.
-  public func label(allPasses: [String]) -> String {
-    var parts: [String] = []
-    if engine != "pacer" { parts.append(engine) }
-    if backend != "cpu" { parts.append(backend) }
-    if let device { parts.append(device) }
-    if let storage { parts.append(storage.rawValue) }
-    if pipelineCache == false { parts.append("no pipeline cache") }
-    if precision != "fp32" { parts.append(precision) }
-    if engine != "pacer" { return (parts + (threads > 1 ? ["\(threads) threads"] : [])).joined(separator: ", ") }
-    parts += preset.map { [$0] } ?? settings(allPasses)
-    if hugePages == false { parts.append("small pages") }
-    if let inputBuffer { parts.append("\(inputBuffer) input") }
-    if threads > 1 { parts.append("\(threads) threads") }
-    if let isa { parts.append(isa) }
-    return parts.joined(separator: ", ")
-  }
-
-  /// What a preset would settle.
-  private func settings(_ allPasses: [String]) -> [String] {
-    var parts: [String] = []
-    if kernels != .fast { parts.append(kernels.rawValue) }
-    let off = allPasses.filter { !passes.contains($0) }
-    if passes.isEmpty {
-      parts.append("all off")
-    } else if off.isEmpty {
-      parts.append("all on")
-    } else if off.count == 1 {
-      parts.append("all − \(off[0])")
-    } else if passes.count > 1, passes == Array(allPasses.prefix(passes.count)) {
-      parts.append("… + \(passes.last!)")
-    } else {
-      parts.append(passes.joined(separator: "+"))
-    }
-    if allocator != .system { parts.append(allocator.rawValue) }
-    if inPlace == false { parts.append("not in place") }
-    return parts
   }
 }

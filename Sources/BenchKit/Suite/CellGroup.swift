@@ -34,10 +34,12 @@ public struct CellGroup: Sendable {
   }
 
   private func expand(_ catalog: Catalog) throws -> [Cell] {
+    // An empty list would drop every cell without a word.
+    for (key, values) in choices where values.isEmpty { throw UserError("\(key) is an empty list: name a value") }
     let models = try (choices["model"] ?? catalog.models.map(\.name)).map { try catalog.model($0).name }
     let passSets = try passSets(catalog)
     if choices["preset"] != nil, let other = Self.ofPresets.first(where: { choices[$0] != nil }) {
-      throw UserError("a preset says itself what \(other) is: leave one of the two out")
+      throw UserError("preset already sets \(other): leave one of the two out")
     }
     var cells: [Cell] = []
     for model in models {
@@ -62,7 +64,7 @@ public struct CellGroup: Sendable {
         try vary("backend") { $0.backend = try catalog.backend($1).name }
         try vary("device") { $0.device = $1 }
         try vary("kernels") { $0.kernels = try Self.choice($1, "kernel family") }
-        try vary("precision") { $0.precision = $1 }
+        try vary("precision") { $0.precision = try Self.choice($1, "precision") }
         try vary("storage") { $0.storage = try Self.choice($1, "storage") as TensorStorage }
         try vary("pipeline-cache") { $0.pipelineCache = try Self.isOn($1, "pipeline-cache") }
         try vary("allocator") { $0.allocator = try Self.choice($1, "allocator") }
@@ -141,6 +143,10 @@ public struct CellGroup: Sendable {
     guard !parts.isEmpty, parts.allSatisfy({ $0.map { (1...65536).contains($0) } ?? false }) else {
       throw UserError("shape must look like 1x3x224x224, not \"\(text)\"")
     }
-    return Shape(parts.compactMap { $0 })
+    let shape = Shape(parts.compactMap { $0 })
+    guard shape.elementCount.map({ $0 <= 1 << 30 }) == true else {
+      throw UserError("shape \(text) is larger than 4 GiB")
+    }
+    return shape
   }
 }

@@ -17,8 +17,7 @@ package struct ModelInput {
     var graph: Graph
     do { graph = try model.build(shape) } catch { throw UserError("\(model.name) does not work at \(shape): \(error)") }
     if let path = cell.weights {
-      graph.weights = try SafeTensors.read(path)
-      do { try graph.verifyWeights() } catch { throw UserError("\(path): \(error)") }
+      try graph.readWeights(path)
     } else {
       try SeededWeights.fill(&graph)
     }

@@ -10,6 +10,12 @@ enum Processors {
     return numbers.prefix(Int(count)).map(Int.init)
   }()
 
+  /// How many this process may use: of those that are allowed, as much as its control groups leave it.
+  static var available: Double {
+    let count = Double(max(allowed.count, 1))
+    return min(count, CPUQuota.current()?.processors ?? count)
+  }
+
   /// As many as `threads`, drawn at random; nil where that is all there are.
   static func choose(_ threads: Int) -> [Int]? {
     allowed.count > threads ? Array(allowed.shuffled().prefix(threads)).sorted() : nil

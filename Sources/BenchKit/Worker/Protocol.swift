@@ -5,7 +5,7 @@ import TensorCore
 /// Version of the worker protocol. A runner and a worker of different versions do not understand each other.
 public let protocolVersion = 1
 
-/// What a worker reads from its standard input: one cell and what to do with it.
+/// What a worker reads from its standard input: one configuration and what to do with it.
 public struct Job: Codable, Sendable {
   public enum Action: String, Codable, Sendable {
     /// Say hello and what memory an empty worker needs.
@@ -14,6 +14,8 @@ public struct Job: Codable, Sendable {
     case latency
     /// Count allocations and faults, and hand out the outputs.
     case counts
+    /// Infer once and hand out the outputs: what others are held against.
+    case output
     /// Time the frozen control instead of a cell.
     case control
     /// Time each node alone.
@@ -61,6 +63,8 @@ public enum WorkerLine: Sendable, Equatable {
   case memory(MemoryTimeline)
   case figure(Figure)
   case output(Output)
+  /// What throws doubt on the times of this configuration, in a sentence's words.
+  case note(String)
   /// The cell cannot run here, and why: a row, not an error.
   case skipped(reason: String)
   case failed(reason: String)
@@ -73,6 +77,10 @@ public enum WorkerLine: Sendable, Equatable {
     public var processor: String?
     /// Whether jobs with turns are understood.
     public var takesTurns: Bool?
+    /// Whether a job's `slowdown` is obeyed.
+    public var slowsDown: Bool?
+    /// Whether the engine was built without optimisation.
+    public var isDebugBuild: Bool?
   }
 
   public struct Prepared: Codable, Sendable, Equatable {
@@ -105,6 +113,8 @@ public enum WorkerLine: Sendable, Equatable {
     /// Whether the last warm-up inferences agreed with those before.
     public var steady: Bool
     public var latencies: [Int]
+    /// Inferences that were timed, where only some of their latencies are kept.
+    public var timed: Int?
   }
 
   /// One node of a profile.
@@ -151,18 +161,20 @@ public enum WorkerLine: Sendable, Equatable {
     }
     /// nil where the data is not base64 of as many floats as the shape says.
     public var values: [Float]? {
-      guard let bytes = Data(base64Encoded: data), bytes.count == shape.count * 4 else { return nil }
+      guard let bytes = Data(base64Encoded: data), bytes.count % 4 == 0, let count = shape.elementCount,
+        bytes.count / 4 == count
+      else { return nil }
       return bytes.withUnsafeBytes { raw in
-        (0..<shape.count).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
+        (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
       }
     }
   }
 }
 
 extension WorkerLine: Codable {
-  private enum Key: String, CodingKey { case kind, reason, nodes }
+  private enum Key: String, CodingKey { case kind, reason, nodes, text }
   private enum Kind: String, Codable {
-    case hello, prepared, sample, profile, trace, memory, figure, output, skipped, failed
+    case hello, prepared, sample, profile, trace, memory, figure, output, note, skipped, failed
   }
 
   public init(from decoder: any Decoder) throws {
@@ -176,6 +188,7 @@ extension WorkerLine: Codable {
     case .memory: self = .memory(try MemoryTimeline(from: decoder))
     case .figure: self = .figure(try Figure(from: decoder))
     case .output: self = .output(try Output(from: decoder))
+    case .note: self = .note(try container.decode(String.self, forKey: .text))
     case .skipped: self = .skipped(reason: try container.decode(String.self, forKey: .reason))
     case .failed: self = .failed(reason: try container.decode(String.self, forKey: .reason))
     }
@@ -198,6 +211,9 @@ extension WorkerLine: Codable {
     case .memory(let line): try put(.memory, line)
     case .figure(let line): try put(.figure, line)
     case .output(let line): try put(.output, line)
+    case .note(let text):
+      try container.encode(Kind.note, forKey: .kind)
+      try container.encode(text, forKey: .text)
     case .skipped(let reason):
       try container.encode(Kind.skipped, forKey: .kind)
       try container.encode(reason, forKey: .reason)

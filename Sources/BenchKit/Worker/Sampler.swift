@@ -1,5 +1,14 @@
 import RuntimeCore
 
+extension WorkerLine.Sample {
+  /// Leaves out latencies evenly where there are more than so many, and says how many there were.
+  mutating func keep(atMost count: Int) {
+    guard latencies.count > count else { return }
+    timed = timed ?? latencies.count
+    latencies = (0..<count).map { latencies[$0 * latencies.count / count] }
+  }
+}
+
 /// Times pieces of work, once they are steady.
 struct Sampler {
   var iterations: Int?
@@ -38,16 +47,31 @@ struct Sampler {
     let typical = max(discarded.suffix(Self.window).min() ?? first, 1)
     let sample = WorkerLine.Sample(
       firstInference: first, warmup: discarded.count, warmupTime: discarded.reduce(0, +), steady: steady, latencies: [])
-    // Every latency is kept in the result, which has to stay small enough to be kept itself.
-    return (sample, iterations ?? min(max(Int(minTime * 1e9) / typical, 1), 2_000))
+    return (sample, iterations ?? Int(min(max(minTime * 1e9 / Double(typical), 1), Double(Limits.iterations))))
   }
 
-  /// That many latencies, and what the process used for them altogether.
-  func time(_ count: Int) throws -> (latencies: [Int], usage: ProcessUsage) {
-    var latencies = [Int](repeating: 0, count: count)
+  /// Latencies kept of one process at most; of more inferences every second, every fourth and so on.
+  static let kept = 1 << 16
+
+  /// Times that many inferences, and more where they took less than `minTime` and no number was asked for. Gives their
+  /// latencies, how many were timed, and what the process used for them altogether.
+  func time(_ count: Int) throws -> (latencies: [Int], timed: Int, usage: ProcessUsage) {
+    var latencies: [Int] = []
+    latencies.reserveCapacity(min(count, Self.kept) + 1)
+    let least = iterations == nil ? Int(minTime * 1e9) : 0
+    var (timed, step, spent) = (0, 1, 0)
     let before = ProcessUsage.now()
-    for i in 0..<count { latencies[i] = try time() }
-    return (latencies, ProcessUsage.now() - before)
+    while timed < count || spent < least && timed < Limits.iterations {
+      let latency = try time()
+      spent += latency
+      if timed % step == 0 { latencies.append(latency) }
+      timed += 1
+      if latencies.count == Self.kept {
+        latencies = stride(from: 0, to: Self.kept, by: 2).map { latencies[$0] }
+        step *= 2
+      }
+    }
+    return (latencies, timed, ProcessUsage.now() - before)
   }
 
   @inline(__always) private func time() throws -> Int {

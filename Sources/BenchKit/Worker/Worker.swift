@@ -21,7 +21,7 @@ public struct Worker {
     signal(SIGPIPE, SIG_IGN)
     // Where the heap begins moves every inference by a per cent or two, and a job of another length moves the heap: it
     // begins elsewhere in every process, so that this averages out. Never freed.
-    pacer_move_heap(Int.random(in: 1..<(1 << 16)))
+    if ProcessInfo.processInfo.environment["PACER_PADDING"] != "" { pacer_move_heap(Int.random(in: 1..<(1 << 16))) }
     let descriptor = dup(1)
     dup2(2, 1)
     let output = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
@@ -31,7 +31,12 @@ public struct Worker {
     }
     do {
       guard let line = readLine() else { return 0 }
-      try worker.run(JSONDecoder().decode(Job.self, from: Data(line.utf8)))
+      let job: Job
+      do {
+        job = try CheckedJSON.decode(Job.self, from: Data(line.utf8))
+        try job.check()
+      } catch { throw UserError("the job cannot be done: \(error)") }
+      try worker.run(job)
       return 0
     } catch {
       try? worker.emit(.failed(reason: describe(error)))
@@ -45,7 +50,7 @@ public struct Worker {
       .hello(
         .init(
           engine: "pacer", version: catalog.version, protocol: protocolVersion, isa: isa,
-          processor: catalog.processorName, takesTurns: true)))
+          processor: catalog.processorName, takesTurns: true, slowsDown: true)))
     guard job.protocol == protocolVersion else {
       return try emit(.failed(reason: "the job speaks protocol \(job.protocol), this worker \(protocolVersion)"))
     }
@@ -62,9 +67,7 @@ public struct Worker {
         return try emit(.skipped(reason: "this machine has no \(isa)"))
       }
     }
-    guard let options = cell.prepareOptions else {
-      return try emit(.skipped(reason: "no \(cell.precision) kernels yet"))
-    }
+    let options = cell.prepareOptions
     let device: DeviceInfo
     switch backend.availability(options) {
     case .available(let info): device = info
@@ -103,7 +106,11 @@ public struct Worker {
     switch job.action {
     case .idle, .control, .peaks: break
     case .latency: try measureLatency(job, inference(session, input, cell.inputBuffer))
+    case .output:
+      try session.run()
+      try emitOutputs(session)
     case .counts:
+      try emitNotes(cell, graph)
       try count(
         session, inference(session, input, cell.inputBuffer), nodes: executable.placement.count,
         checksOutputs: backend.computesOutputs)
@@ -142,10 +149,11 @@ public struct Worker {
     try inTurns(job) {
       (sample, iterations) = try sampler.warmUp()
     } measure: {
-      let timed = try sampler.time(iterations)
-      usage += timed.usage
-      count += iterations
-      sample!.latencies = timed.latencies
+      let measured = try sampler.time(iterations)
+      usage += measured.usage
+      count += measured.timed
+      sample!.latencies = measured.latencies
+      sample!.timed = measured.timed > measured.latencies.count ? measured.timed : nil
       try emit(.sample(sample!))
     }
     if count > 0 {
@@ -211,22 +219,42 @@ public struct Worker {
     } else {
       try emit(.figure(.init("tensor-allocations", unavailable: "this backend has no tensor allocator")))
     }
-    try emit(.figure(.init("steady-faults", try steadyFaults(infer))))
+    let steady = try steadyWindows(infer)
+    try emit(.figure(.init("steady-faults", steady.faults)))
+    try emit(.figure(.init("steady-latency", steady.latency)))
     if let arena = session.arena {
       try emit(.figure(.init("arena-bytes", Double(arena.byteCount))))
       try emit(.figure(.init("arena-lower-bound", Double(arena.lowerBound))))
     }
     try countDevice(session, nodes: nodes)
-    if checksOutputs {
-      for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
+    if checksOutputs { try emitOutputs(session) }
+  }
+
+  private func emitOutputs(_ session: any Session) throws {
+    for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
+  }
+
+  /// What would make this configuration's times other than they seem.
+  private func emitNotes(_ cell: Cell, _ graph: Graph) throws {
+    let available = Processors.available
+    if Double(cell.threads) > available {
+      let number = available == available.rounded() ? "\(Int(available))" : String(format: "%.2f", available)
+      try emit(.note("\(cell.threads) threads share \(number) processor\(available == 1 ? "" : "s")"))
+    }
+    var denormal = 0
+    for tensor in graph.weights.values where tensor.type.dtype == .float32 {
+      denormal += tensor.floats.count { $0.isSubnormal }
+    }
+    if denormal > 0 {
+      try emit(.note("\(denormal) of the weights are denormal numbers, with which arithmetic may be far slower"))
     }
   }
 
-  /// Minor page faults of an inference, in the best of up to five windows of up to 64 inferences. A window ends after 30 ms
-  /// and the last begins before 150, so that a slow network is run once more at least, and not often.
-  private func steadyFaults(_ infer: () throws -> Void) throws -> Double {
+  /// Minor page faults and nanoseconds of an inference, each in the best of up to five windows of up to 64 inferences. A
+  /// window ends after 30 ms and the last begins before 150, so that a slow network is run once more at least, and not often.
+  private func steadyWindows(_ infer: () throws -> Void) throws -> (faults: Double, latency: Double) {
     let begin = monotonicNanoseconds()
-    var best = Double.infinity
+    var (best, fastest) = (Double.infinity, Double.infinity)
     var windows = 0
     repeat {
       let (before, start) = (ProcessUsage.now(), monotonicNanoseconds())
@@ -235,10 +263,11 @@ public struct Worker {
         try infer()
         count += 1
       } while count < 64 && monotonicNanoseconds() - start < 30_000_000
+      fastest = min(fastest, Double(monotonicNanoseconds() - start) / Double(count))
       best = min(best, Double((ProcessUsage.now() - before).minorFaults) / Double(count))
       windows += 1
     } while windows < 5 && monotonicNanoseconds() - begin < 150_000_000
-    return best
+    return (best, fastest)
   }
 
   /// What a device of its own does for an inference, and its own times of the phases: medians of five.

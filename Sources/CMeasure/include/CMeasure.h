@@ -20,4 +20,14 @@ void pacer_move_heap(long byte_count);
 /// Why the processor's instruction counter cannot be read, as an error number; 0 where it can.
 int pacer_counter_error(void);
 
+/// Runs a command in a process group of its own and returns its exit status, or ends as the command ended by a signal.
+/// The command and every process it started are ended when it ends, when this process is told to end, and when standard
+/// input is a socket whose other end is closed: however the runner ended, nothing of its workers is left.
+/// - Parameter arguments: the command's words, and NULL.
+int pacer_supervise(char *const arguments[]);
+
+/// Opens what is closed of the three standard descriptors, so that no other file gets their numbers. Writing to one that
+/// was closed stays an error.
+void pacer_keep_standard_descriptors(void);
+
 #endif

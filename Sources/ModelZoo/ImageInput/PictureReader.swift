@@ -16,13 +16,22 @@ package enum PictureReader {
       throw PictureError(description: "\(path) cannot be read: no such file, or no permission")
     }
     do {
-      if data.starts(with: [0x89, 0x50, 0x4e, 0x47]) { return try png(data) }
-      if data.starts(with: [0xff, 0xd8, 0xff]) { return try jpeg(data) }
+      if data.starts(with: [0x89, 0x50, 0x4e, 0x47]) { return try png(data).upright(Exif.orientation(ofPNG: data)) }
+      if data.starts(with: [0xff, 0xd8, 0xff]) { return try jpeg(data).upright(Exif.orientation(ofJPEG: data)) }
     } catch let error as PictureError {
       throw PictureError(description: "\(path): \(error.description)")
     }
-    throw PictureError(description: "\(path) is neither PNG nor JPEG")
+    let other = formats.first { format in data.dropFirst(format.at).starts(with: format.mark.utf8) }?.name
+    throw PictureError(
+      description: other.map { "\(path) is a \($0) picture: PNG and JPEG are read, so convert it first" }
+        ?? "\(path) is neither PNG nor JPEG")
   }
+
+  /// What others are known by.
+  private static let formats: [(name: String, at: Int, mark: String)] = [
+    ("WebP", 8, "WEBP"), ("HEIC or AVIF", 4, "ftyp"), ("GIF", 0, "GIF8"), ("BMP", 0, "BM"), ("TIFF", 0, "II*"),
+    ("TIFF", 0, "MM\u{0}*"), ("JPEG 2000", 4, "jP  "), ("JPEG XL", 4, "JXL "),
+  ]
 
   private static func png(_ data: Data) throws -> Picture {
     guard let context = spng_ctx_new(0) else { throw PictureError(description: "no memory for the PNG reader") }
@@ -49,9 +58,11 @@ package enum PictureReader {
     guard let decoder = tjInitDecompress() else { throw PictureError(description: "no memory for the JPEG reader") }
     defer { tjDestroy(decoder) }
     func check(_ code: Int32) throws {
-      guard code == 0 || tjGetErrorCode(decoder) == Int32(TJERR_WARNING.rawValue) else {
-        throw PictureError(description: "damaged JPEG: \(String(cString: tjGetErrorStr2(decoder)))")
-      }
+      guard code != 0 else { return }
+      let words = String(cString: tjGetErrorStr2(decoder))
+      // A warning is of something odd that does no harm, but for a file that ends too early.
+      let isHarmless = tjGetErrorCode(decoder) == Int32(TJERR_WARNING.rawValue) && !words.contains("Premature end")
+      if !isHarmless { throw PictureError(description: "damaged JPEG: \(words)") }
     }
     return try data.withUnsafeBytes { raw in
       let bytes = raw.bindMemory(to: UInt8.self)
@@ -59,13 +70,30 @@ package enum PictureReader {
       try check(
         tjDecompressHeader3(decoder, bytes.baseAddress, UInt(bytes.count), &width, &height, &subsampling, &colours))
       try checkSize(Int(width), Int(height))
-      var pixels = [UInt8](repeating: 0, count: Int(width) * Int(height) * 3)
+      let isInk = [TJCS_CMYK, TJCS_YCCK].contains { Int32($0.rawValue) == colours }
+      let channels = isInk ? 4 : 3
+      var pixels = [UInt8](repeating: 0, count: Int(width) * Int(height) * channels)
+      let format = isInk ? TJPF_CMYK : TJPF_RGB
       try check(
         tjDecompress2(
-          decoder, bytes.baseAddress, UInt(bytes.count), &pixels, width, 0, height, Int32(TJPF_RGB.rawValue),
+          decoder, bytes.baseAddress, UInt(bytes.count), &pixels, width, 0, height, Int32(format.rawValue),
           TJFLAG_ACCURATEDCT))
+      if isInk { pixels = rgb(fromInk: pixels, isInverted: Exif.isAdobe(data)) }
       return Picture(width: Int(width), height: Int(height), pixels: pixels)
     }
+  }
+
+  /// Cyan, magenta, yellow and black as light. Files of Adobe's programs hold how much is left of the light, others how much
+  /// ink there is.
+  private static func rgb(fromInk pixels: [UInt8], isInverted: Bool) -> [UInt8] {
+    var result = [UInt8](repeating: 0, count: pixels.count / 4 * 3)
+    for pixel in 0..<pixels.count / 4 {
+      func light(_ channel: Int) -> Int {
+        Int(isInverted ? pixels[pixel * 4 + channel] : 255 - pixels[pixel * 4 + channel])
+      }
+      for channel in 0..<3 { result[pixel * 3 + channel] = UInt8((light(channel) * light(3) + 127) / 255) }
+    }
+    return result
   }
 
   private static func checkSize(_ width: Int, _ height: Int) throws {

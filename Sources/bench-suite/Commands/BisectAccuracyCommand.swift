@@ -12,13 +12,15 @@ struct BisectAccuracyCommand: AsyncParsableCommand {
 
       bench-suite bisect-accuracy mobilenet-v2 --backend vulkan
 
-      Exit status: 0 all agree, 3 an op does not.
+      Exit status: 0 every op alone and the whole network are within what is allowed, 3 one of them is not.
       """)
 
   @Argument(help: "Model.")
   var model: String
   @OptionGroup var options: CellOptions
-  @Option(help: "Largest difference of an op alone, over its largest value (default: 1e-5, in fp16 1e-2).")
+  @Option(
+    help: "Largest difference of an op alone, over its largest value (default: 1e-5, in fp16 1e-2).",
+    transform: Values.tolerance)
   var tolerance: Double?
   @Flag(help: "Print JSON instead of Markdown.")
   var json = false
@@ -29,7 +31,7 @@ struct BisectAccuracyCommand: AsyncParsableCommand {
       let cells = try group.cells(catalog)
       guard cells.count == 1 else { throw UserError("bisect-accuracy takes one cell, not \(cells.count)") }
       let bisection = try AccuracyBisection(catalog, cells[0], tolerance: tolerance)
-      print(json ? try JSONEncoder.text(bisection) : bisection.report.markdown, terminator: "")
+      StandardOutput.print(json ? try JSONEncoder.text(bisection) : bisection.report.markdown, terminator: "")
       return !bisection.isRight
     }
     if isWrong { throw ExitCode(3) }

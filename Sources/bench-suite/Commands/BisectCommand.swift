@@ -25,17 +25,16 @@ struct BisectCommand: AsyncParsableCommand {
   @OptionGroup var cells: CellOptions
   @Option(help: "What became worse: latency, or an exact figure as `list metrics` names it.")
   var metric = "latency"
-  @Option(help: "Seconds for the times of one commit.")
-  var timeBudget = 120.0
+  @Option(help: "Seconds for the times of one commit.", transform: Values.seconds)
+  var timeBudget: Double = 120
 
   func validate() throws {
     let names = ["latency"] + catalog.exactMetrics.map(\.name)
     if !names.contains(metric) { throw ValidationError("--metric is one of \(names.joined(separator: ", "))") }
-    if !(timeBudget > 0) { throw ValidationError("--time-budget must be positive") }
   }
 
   func run() async throws {
-    let status = try await userFacing { try await search(Terminal(isQuiet: false)) }
+    let status = try await userFacing { try await untilInterrupted { try await search(Terminal(isQuiet: false)) } }
     if status != 0 { throw ExitCode(status) }
   }
 
@@ -61,8 +60,8 @@ struct BisectCommand: AsyncParsableCommand {
       terminal.announce("\(await repository.subject(commit)): \(judgement.rawValue), \(reason)")
     }
     let suspects = bisection.suspects
-    print(suspects.count == 1 ? "It was:" : "It was one of these; the others could not be judged:")
-    for commit in suspects { print("  " + (await repository.subject(commit))) }
+    StandardOutput.print(suspects.count == 1 ? "It was:" : "It was one of these; the others could not be judged:")
+    for commit in suspects { StandardOutput.print("  " + (await repository.subject(commit))) }
     return suspects.count == 1 ? 0 : 6
   }
 
@@ -71,14 +70,18 @@ struct BisectCommand: AsyncParsableCommand {
     _ commit: String, _ base: VersionSession.Arm, _ builder: VersionBuilder, _ terminal: Terminal
   ) async throws -> (Bisection.Judgement, String) {
     let head: VersionSession.Arm
-    do { head = try await VersionSource.revision(commit, builder) } catch { return (.skip, "\(error)") }
+    do { head = try await VersionSource.revision(commit, builder) } catch {
+      try Task.checkCancellation()
+      return (.skip, "\(error)")
+    }
     let all = try GateSuite.cells([CellGroup(choices: cells.choices(models: model), place: "command line")], catalog)
     guard all.count == 1 else { throw UserError("bisect follows one cell, these are \(all.count): choose one") }
     var session = VersionSession(
       base: base, head: head, catalog: catalog, cells: all, oracle: WorkerCommand(ownPath, ["worker"]))
     session.seconds = metric == "latency" ? timeBudget : 0
     session.progress = { terminal.show($0) }
-    let comparison = try await untilInterrupted { [session] in await session.run() }
+    let comparison = await session.run()
+    try Task.checkCancellation()
     terminal.finish()
     if metric != "latency" {
       guard comparison.exact.cells == 1 else { return (.skip, comparison.exact.lonely.first?.reason ?? "not counted") }

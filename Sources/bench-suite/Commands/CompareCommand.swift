@@ -28,30 +28,33 @@ struct CompareCommand: AsyncParsableCommand {
   @Option(help: "Models, instead of a suite: mobilenet-v2, resnet-18; a comma list means each.")
   var model: String?
   @OptionGroup var cells: CellOptions
-  @Option(help: "Seconds for the times (default: the suite's budget).")
+  @Option(help: "Seconds for the times (default: the suite's budget).", transform: Values.seconds)
   var timeBudget: Double?
   @Option(help: "Of stored versions: the host they were recorded on.")
   var host: String?
   @Flag(help: "Print JSON instead of Markdown.")
   var json = false
-  @Option(help: "File to write, without its extension (default: Results/compare/BASE..HEAD).")
+  @Option(help: "Figures to write, JSON; reports go beside it (default: Results/compare/BASE..HEAD.json).")
   var output: String?
+
+  func validate() throws { if let output { _ = try OutputName(output, ["json"]) } }
 
   func run() async throws {
     let status = try await userFacing {
       let terminal = Terminal(isQuiet: json)
-      let comparison = try await comparison(terminal)
+      let comparison: Comparison = try await untilInterrupted { try await self.comparison(terminal) }
       let url =
-        output.map { URL(fileURLWithPath: $0) }
+        try output.map { try OutputName($0, ["json"]).stem }
         ?? projectFolder.appendingPathComponent("Results/compare/\(comparison.baseVersion)..\(comparison.headVersion)")
       let text = try JSONEncoder.text(comparison.figures)
       let report = comparison.report
       let files = ["md", "html", "json"].map { url.appendingPathExtension($0) }
-      for file in files.prefix(2) { try report.write(to: file) }
-      try writeAtomically(Data(text.utf8), to: files[2])
-      print(json ? text : report.markdown, terminator: "")
+      for (file, text) in zip(files, [report.markdown, report.html, text]) { try writeFile(Data(text.utf8), to: file) }
+      StandardOutput.print(json ? text : report.markdown, terminator: "")
       if !json {
-        for (name, file) in zip(["report ", "page   ", "figures"], files) { print("\(name) \(displayPath(file))") }
+        for (name, file) in zip(["report ", "page   ", "figures"], files) {
+          StandardOutput.print("\(name) \(displayPath(file))")
+        }
       }
       return comparison.isEmpty ? Int32(5) : comparison.invalid != nil ? 3 : 0
     }
@@ -84,7 +87,7 @@ struct CompareCommand: AsyncParsableCommand {
   private func measure(_ base: VersionSession.Arm, _ head: VersionSession.Arm, _ terminal: Terminal) async throws
     -> Comparison
   {
-    var loaded = try Suite.load(suite ?? "compare", in: suitesFolder)
+    var loaded = try Suite.load(suite ?? "compare", in: suitesFolders)
     let choices = cells.choices(models: model)
     if !choices.isEmpty { loaded.groups = [CellGroup(choices: choices, place: "command line")] }
     var session = VersionSession(
@@ -94,9 +97,10 @@ struct CompareCommand: AsyncParsableCommand {
     session.profilesUnchanged = true
     session.progress = { terminal.show($0) }
     terminal.announce(
-      "\(base.version) → \(head.version): \(session.cells.count) cells, at most \(Terminal.duration(session.seconds)) of times"
+      "\(base.version) → \(head.version): \(Format.number(session.cells.count, "configuration")), at most \(Terminal.duration(session.seconds)) of times"
     )
-    let comparison = try await untilInterrupted { [session] in await session.run() }
+    let comparison = await session.run()
+    try Task.checkCancellation()
     terminal.finish()
     return comparison
   }

@@ -8,19 +8,20 @@ struct DoctorCommand: AsyncParsableCommand {
     abstract: "Say what this machine can measure, its peaks, its noise, and what would make it better.",
     discussion: "Takes about half a minute. Nothing else should run meanwhile.")
 
-  @Option(help: "Seconds for equal versions against each other.")
-  var seconds = 20.0
+  @Option(help: "Seconds for equal versions against each other.", transform: Values.seconds)
+  var seconds: Double = 20
   @Flag(help: "Print JSON instead of Markdown.")
   var json = false
-  @Option(help: "File to write too: Markdown, or a page where its name ends in .html.")
+  @Option(help: "File to write too: a page (.html), JSON (.json), or Markdown.")
   var output: String?
 
-  func validate() throws { if !(seconds > 0) { throw ValidationError("--seconds must be positive") } }
+  func validate() throws { if let output { _ = try name(output) } }
+  private func name(_ output: String) throws -> OutputName { try OutputName(output, ["md", "html", "json"]) }
 
   func run() async throws {
     try await userFacing {
       let terminal = Terminal(isQuiet: json)
-      let version = await Version.current(release: pacerRelease).description
+      let version = await currentVersion().description
       let doctor = try await untilInterrupted { [seconds] in
         await Doctor.examine(catalog: catalog, workers: .standard, version: version, seconds: seconds) {
           switch $0 {
@@ -30,8 +31,12 @@ struct DoctorCommand: AsyncParsableCommand {
         }
       }
       terminal.finish()
-      if let output { try doctor.report.write(to: URL(fileURLWithPath: output)) }
-      print(json ? try JSONEncoder.text(doctor) : doctor.report.markdown, terminator: "")
+      let figures = try JSONEncoder.text(doctor)
+      if let output = try output.map(name) {
+        let text = output.format == "json" ? figures : doctor.report.text(as: output.format)
+        try writeFile(Data(text.utf8), to: output.url)
+      }
+      StandardOutput.print(json ? figures : doctor.report.markdown, terminator: "")
     }
   }
 }

@@ -16,6 +16,8 @@ struct ExportCommand: AsyncParsableCommand {
   @Option(help: "File to write (default: MODEL.onnx).")
   var output: String?
 
+  func validate() throws { if let output { _ = try OutputName(output, ["onnx"]) } }
+
   func run() async throws {
     try await userFacing {
       let group = CellGroup(
@@ -25,8 +27,9 @@ struct ExportCommand: AsyncParsableCommand {
       cell.weights = weights
       let (graph, _) = try ModelInput(cell, catalog.model(cell.model)).load()
       let url = URL(fileURLWithPath: output ?? cell.model + ".onnx")
-      try writeAtomically(ONNXWriter.write(graph), to: url)
-      print("\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
+      try writeFile(ONNXWriter.write(graph), to: url)
+      StandardOutput.print(
+        "\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
     }
   }
 }

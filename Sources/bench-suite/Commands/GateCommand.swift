@@ -34,51 +34,56 @@ struct GateCommand: AsyncParsableCommand {
   var strict = false
   @Flag(help: "Exit with 4 where something got better and nothing worse.")
   var reportImprovement = false
-  @Option(help: "Seconds for the times (default: the suite's).")
+  @Option(help: "Seconds for the times (default: the suite's).", transform: Values.seconds)
   var timeBudget: Double?
-  @Option(help: "Instead of a revision: a command that speaks the worker protocol.")
-  var baseWorker: String?
-  @Option(help: "Instead of the working tree: a command that speaks the worker protocol.")
-  var headWorker: String?
-  @Option(help: "A command before the workers that count, such as 'qemu-x86_64 -cpu Nehalem'.")
-  var workerPrefix: String?
+  @Option(
+    help: "Instead of a revision: a command that speaks the worker protocol; quotes as in a shell.",
+    transform: Values.command)
+  var baseWorker: [String] = []
+  @Option(help: "Instead of the working tree: a command that speaks the worker protocol.", transform: Values.command)
+  var headWorker: [String] = []
+  @Option(
+    help: "A command before the workers that count, such as 'qemu-x86_64 -cpu Nehalem'.", transform: Values.command)
+  var workerPrefix: [String] = []
   @Option(help: "Make head slower by this share, such as 3%, to see what the gate finds.")
   var inject: String?
   @Option(help: "The timed cell to make slower, by number from 1 (default: all).")
   var injectIn: Int?
   @Flag(help: "Try the gate on differences that are known, and print how often it was right.")
   var selfTest = false
-  @Option(help: "With --self-test: gates of each kind.")
-  var gates = 5
+  @Option(help: "With --self-test: gates of each kind.", transform: Values.processes)
+  var gates: Int = 5
   @Option(help: "With --self-test: which of same, reordered, harmless, slower, muchSlower; a comma list.")
   var trials: String?
   @Option(help: "File to write as JUnit XML.")
   var junit: String?
-  @Option(help: "File to write as Markdown.")
+  @Option(help: "File to write: a page (.html), JSON (.json), or Markdown.")
   var output: String?
   @Flag(help: "Print JSON instead of Markdown.")
   var json = false
 
   func validate() throws {
-    if (baseWorker == nil) != (headWorker == nil) {
+    if baseWorker.isEmpty != headWorker.isEmpty {
       throw ValidationError("--base-worker and --head-worker go together")
     }
-    if baseWorker != nil && (base != nil || accept || exactOnly || selfTest) {
+    if !baseWorker.isEmpty && (base != nil || accept || exactOnly || selfTest) {
       throw ValidationError("two workers are only timed and counted against each other: leave out the rest")
     }
     if let inject, Self.share(inject) == nil {
       throw ValidationError("--inject needs a share such as 3%, not \(inject)")
     }
-    if gates < 1 { throw ValidationError("--gates must be at least 1") }
+    if let output { _ = try OutputName(output, ["md", "html", "json"]) }
+    if let junit { _ = try OutputName(junit, ["xml"]) }
   }
 
   func run() async throws {
     let status = try await userFacing {
       let terminal = Terminal(isQuiet: json)
-      let loaded = try GateSuite.load(suite, in: suitesFolder)
+      let loaded = try GateSuite.load(suite, in: suitesFolders)
       if selfTest { return try await tryItself(loaded, terminal) }
-      let result = try await judge(loaded, terminal)
+      let (result, patch) = try await untilInterrupted { try await judge(loaded, terminal) }
       try write(result)
+      if let patch { await offer(patch, terminal) }
       return result.exitStatus
     }
     if status != 0 { throw ExitCode(status) }
@@ -86,32 +91,35 @@ struct GateCommand: AsyncParsableCommand {
 
   // MARK: The gate
 
-  private func judge(_ suite: GateSuite, _ terminal: Terminal) async throws -> GateResult {
-    let start = Date()
+  private func judge(
+    _ suite: GateSuite, _ terminal: Terminal
+  ) async throws -> (result: GateResult, patch: String?) {
+    let watch = Stopwatch()
     var result = GateResult(
-      version: await Version.current(release: pacerRelease).description,
+      version: await currentVersion().description,
       policy: .init(isStrict: strict, reportsImprovement: reportImprovement))
     let arms = try await arms(&result, terminal)
     var counted: [CellResult] = []
-    if baseWorker == nil { counted = try await count(suite, arms?.head.workers ?? .standard, &result, terminal) }
+    if baseWorker.isEmpty { counted = try await count(suite, arms?.head.workers ?? .standard, &result, terminal) }
     if let arms {
       let session = try session(suite, arms, terminal)
       terminal.announce(
-        "timing \(session.cells.count) cells of \(arms.base.version) and \(arms.head.version), at most "
+        "timing \(Format.number(session.cells.count, "configuration")) of \(arms.base.version) and \(arms.head.version), at most "
           + Terminal.duration(session.seconds))
-      result.comparison = try await untilInterrupted { await session.run() }
+      result.comparison = await session.run()
+      try Task.checkCancellation()
       terminal.finish()
     }
-    try await settle(suite, counted, &result, terminal)
-    result.elapsed = -start.timeIntervalSinceNow
-    return result
+    let patch = try await settle(suite, counted, &result, terminal)
+    result.elapsed = watch.elapsed
+    return (result, patch)
   }
 
   /// The two programs to time; nil where there are none, with the reason in the result.
   private func arms(
     _ result: inout GateResult, _ terminal: Terminal
   ) async throws -> (base: VersionSession.Arm, head: VersionSession.Arm)? {
-    if let baseWorker, let headWorker { return (try foreign(baseWorker), try foreign(headWorker)) }
+    if !baseWorker.isEmpty { return (foreign(baseWorker), foreign(headWorker)) }
     if exactOnly { return nil }
     let builder = VersionSource.builder(terminal)
     do {
@@ -126,13 +134,12 @@ struct GateCommand: AsyncParsableCommand {
   }
 
   /// Any engine that speaks the protocol, for every cell whatever its `engine:` says.
-  private func foreign(_ command: String) throws -> VersionSession.Arm {
-    let words = command.split(separator: " ").map(String.init)
-    guard let first = words.first else { throw UserError("a worker is a command, not \"\(command)\"") }
+  private func foreign(_ words: [String]) -> VersionSession.Arm {
     var workers = Workers.standard
-    workers.own = WorkerCommand(first, Array(words.dropFirst()))
+    workers.own = WorkerCommand(words[0], Array(words.dropFirst()))
     workers.peers = workers.peers.mapValues { _ in workers.own }
-    return VersionSession.Arm(version: command, workers: workers)
+    workers.exportsForOwn = true
+    return VersionSession.Arm(version: ShellWords.join(words), workers: workers)
   }
 
   private func session(
@@ -173,65 +180,94 @@ struct GateCommand: AsyncParsableCommand {
     _ suite: GateSuite, _ own: Workers, _ result: inout GateResult, _ terminal: Terminal
   ) async throws -> [CellResult] {
     var workers = own
-    workers.prefix = workerPrefix?.split(separator: " ").map(String.init) ?? []
+    workers.prefix = workerPrefix
     let gate = ExactGate(catalog: catalog, workers: workers, suite: suite) { label, done, total in
       terminal.show(.counting(label: label, done: done, of: total))
     }
-    let counted = try await untilInterrupted { try await gate.count() }
+    let counted = try await gate.count()
+    try Task.checkCancellation()
     terminal.finish()
-    result.counted = counted.count
+    result.cells = counted.map(GateResult.Counted.init)
     result.wrong = counted.lazy.compactMap(\.wrongOutput).first
     let baseline = try Baseline.read(baselineURL) ?? Baseline()
     result.differences = baseline.differences(to: counted, toolchain: toolchain, metrics: catalog.exactMetrics)
     return counted
   }
 
-  /// Applies what was counted to the baseline where that was asked for, or prints the patch that would.
+  /// Applies what was counted to the baseline where that was asked for, or gives the patch that would.
   private func settle(
     _ suite: GateSuite, _ counted: [CellResult], _ result: inout GateResult, _ terminal: Terminal
-  ) async throws {
-    guard !result.differences.isEmpty else { return }
+  ) async throws -> String? {
+    guard !result.differences.isEmpty else { return nil }
     let old = try Baseline.read(baselineURL) ?? Baseline()
     let new = old.accepting(counted, toolchain: toolchain, metrics: catalog.exactMetrics)
-    guard new != old else { return }
-    guard accept else {
-      let patch = try await new.patch(of: baselineURL, named: "Suites/baselines/\(baselineName).json")
-      let file = projectFolder.appendingPathComponent("Results/local/gate.patch")
-      try writeAtomically(Data(patch.utf8), to: file)
-      let lines = patch.split(separator: "\n").count
-      if lines <= 80 { terminal.announce(patch) }
-      terminal.announce(
-        "accept these \(lines) lines with: git apply \(displayPath(file)), or bench-suite gate --accept")
-      return
-    }
+    guard new != old else { return nil }
+    guard accept else { return try await new.patch(of: baselineURL, named: await pathInRepository(baselineURL)) }
     var others = result
     others.differences = result.differences.filter { $0.metric == "status" }
     guard [.pass, .unresolved, .improvement, .noData].contains(others.verdict), result.timingProblem == nil else {
       terminal.announce("nothing is accepted: \(others.verdict.rawValue) apart from the figures")
-      return
+      return nil
     }
     try new.write(to: baselineURL)
     result.isAccepted = true
     terminal.announce("accepted: \(displayPath(baselineURL))")
+    return nil
+  }
+
+  /// Patches name files from the top of the repository, or of the project where there is none.
+  private func pathInRepository(_ url: URL) async -> String {
+    let top = ((try? await VersionSource.repository.top()) ?? projectFolder).resolvingSymlinksInPath().path + "/"
+    // The file itself may not be there yet.
+    let path = url.deletingLastPathComponent().resolvingSymlinksInPath().appendingPathComponent(url.lastPathComponent)
+      .path
+    return path.hasPrefix(top) ? String(path.dropFirst(top.count)) : url.lastPathComponent
+  }
+
+  /// Says how to accept what was counted. The verdict stands whether or not the patch can be kept.
+  private func offer(_ patch: String, _ terminal: Terminal) async {
+    let lines = patch.split(separator: "\n").count
+    if lines <= 80 { terminal.announce(patch) }
+    let file = projectFolder.appendingPathComponent("Results/local/gate.patch")
+    do {
+      try writeFile(Data(patch.utf8), to: file)
+      let top = try? await VersionSource.repository.top()
+      let apply = ShellWords.join(["git"] + (top.map { ["-C", $0.path] } ?? []) + ["apply", file.path])
+      terminal.announce("accept these \(lines) lines with: \(apply), or bench-suite gate --accept")
+    } catch {
+      terminal.announce("the patch that would accept this could not be kept: \(error)")
+    }
   }
 
   // MARK: Reports
 
   private func write(_ result: GateResult) throws {
     let environment = ProcessInfo.processInfo.environment
-    if let junit { try writeAtomically(Data(result.junit.utf8), to: URL(fileURLWithPath: junit)) }
-    if let output { try result.report.write(to: URL(fileURLWithPath: output)) }
-    if let path = environment["GITHUB_STEP_SUMMARY"], !path.isEmpty {
-      let file = URL(fileURLWithPath: path)
-      let before = (try? Data(contentsOf: file)) ?? Data()
-      try writeAtomically(before + Data(result.report.markdown.utf8), to: file)
-    }
+    let figures = try JSONEncoder.text(result.figures)
     if json {
-      print(try JSONEncoder.text(result.figures), terminator: "")
+      StandardOutput.print(figures, terminator: "")
     } else {
-      print(result.report.markdown)
-      if environment["GITHUB_ACTIONS"] == "true" { for line in result.annotations { print(line) } }
+      StandardOutput.print(result.report.markdown)
+      if environment["GITHUB_ACTIONS"] == "true" { for line in result.annotations { StandardOutput.print(line) } }
     }
+    // One that cannot be written does not keep the others from being.
+    var failure: (any Error)?
+    func attempt(_ body: () throws -> Void) { do { try body() } catch { failure = failure ?? error } }
+    if let junit { attempt { try writeFile(Data(result.junit.utf8), to: URL(fileURLWithPath: junit)) } }
+    if let output {
+      attempt {
+        let name = try OutputName(output, ["md", "html", "json"])
+        let text = name.format == "json" ? figures : result.report.text(as: name.format)
+        try writeFile(Data(text.utf8), to: name.url)
+      }
+    }
+    if let path = environment["GITHUB_STEP_SUMMARY"], !path.isEmpty {
+      attempt { try appendToFile(Data(result.report.markdown.utf8), URL(fileURLWithPath: path)) }
+    }
+    guard let failure else { return }
+    StandardError.write("bench-suite: \(failure)\n")
+    // A report that is missing is a failure of the tool, unless there is something worse to say.
+    if result.exitStatus == 0 { throw ExitCode(1) }
   }
 
   // MARK: Self-test
@@ -243,7 +279,7 @@ struct GateCommand: AsyncParsableCommand {
       }
       return kind
     }
-    let head = try await VersionSource.workingTree(VersionSource.builder(terminal))
+    let head = try await untilInterrupted { try await VersionSource.workingTree(VersionSource.builder(terminal)) }
     let session = try session(suite, (head, head), terminal)
     terminal.announce("\(gates) gates of each of \(kinds.count) kinds, \(session.cells.count) cells each")
     let test = SelfTest(session) { trial in
@@ -253,16 +289,16 @@ struct GateCommand: AsyncParsableCommand {
     }
     let result = try await untilInterrupted(keepsPart: true) { try await test.run(kinds, gates: gates) }
     terminal.finish()
-    print("\n" + SelfTest.markdown(result.trials))
+    StandardOutput.print("\n" + SelfTest.markdown(result.trials))
     for trial in result.trials {
       for (reason, count) in trial.invalidReasons.sorted(by: { $0.key < $1.key }) {
-        print("invalid in \(count) of \(trial.gates) gates (\(trial.name)): \(reason)")
+        StandardOutput.print("invalid in \(count) of \(trial.gates) gates (\(trial.name)): \(reason)")
       }
     }
     let file = projectFolder.appendingPathComponent("Results/local/self-test.json")
-    try writeAtomically(JSONEncoder.readable.encode(result), to: file)
-    print("figures \(displayPath(file))\n")
-    if kinds.contains(.same) { print(await replays(result.recorded, suite.rule)) }
+    try writeFile(JSONEncoder.readable.encode(result), to: file)
+    StandardOutput.print("figures \(displayPath(file))\n")
+    if kinds.contains(.same) { StandardOutput.print(await replays(result.recorded, suite.rule)) }
     return 0
   }
 

@@ -17,21 +17,19 @@ struct KernelsCommand: AsyncParsableCommand {
   @Argument(help: "mobilenet-v2, resnet-18, or both with a comma (default).")
   var models = "mobilenet-v2,resnet-18"
   @OptionGroup var cells: CellOptions
-  @Option(help: "Fresh processes for each model.")
-  var processes = 3
+  @Option(help: "Fresh processes for each model.", transform: Values.processes)
+  var processes: Int = 3
   @Flag(help: "Print everything as JSON instead of Markdown.")
   var json = false
-  @Option(help: "Files to write, without extension (default: Results/local/VERSION/kernels).")
+  @Option(help: "Result to write, JSON; reports go beside it (default: Results/local/VERSION/kernels.json).")
   var output: String?
 
-  func validate() throws {
-    if processes < 1 { throw ValidationError("--processes must be at least 1") }
-  }
+  func validate() throws { if let output { _ = try OutputName(output, ["json"]) } }
 
   func run() async throws { try await userFacing { try await measure() } }
 
   private func measure() async throws {
-    let version = await Version.current(release: pacerRelease).description
+    let version = await currentVersion().description
     let found = try CellGroup(choices: cells.choices(models: models), place: "command line").cells(catalog)
     guard Set(found.map { "\($0.threads) \($0.isa ?? "") \($0.backend)" }).count == 1,
       found.map(\.model).count == Set(found.map(\.model)).count

@@ -16,9 +16,9 @@ struct ListCommand: AsyncParsableCommand {
   func run() async throws {
     try await userFacing {
       for topic in topic.map({ [$0] }) ?? Topic.allCases {
-        if self.topic == nil { print("\(topic.rawValue):") }
+        if self.topic == nil { StandardOutput.print("\(topic.rawValue):") }
         try list(topic)
-        if self.topic == nil { print("") }
+        if self.topic == nil { StandardOutput.print("") }
       }
     }
   }
@@ -28,38 +28,38 @@ struct ListCommand: AsyncParsableCommand {
     case .models:
       for model in catalog.models {
         let graph = try model.build(model.inputShape)
-        print("\(model.name)  input \(model.inputShape)  also: \(model.aliases.joined(separator: ", "))")
-        print(
+        StandardOutput.print("\(model.name)  input \(model.inputShape)  also: \(model.aliases.joined(separator: ", "))")
+        StandardOutput.print(
           "  \(Format.count(Double(graph.parameterCount))) parameters, \(Format.count(Double(graph.macs))) MACs, "
             + "\(graph.parameters.count) state-dict keys, \(graph.nodes.count) nodes")
       }
     case .passes:
       for pass in catalog.passes {
-        print("\(pass.name): \(pass.summary)")
-        print("  off: \(pass.off)")
-        if let name = pass.pytorchName { print("  PyTorch Mobile: \(name)") }
+        StandardOutput.print("\(pass.name): \(pass.summary)")
+        StandardOutput.print("  off: \(pass.off)")
+        if let name = pass.pytorchName { StandardOutput.print("  PyTorch Mobile: \(name)") }
       }
     case .presets:
       for preset in catalog.presets {
-        print("\(preset.name): \(preset.summary)")
-        print(
+        StandardOutput.print("\(preset.name): \(preset.summary)")
+        StandardOutput.print(
           "  \(preset.kernels) kernels, allocator \(preset.allocator)\(preset.inPlace == false ? ", not in place" : "")"
         )
-        print("  passes: \(preset.passes.isEmpty ? "none" : preset.passes.joined(separator: " "))")
+        StandardOutput.print("  passes: \(preset.passes.isEmpty ? "none" : preset.passes.joined(separator: " "))")
       }
     case .backends:
       for backend in catalog.backends {
         switch backend.availability() {
         case .available(let device):
           let all = backend.devices()
-          if all.count < 2 { print("\(backend.name): \(device.name), \(device.detail)") }
+          if all.count < 2 { StandardOutput.print("\(backend.name): \(device.name), \(device.detail)") }
           for (index, device) in all.enumerated() where all.count > 1 {
-            print("\(backend.name) --device \(index): \(device.name), \(device.detail)")
+            StandardOutput.print("\(backend.name) --device \(index): \(device.name), \(device.detail)")
           }
-        case .unavailable(let reason): print("\(backend.name): unavailable: \(reason)")
+        case .unavailable(let reason): StandardOutput.print("\(backend.name): unavailable: \(reason)")
         }
       }
-      print("instruction sets: \(catalog.availableInstructionSets.joined(separator: ", "))")
+      StandardOutput.print("instruction sets: \(catalog.availableInstructionSets.joined(separator: ", "))")
     case .kernels:
       for model in catalog.models {
         var graph = try model.build(model.inputShape)
@@ -75,20 +75,26 @@ struct ListCommand: AsyncParsableCommand {
             case .unsupported(let reason): counts["none: \(reason)", default: 0] += 1
             }
           }
-          print("\(model.name), \(title)")
-          for (name, count) in counts.sorted(by: { $0.key < $1.key }) { print("  \(count) × \(name)") }
+          StandardOutput.print("\(model.name), \(title)")
+          for (name, count) in counts.sorted(by: { $0.key < $1.key }) { StandardOutput.print("  \(count) × \(name)") }
         }
       }
     case .metrics:
-      for metric in catalog.metrics { print("\(metric.name) (\(metric.kind.rawValue)): \(metric.summary)") }
+      for metric in catalog.metrics {
+        StandardOutput.print("\(metric.name) (\(metric.kind.rawValue)): \(metric.summary)")
+      }
     case .suites:
-      for name in Suite.names(in: suitesFolder) {
-        if let gate = try? GateSuite.load(name, in: suitesFolder) {
-          print("\(name): \(gate.summary) (for bench-suite gate)")
+      for name in Set(suitesFolders.flatMap(Suite.names)).sorted() {
+        if let gate = try? GateSuite.load(name, in: suitesFolders) {
+          StandardOutput.print("\(name): \(gate.summary) (for bench-suite gate)")
           continue
         }
-        let suite = try Suite.load(name, in: suitesFolder)
-        print("\(name): \(suite.summary) (\(try suite.cells(catalog).count) cells)")
+        // One that is wrong hides none of the others.
+        do {
+          let suite = try Suite.load(name, in: suitesFolders)
+          StandardOutput.print(
+            "\(name): \(suite.summary) (\(Format.number(try suite.cells(catalog).count, "configuration")))")
+        } catch { StandardOutput.print("\(name): \(error)") }
       }
     }
   }

@@ -13,24 +13,20 @@ struct MeasureCommand: AsyncParsableCommand {
   @Argument(help: "Models: mobilenet-v2, resnet-18; a comma list means each.")
   var model: String
   @OptionGroup var cells: CellOptions
-  @Option(help: "Inferences before timing (default: until they are steady).")
+  @Option(help: "Inferences before timing (default: until they are steady).", transform: Values.warmup)
   var warmup: Int?
-  @Option(help: "Inferences to time in each process (default: as many as fit --min-time).")
+  @Option(
+    help: "Inferences to time in each process (default: as many as take --min-time).", transform: Values.iterations)
   var iterations: Int?
-  @Option(help: "Seconds to time at least in each process.")
-  var minTime = 0.25
-  @Option(help: "Seconds for the whole measurement.")
-  var timeBudget = 60.0
-  @Option(help: "Most processes per cell.")
-  var rounds = 10
+  @Option(
+    help: "Seconds to time at least in each process, of interleaved pairs in both.", transform: Values.seconds)
+  var minTime: Double = 0.25
+  @Option(
+    help: "Seconds for the whole measurement, counting and the reference output included.", transform: Values.seconds)
+  var timeBudget: Double = 60
+  @Option(help: "Most processes per configuration.", transform: Values.number(1...Limits.rounds))
+  var rounds: Int = 10
   @OptionGroup var runner: RunnerOptions
-
-  func validate() throws {
-    if let iterations, iterations < 1 { throw ValidationError("--iterations must be at least 1") }
-    if let warmup, warmup < 0 { throw ValidationError("--warmup must not be negative") }
-    if rounds < 1 { throw ValidationError("--rounds must be at least 1") }
-    if !(minTime > 0 && timeBudget > 0) { throw ValidationError("--min-time and --time-budget must be positive") }
-  }
 
   func run() async throws {
     let status = try await userFacing {

@@ -19,13 +19,15 @@ struct MemoryCommand: AsyncParsableCommand {
   @OptionGroup var cells: CellOptions
   @Flag(help: "Print everything as JSON instead of Markdown.")
   var json = false
-  @Option(help: "Files to write, without extension (default: Results/local/VERSION/memory-MODEL).")
+  @Option(help: "Result to write, JSON; reports go beside it (default: Results/local/VERSION/memory-MODEL.json).")
   var output: String?
+
+  func validate() throws { if let output { _ = try OutputName(output, ["json"]) } }
 
   func run() async throws { try await userFacing { try await measure() } }
 
   private func measure() async throws {
-    let version = await Version.current(release: pacerRelease).description
+    let version = await currentVersion().description
     var choices = cells.choices(models: model)
     if choices["allocator"] == nil && choices["preset"] == nil {
       let isDevice = choices["backend"].map { $0 != ["cpu"] } ?? false

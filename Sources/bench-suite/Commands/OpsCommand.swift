@@ -19,7 +19,7 @@ struct OpsCommand: AsyncParsableCommand {
         throw UnknownName(kind: "instruction set", name: isa, known: catalog.availableInstructionSets)
       }
       let table = try OpTable(catalog, isa: isa)
-      print(json ? try JSONEncoder.text(table) : table.report.markdown, terminator: "")
+      StandardOutput.print(json ? try JSONEncoder.text(table) : table.report.markdown, terminator: "")
       return table.hasWrong
     }
     if isWrong { throw ExitCode(3) }

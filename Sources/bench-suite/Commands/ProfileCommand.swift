@@ -17,20 +17,20 @@ struct ProfileCommand: AsyncParsableCommand {
   @Argument(help: "mobilenet-v2 or resnet-18; with --diff, two profiles (JSON).")
   var model: [String]
   @OptionGroup var cells: CellOptions
-  @Option(help: "Fresh processes.")
-  var processes = 7
+  @Option(help: "Fresh processes.", transform: Values.processes)
+  var processes: Int = 7
   @Flag(help: "Join two profiles node by node instead.")
   var diff = false
   @Flag(help: "Print the profile as JSON instead of Markdown.")
   var json = false
-  @Option(help: "Files to write, without extension (default: Results/local/VERSION/profile-MODEL).")
+  @Option(help: "Result to write, JSON; reports go beside it (default: Results/local/VERSION/profile-MODEL.json).")
   var output: String?
 
   func validate() throws {
     if model.count != (diff ? 2 : 1) {
       throw ValidationError(diff ? "--diff takes two profiles" : "name one model")
     }
-    if processes < 1 { throw ValidationError("--processes must be at least 1") }
+    if let output { _ = try OutputName(output, diff ? ["md", "html"] : ["json"]) }
   }
 
   func run() async throws {
@@ -42,12 +42,14 @@ struct ProfileCommand: AsyncParsableCommand {
       try Profile.read(URL(fileURLWithPath: model[0])), try Profile.read(URL(fileURLWithPath: model[1]))
     )
     let document = Profile.difference(base, head)
-    if let output { try document.write(to: URL(fileURLWithPath: output)) }
-    print(document.markdown, terminator: "")
+    if let output = try output.map({ try OutputName($0, ["md", "html"]) }) {
+      try writeFile(Data(document.text(as: output.format).utf8), to: output.url)
+    }
+    StandardOutput.print(document.markdown, terminator: "")
   }
 
   private func measure() async throws {
-    let version = await Version.current(release: pacerRelease).description
+    let version = await currentVersion().description
     let found = try CellGroup(choices: cells.choices(models: model[0]), place: "command line").cells(catalog)
     guard found.count == 1 else { throw UserError("a profile is of one cell; these options mean \(found.count)") }
     let cell = found[0]

@@ -19,11 +19,12 @@ struct RecipeCommand: AsyncParsableCommand {
   var measure = false
   @Option(help: "With --measure: alias of this machine (default: made from the processor's name).")
   var host: String?
-  @Option(help: "File to write (default: Results/RECIPE.md).")
+  @Option(help: "File to write, Markdown or a page (default: Results/RECIPE.md).")
   var output: String?
 
   func validate() throws {
     if check && measure { throw ValidationError("--check measures nothing") }
+    if let output { _ = try OutputName(output, check ? ["md"] : ["md", "html"]) }
   }
 
   func run() async throws {
@@ -36,9 +37,12 @@ struct RecipeCommand: AsyncParsableCommand {
       if measure { for gap in try read().gaps { try await fill(gap, folder) } }
       let recipe = try read()
       guard check else {
-        try recipe.document.write(to: file)
-        for gap in recipe.gaps { print("no figures yet for \"\(gap.section)\": bench-suite run \(gap.suite)") }
-        print("recipe  \(displayPath(file))")
+        let format = try output.flatMap { try OutputName($0, ["md", "html"]).format }
+        try writeFile(Data(recipe.document.text(as: format).utf8), to: file)
+        for gap in recipe.gaps {
+          StandardOutput.print("no figures yet for \"\(gap.section)\": bench-suite run \(gap.suite)")
+        }
+        StandardOutput.print("recipe  \(displayPath(file))")
         return Int32(0)
       }
       return difference(recipe.document.markdown, file)
@@ -49,22 +53,24 @@ struct RecipeCommand: AsyncParsableCommand {
   private func difference(_ text: String, _ file: URL) -> Int32 {
     let old = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
     guard old != text else {
-      print("\(displayPath(file)) is what its results give")
+      StandardOutput.print("\(displayPath(file)) is what its results give")
       return 0
     }
     let (a, b) = (old.split(separator: "\n"), text.split(separator: "\n"))
     let first = zip(a, b).enumerated().first { $0.element.0 != $0.element.1 }
-    print("\(displayPath(file)) differs from its results: run bench-suite recipe and commit it")
-    if let first { print("line of the file:    \(first.element.0)\nfrom the results:    \(first.element.1)") }
+    StandardOutput.print("\(displayPath(file)) differs from its results: run bench-suite recipe and commit it")
+    if let first {
+      StandardOutput.print("line of the file:    \(first.element.0)\nfrom the results:    \(first.element.1)")
+    }
     return 2
   }
 
   private func fill(_ gap: Recipe.Gap, _ folder: URL) async throws {
     let session = SuiteSession(
-      suite: try Suite.load(gap.suite, in: suitesFolder), options: try RunnerOptions.parse([]),
+      suite: try Suite.load(gap.suite, in: suitesFolders), options: try RunnerOptions.parse([]),
       command: "bench-suite run \(gap.suite)")
     let result = try await session.run()
     let record = try Record(result, folder: folder, host: host)
-    print("kept    \(displayPath(try record.keep(result)))")
+    StandardOutput.print("kept    \(displayPath(try record.keep(result)))")
   }
 }

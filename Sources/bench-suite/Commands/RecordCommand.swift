@@ -31,10 +31,11 @@ struct RecordCommand: AsyncParsableCommand {
       let url = try record.keep(file)
       let report = url.deletingPathExtension().appendingPathExtension("md")
       let document = try ResultFile.read(url).document(catalog)
-      try document.write(to: report)
-      try document.write(to: url.deletingPathExtension().appendingPathExtension("html"))
-      print("result  \(displayPath(url))\nreport  \(displayPath(report))")
-      print("next    git add \(displayPath(url.deletingLastPathComponent()))")
+      try writeFile(Data(document.markdown.utf8), to: report)
+      try writeFile(
+        Data(document.html.utf8), to: url.deletingPathExtension().appendingPathExtension("html"))
+      StandardOutput.print("result  \(displayPath(url))\nreport  \(displayPath(report))")
+      StandardOutput.print("next    git add \(displayPath(url.deletingLastPathComponent()))")
     }
   }
 }

@@ -12,30 +12,41 @@ struct ReportCommand: AsyncParsableCommand {
 
   @Argument(help: "A result file (default: this version's run of the suite `default`).")
   var result: String?
-  @Option(help: "\(catalog.reports.map(\.name).joined(separator: ", ")).")
-  var format = "markdown"
-  @Option(help: "File to write (default: standard output).")
+  @Option(
+    help:
+      "\(catalog.reports.map(\.name).joined(separator: ", ")) (default: what --output's extension says, or markdown).")
+  var format: String?
+  @Option(help: "File to write (default: standard output); .md, .html, .csv and .json say the format too.")
   var output: String?
 
   func run() async throws {
     try await userFacing {
-      guard let report = catalog.reports.first(where: { $0.name == format }) else {
-        throw UnknownName(kind: "format", name: format, known: catalog.reports.map(\.name))
-      }
+      let report = try chosen()
       let url: URL
       if let result { url = URL(fileURLWithPath: result) } else { url = try await ownResult("default") }
       let text = try report.render(try ResultFile.read(url), catalog)
-      guard let output else { return print(text, terminator: "") }
-      try writeAtomically(Data(text.utf8), to: URL(fileURLWithPath: output))
-      FileHandle.standardError.write(Data("report  \(output)\n".utf8))
+      guard let output else { return StandardOutput.print(text, terminator: "") }
+      try writeFile(Data(text.utf8), to: URL(fileURLWithPath: output))
+      StandardError.write("report  \(output)\n")
     }
+  }
+
+  /// The report that was asked for by name or by the extension of the file; both must agree.
+  private func chosen() throws -> any Report {
+    let known = catalog.reports
+    let names = known.map(\.name)
+    if let format, !names.contains(format) { throw UnknownName(kind: "format", name: format, known: names) }
+    let wanted = format.flatMap { name in known.first { $0.name == name } }
+    guard let output else { return wanted ?? known[0] }
+    let name = try OutputName(output, (wanted.map { [$0] } ?? known).flatMap(\.extensions))
+    return wanted ?? name.format.flatMap { format in known.first { $0.extensions.contains(format) } } ?? known[0]
   }
 }
 
 /// Where this version's own run of a suite lies.
 /// - Throws: ``UserError`` where there is none.
 func ownResult(_ suite: String) async throws -> URL {
-  let version = await Version.current(release: pacerRelease).description
+  let version = await currentVersion().description
   let url = projectFolder.appendingPathComponent("Results/local/\(version)/\(suite).json")
   guard FileManager.default.fileExists(atPath: url.path) else {
     throw UserError(

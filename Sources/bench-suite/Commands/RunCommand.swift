@@ -10,28 +10,24 @@ struct RunCommand: AsyncParsableCommand {
   var suite = "default"
   @Flag(help: "Only say how many cells it has and how long it would take.")
   var dryRun = false
-  @Flag(help: "Go on with an interrupted run.")
-  var resume = false
-  @Option(help: "Seconds for the whole run, instead of the suite's own budget.")
+  @Option(help: "Seconds for the whole run, instead of the suite's own budget.", transform: Values.seconds)
   var timeBudget: Double?
   @OptionGroup var runner: RunnerOptions
 
   func run() async throws {
     let status = try await userFacing {
-      var loaded = try Suite.load(suite, in: suitesFolder)
+      var loaded = try Suite.load(suite, in: suitesFolders)
       if let timeBudget { loaded.budget = timeBudget }
       if dryRun {
         let cells = try loaded.cells(catalog)
-        let perVisit = 0.8
-        let rounds = 5.0
-        print(
-          String(
-            format: "%d cells; %.1f h if each took %.0f rounds of %.1f s, budget %.1f h", cells.count,
-            Double(cells.count) * perVisit * rounds / 3600, rounds, perVisit, loaded.budget / 3600))
+        let (perRun, rounds) = (0.8, 5)
+        let seconds = Double(cells.count * rounds) * perRun
+        StandardOutput.print(
+          "\(Format.number(cells.count, "configuration")); about \(Terminal.duration(seconds)) if each took \(rounds) runs "
+            + "of \(perRun) s, budget \(Terminal.duration(loaded.budget))")
         return Int32(0)
       }
-      let session = SuiteSession(
-        suite: loaded, options: runner, resume: resume, command: "bench-suite run \(suite)")
+      let session = SuiteSession(suite: loaded, options: runner, command: commandLine)
       return SuiteSession.exitStatus(try await session.run())
     }
     if status != 0 { throw ExitCode(status) }

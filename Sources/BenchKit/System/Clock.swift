@@ -29,6 +29,22 @@ struct ProcessUsage {
     return ProcessUsage(cpuNanoseconds: microseconds * 1000, minorFaults: usage.ru_minflt)
   }
 
+  /// Seconds of processor time of this process and of those it has waited for.
+  static var family: Double {
+    var seconds = 0.0
+    for who in [RUSAGE_SELF, RUSAGE_CHILDREN] {
+      var usage = rusage()
+      #if canImport(Glibc)
+        getrusage(__rusage_who_t(who.rawValue), &usage)
+      #else
+        getrusage(who, &usage)
+      #endif
+      seconds += Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      seconds += Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
+    }
+    return seconds
+  }
+
   static func - (a: ProcessUsage, b: ProcessUsage) -> ProcessUsage {
     ProcessUsage(cpuNanoseconds: a.cpuNanoseconds - b.cpuNanoseconds, minorFaults: a.minorFaults - b.minorFaults)
   }

@@ -1,0 +1,57 @@
+import Foundation
+
+/// Where a run's result is written while it grows. A complete result that lies there is never lost: once the new run has
+/// something to show, the former one is kept beside it under the time at which it began.
+struct ResultPlace {
+  let url: URL
+  /// Whether what lies there is this run's own.
+  private var isOwn: Bool
+  private let isStream: Bool
+  /// When it was last written, and what that took: a large result is not written after every run.
+  private var last: (watch: Stopwatch, seconds: Double)?
+
+  init(_ url: URL, isOwn: Bool) {
+    (self.url, self.isOwn) = (url, isOwn)
+    isStream = OutputFile(url.path).isStream
+  }
+
+  /// - Returns: where the former result is kept now, if that was just done.
+  /// - Throws: ``UserError`` where it cannot be written.
+  mutating func save(_ file: ResultFile, isLast: Bool) throws -> URL? {
+    if isStream {
+      // What is written there cannot be written over.
+      if isLast { try file.write(to: url) }
+      return nil
+    }
+    let former = isOwn ? nil : try? ResultFile.read(url)
+    guard file.hasTimes || isLast && former?.hasTimes != true else { return nil }
+    // At most a twentieth of the time goes into writing.
+    if !isLast, let last, last.watch.elapsed < 20 * last.seconds { return nil }
+    let watch = Stopwatch()
+    let kept = try former.flatMap { $0.hasTimes ? try keep($0) : nil }
+    isOwn = true
+    try file.write(to: url)
+    last = (Stopwatch(), watch.elapsed)
+    return kept
+  }
+
+  /// Gives the former result, and its reports, a name of its own.
+  private func keep(_ former: ResultFile) throws -> URL {
+    let stem = url.deletingPathExtension()
+    let time = former.started.filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
+    let manager = FileManager.default
+    func name(_ number: Int) -> URL {
+      URL(fileURLWithPath: "\(stem.path)-\(time)\(number > 1 ? "-\(number)" : "")")
+    }
+    let number = (1...).first { !manager.fileExists(atPath: name($0).appendingPathExtension("json").path) }!
+    let kept = name(number).appendingPathExtension("json")
+    do { try manager.moveItem(at: url, to: kept) } catch {
+      throw UserError("the former result \(url.path) cannot be kept as \(kept.lastPathComponent): \(reason(error))")
+    }
+    for report in ["md", "html"] {
+      try? manager.moveItem(
+        at: stem.appendingPathExtension(report), to: name(number).appendingPathExtension(report))
+    }
+    return kept
+  }
+}
