@@ -98,7 +98,7 @@ let targets: [Target] = [
   tests("GraphPasses", exported + ["Pacer", "TestSupport", "ONNXExport"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BenchKit", exported + ["Pacer"]),
-  tests("CommandLine", ["bench-suite"]),
+  tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BackendCPU", exported + ["TestSupport"]),
   tests("BackendVulkan", exported + ["TestSupport"]),
 ]

@@ -5,14 +5,17 @@ import TensorCore
 struct PipelineCacheFile {
   let url: URL
 
-  /// Under `$XDG_CACHE_HOME/pacer` or `~/.cache/pacer`; nil where neither is known.
-  init?(identity: String) {
+  /// Under `$XDG_CACHE_HOME` or `~/.cache`; nil where neither is known.
+  static var userFolder: URL? {
     let environment = ProcessInfo.processInfo.environment
-    let root =
-      environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
+    return environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0) }
       ?? environment["HOME"].map { URL(fileURLWithPath: $0).appendingPathComponent(".cache") }
-    guard let root else { return nil }
-    url = root.appendingPathComponent("pacer/vulkan-\(identity).bin")
+  }
+
+  /// - Parameter folder: where caches are kept; nil for nowhere.
+  init?(identity: String, in folder: URL? = userFolder) {
+    guard let folder else { return nil }
+    url = folder.appendingPathComponent("pacer/vulkan-\(identity).bin")
   }
 
   /// What was written, or nothing where there is no file or not all of it is there: drivers are not to be trusted with

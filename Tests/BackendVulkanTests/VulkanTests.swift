@@ -10,21 +10,14 @@ import TensorCore
 import TestSupport
 import Testing
 
-/// Whether this machine has a Vulkan device; says what is skipped where it has none.
+/// Whether this machine has a Vulkan device.
 let hasVulkan: Bool = {
-  guard case .unavailable(let reason) = VulkanBackend().availability() else { return true }
-  print("skipped: tests of Vulkan kernels (\(reason))")
+  guard case .unavailable = VulkanBackend().availability() else { return true }
   return false
 }()
 
-/// Whether it multiplies in 16 bits; says what is skipped where it does not.
-let hasHalfArithmetic: Bool = {
-  guard let device = try? VulkanInstance.shared.get().device(named: nil), device.hasHalfArithmetic else {
-    print("skipped: fp16-arithmetic (the device cannot compute in float16)")
-    return false
-  }
-  return true
-}()
+/// Whether it multiplies in 16 bits.
+let hasHalfArithmetic = (try? VulkanInstance.shared.get().device(named: nil))?.hasHalfArithmetic == true
 
 struct VulkanVariant: Sendable, CustomStringConvertible {
   var storage: TensorStorage
@@ -35,9 +28,12 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   var description: String { "\(storage) \(precision) \(passes.map(\.name).joined(separator: "+")) \(allocator)" }
   var options: PrepareOptions { PrepareOptions(allocator: allocator, precision: precision, storage: storage) }
 
-  /// Every storage and precision, both orders of texels, weights packed ahead and at each run, planned memory and not.
+  static let precisions: [Precision] = hasHalfArithmetic ? Precision.allCases : [.fp32, .fp16]
+
+  /// Every storage and precision of the device, both orders of texels, weights packed ahead and at each run, planned memory
+  /// and not.
   static let all: [VulkanVariant] = TensorStorage.allCases.flatMap { storage in
-    Precision.allCases.flatMap { precision in
+    precisions.flatMap { precision in
       [
         VulkanVariant(storage: storage, precision: precision, passes: []),
         VulkanVariant(
@@ -48,12 +44,17 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   }
 }
 
-@Suite(.enabled(if: hasVulkan)) struct VulkanTests {
+@Suite(.enabled(if: hasVulkan, "no Vulkan device")) struct VulkanTests {
+  /// The cases above leave it out where there is none: this is the one that says so.
+  @Test(.enabled(if: hasHalfArithmetic, "the device cannot compute in float16"))
+  func `fp16-arithmetic is among the precisions that are tested`() {
+    #expect(VulkanVariant.all.contains { $0.precision == .fp16Arithmetic })
+  }
+
   /// A GPU runs no blocks: its pass leaves the convolutions as they are.
   @Test(arguments: opCases.filter { !($0.op is DepthwiseBlock) }, VulkanVariant.all)
   func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: VulkanVariant) throws {
     let outcome = try Conformance.run(opCase, on: VulkanBackend(), passes: variant.passes, variant.options)
-    if variant.precision == .fp16Arithmetic, !hasHalfArithmetic { return }
     guard case .correct = outcome else {
       Issue.record("\(outcome)")
       return
@@ -79,9 +80,8 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     }
   }
 
-  @Test(.enabled(if: Shared.isPresent), arguments: ["mobilenet_v2", "resnet18"], VulkanVariant.all)
+  @Test(.enabled(if: Shared.isPresent, Shared.isMissing), arguments: ["mobilenet_v2", "resnet18"], VulkanVariant.all)
   func `golden logits in every storage and precision`(key: String, variant: VulkanVariant) throws {
-    if variant.precision == .fp16Arithmetic, !hasHalfArithmetic { return }
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
     let passes =
       [
@@ -102,7 +102,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     }
   }
 
-  @Test(.enabled(if: Shared.isPresent), arguments: ["camera.png", "chelsea.png", "coffee.png"], TensorStorage.allCases)
+  @Test(
+    .enabled(if: Shared.isPresent, Shared.isMissing), arguments: ["camera.png", "chelsea.png", "coffee.png"],
+    TensorStorage.allCases)
   func `photographs give the CPU's logits in fp16, stored and multiplied`(photo: String, storage: TensorStorage) throws
   {
     var graph = try ModelDescription.mobileNetV2.build([1, 3, 224, 224])
@@ -113,9 +115,8 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let reference = try CPUBackend().prepare(optimised, PrepareOptions()).makeSession()
     reference.inputs[0].write(input.values)
     try reference.run()
-    for precision in [Precision.fp16, .fp16Arithmetic] {
+    for precision in VulkanVariant.precisions where precision != .fp32 {
       let options = PrepareOptions(precision: precision, storage: storage)
-      if precision == .fp16Arithmetic, !hasHalfArithmetic { continue }
       let session = try session(graph, standardPasses, options)
       session.inputs[0].write(input.values)
       try session.run()
@@ -219,7 +220,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     #expect(errors.count == 2 && errors.allSatisfy { $0 < 1e-4 })
   }
 
-  @Test func `the device's own times of the nodes sum to less than the whole`() throws {
+  @Test func `every node but a view has a time of the device's own`() throws {
     let (graph, input) = try seeded(.mobileNetV2, [1, 3, 64, 64])
     let optimised = try Pipeline(standardPasses, checksNumbers: false)
       .run(on: graph, for: VulkanBackend().target(PrepareOptions())).graph
@@ -227,32 +228,32 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let session = try executable.makeSession()
     session.inputs[0].write(input.values)
     var times = [Double](repeating: 0, count: executable.placement.count)
-    let start = ContinuousClock.now
     try session.runTimed(into: &times)
-    let whole = (ContinuousClock.now - start) / .nanoseconds(1)
     for (place, time) in zip(executable.placement, times) { #expect((time > 0) == (place.kernel != "view")) }
-    #expect(times.reduce(0, +) < whole)
   }
 
-  @Test func `a thousand inferences and a hundred sessions leave no memory behind`() throws {
-    let opCase = try #require(opCases.first { $0.name == "conv2d 3x3" })
-    let (graph, _) = try opCase.graph()
-    let executable = try VulkanBackend().prepare(graph, PrepareOptions())
-    func work() throws {
-      for _ in 0..<100 {
-        let session = try executable.makeSession()
-        for _ in 0..<10 { try session.run() }
+  @Test func `a thousand inferences and a hundred sessions leave no memory behind`() async {
+    // In a process of its own, where no other test takes memory.
+    await #expect(processExitsWith: .success) {
+      let opCase = try #require(opCases.first { $0.name == "conv2d 3x3" })
+      let (graph, _) = try opCase.graph()
+      let executable = try VulkanBackend().prepare(graph, PrepareOptions())
+      func work() throws {
+        for _ in 0..<100 {
+          let session = try executable.makeSession()
+          for _ in 0..<10 { try session.run() }
+        }
       }
-    }
-    try work()
-    // A leaked session would be 100 blocks of at least a page for each of its tensors, in every round. Alone a round grows
-    // by nothing; behind other tests the process's heap takes a MiB now and then, in one round and not in the next.
-    let growth = try (0..<4).map { _ in
-      let before = residentBytes()
       try work()
-      return residentBytes() - before
+      // A leaked session would be 100 blocks of at least a page for each of its tensors, in every round; a heap grows now
+      // and then, in one round and not in the next.
+      let growth = try (0..<4).map { _ in
+        let before = residentBytes()
+        try work()
+        return residentBytes() - before
+      }
+      try #require(growth.min()! < 1 << 20, "\(growth)")
     }
-    #expect(growth.min()! < 1 << 20, "\(growth)")
   }
 
   @Test func `what cannot be prepared is an error that says why`() throws {
@@ -275,12 +276,13 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   }
 
   @Test func `half a pipeline cache is none`() throws {
-    let identity = "test-\(UUID().uuidString)"
-    let file = try #require(PipelineCacheFile(identity: identity))
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    #expect(PipelineCacheFile(identity: "test", in: nil) == nil)
+    let file = try #require(PipelineCacheFile(identity: "test", in: folder))
     #expect(file.read().isEmpty)
     let data = Data((0..<1000).map { UInt8(truncatingIfNeeded: $0) })
     file.write(data)
-    defer { try? FileManager.default.removeItem(at: file.url) }
     #expect(file.read() == data)
     try Data(contentsOf: file.url).dropLast(10).write(to: file.url)
     #expect(file.read().isEmpty)
@@ -299,9 +301,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options)).graph
     return try backend.prepare(optimised, options).makeSession()
   }
+}
 
-  private func residentBytes() -> Int {
-    let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")
-    return (pages.flatMap { Int($0[1]) } ?? 0) * 4096
-  }
+private func residentBytes() -> Int {
+  let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")
+  return (pages.flatMap { Int($0[1]) } ?? 0) * 4096
 }

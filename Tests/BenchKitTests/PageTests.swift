@@ -5,16 +5,12 @@ import Testing
 @testable import BenchKit
 
 /// Debian's `chromium`, where it is installed.
-private let browser: String? = {
-  let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].first {
-    FileManager.default.isExecutableFile(atPath: $0)
-  }
-  if found == nil { print("skipped: no chromium to look at pages with (package chromium)") }
-  return found
-}()
+private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].first {
+  FileManager.default.isExecutableFile(atPath: $0)
+}
 
 /// Pages as a browser sees them.
-@Suite(.enabled(if: browser != nil)) struct PageTests {
+@Suite(.enabled(if: browser != nil, "no chromium to look at pages with (package chromium)")) struct PageTests {
   /// The page's document after its scripts and `check` ran, and what the console said.
   private func open(_ html: String, check: String) throws -> (document: String, console: String) {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")

@@ -26,19 +26,33 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     #expect(outcome.failure?.contains(reason) == true, "\(outcome.failure ?? "no failure")")
   }
 
-  @Test func `a worker that hangs is ended, its children too`() async throws {
-    let marker = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())").path
-    defer { try? FileManager.default.removeItem(atPath: marker) }
-    let outcome = await script("sh -c 'echo $$ > \(marker); exec sleep 600' & sleep 600").run(Job(.idle), timeout: 5)
-    #expect(outcome.failure?.contains("no answer") == true)
-    let child = try String(contentsOfFile: marker, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
-    /// Whether the child still runs: an ended one that nobody has waited for does not.
-    func isAlive() -> Bool {
-      guard let stat = try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8) else { return false }
+  @Test func `a worker that hangs is ended, and so is what it started, in whatever session`() async throws {
+    let late = await script("sleep 600").run(Job(.idle), timeout: 0.2)
+    #expect(late.failure?.contains("no answer") == true && late.isLate)
+
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let names = ["child", "apart"]
+    let note = { (name: String) in
+      "sh -c 'echo $$ > \(folder.path)/\(name).new; mv \(folder.path)/\(name).new \(folder.path)/\(name); exec sleep 600'"
+    }
+    let body = "\(note(names[0])) & setsid \(note(names[1])) & sleep 600"
+    let run = Task { await script(body).run(Job(.idle), timeout: 600) }
+    func identifiers() -> [String] {
+      names.compactMap { try? String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8) }
+        .map { $0.trimmingCharacters(in: .whitespacesAndNewlines) }
+    }
+    while identifiers().count < names.count { try await Task.sleep(for: .milliseconds(20)) }
+    run.cancel()
+    #expect(await run.value.failure == "interrupted")
+    /// Whether a process still runs: an ended one that nobody has waited for does not.
+    func isAlive(_ process: String) -> Bool {
+      guard let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
       return !stat.contains(") Z ")
     }
-    for _ in 0..<200 where isAlive() { try await Task.sleep(for: .milliseconds(50)) }
-    #expect(!isAlive())
+    for _ in 0..<1000 where identifiers().contains(where: isAlive) { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(!identifiers().contains(where: isAlive))
   }
 
   @Test func `a worker that does not exist is a failure`() async {
@@ -149,7 +163,9 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let body = "cat >/dev/null; echo '\(hello)'; echo '\(prepared)'; echo '\(sample)'"
-    let result = try await run(body, in: folder, cells: ["none"])
+    var result = try await run(body, in: folder, cells: ["none"])
+    // What else ran here meanwhile is remarked on.
+    for visit in result.cells[0].visits.indices { result.cells[0].visits[visit].figures["other-load"] = nil }
     let text = MarkdownReport().render(result, Catalog.standard()).replacing(#/ +/#, with: " ")
     #expect(text.contains("# Pacer, suite `t`, version v\n"))
     #expect(text.contains("| null, all off | 5.00 ms | ? | – | | 2 | – | – | – | – |"))

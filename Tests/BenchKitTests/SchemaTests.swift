@@ -21,14 +21,11 @@ private func python(_ program: String, _ arguments: [String]) throws -> (status:
   return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
-private let hasValidator: Bool = {
-  let found = (try? python("import jsonschema, yaml", []).status) == 0
-  if !found { print("skipped: no JSON Schema validator (packages python3-jsonschema and python3-yaml)") }
-  return found
-}()
+private let hasValidator = (try? python("import jsonschema, yaml", []).status) == 0
 
 /// The published schemas against what Pacer writes and reads.
-@Suite(.enabled(if: hasValidator)) struct SchemaTests {
+@Suite(.enabled(if: hasValidator, "no JSON Schema validator (packages python3-jsonschema and python3-yaml)"))
+struct SchemaTests {
   /// What a validator says about each document, by a schema of `Suites/schemas`.
   private func complaints(_ schema: String, _ documents: [Data]) throws -> [String] {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")

@@ -49,6 +49,11 @@ import Testing
       \(script)
       """,
     ]
+    // Whatever settings, signatures and hooks somebody has.
+    git.environment = ProcessInfo.processInfo.environment.merging(
+      ["GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"]
+    ) { $1 }
+    for name in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"] { git.environment?[name] = nil }
     try git.run()
     git.waitUntilExit()
     #expect(git.terminationStatus == 0)

@@ -2,6 +2,7 @@ import Foundation
 import GraphCore
 import ModelZoo
 import TensorCore
+import Testing
 
 /// Golden figures, trained weights and photographs that lie beside a checkout, where there are any.
 public enum Shared {
@@ -12,10 +13,9 @@ public enum Shared {
     return FileManager.default.fileExists(atPath: candidate.appendingPathComponent("golden").path) ? candidate : nil
   }()
 
-  public static let isPresent: Bool = {
-    if folder == nil { print("skipped: no folder ../shared with golden figures beside this checkout") }
-    return folder != nil
-  }()
+  public static let isPresent = folder != nil
+  /// Why tests that need it are skipped.
+  public static let isMissing: Comment = "no folder ../shared with golden figures beside this checkout"
 
   public static func path(_ relative: String) -> String { folder!.appendingPathComponent(relative).path }
 

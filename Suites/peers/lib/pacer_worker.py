@@ -21,7 +21,7 @@ def emit(kind, **fields):
 
 
 class Skip(Exception):
-    """The cell cannot run here; the text says why."""
+    """The configuration cannot run here; the text says why."""
 
 
 def peak_resident():
@@ -47,7 +47,12 @@ def warm_up(run, wanted):
     return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
 
 
-def work(name, load, backends, isas):
+def processors():
+    """Processors that this process may use, as far as its control group leaves it whole ones."""
+    return len(os.sched_getaffinity(0))
+
+
+def work(name, load, backends, isas, is_debug_build):
     job = json.loads(sys.stdin.readline())
     start = time.perf_counter_ns()
     try:
@@ -57,7 +62,8 @@ def work(name, load, backends, isas):
         folder = os.path.relpath(os.path.dirname(os.path.abspath(sys.argv[0])))
         return emit("skipped", reason=f"{error}; install with: python3 -m venv {folder}/.venv && "
                     f"{folder}/.venv/bin/pip install -r {folder}/requirements.txt")
-    emit("hello", engine=name, version=version, protocol=1, takesTurns=True)
+    emit("hello", engine=name, version=version, protocol=1, takesTurns=True, slowsDown=True,
+         isDebugBuild=hasattr(sys, "gettotalrefcount") or is_debug_build())
     if job["action"] == "idle":
         return peak_resident()
     if job["cell"]["backend"] not in backends:
@@ -74,24 +80,47 @@ def work(name, load, backends, isas):
          kernels={name: 1}, device=device)
 
     if job["action"] == "counts":
+        threads = job["cell"].get("threads", 1)
+        if threads > processors():
+            emit("note", text=f"{threads} threads share {processors()} processor{'s' if processors() > 1 else ''}")
         output = infer()
+        # How fast it is, for the runner to choose how many inferences make a turn.
+        steady = []
+        while len(steady) < 3 or len(steady) < 50 and sum(steady) < 5e7:
+            begin = time.perf_counter_ns()
+            infer()
+            steady.append(time.perf_counter_ns() - begin)
+        emit("figure", name="steady-latency", value=min(steady))
         data = base64.b64encode(output.astype("<f4").tobytes()).decode()
         return emit("output", shape=list(output.shape), data=data)
+
+    # A share by which every inference is made longer, to see what a comparison would find.
+    longer = 1 + (job.get("slowdown") or 0)
 
     def run():
         begin = time.perf_counter_ns()
         infer()
-        return time.perf_counter_ns() - begin
+        elapsed = time.perf_counter_ns() - begin
+        if longer > 1:
+            end = begin + int(elapsed * longer)
+            while elapsed < end - begin:
+                elapsed = time.perf_counter_ns() - begin
+        return max(elapsed, 1)
 
     if job.get("processors"):
         for task in os.listdir("/proc/self/task"):
             os.sched_setaffinity(int(task), job["processors"])
     cpu, faults, timed = 0.0, 0, 0
 
-    def measure(sample, count):
+    def measure(sample, count, least=0):
         nonlocal cpu, faults, timed
         before = resource.getrusage(resource.RUSAGE_SELF)
         latencies = [run() for _ in range(count)]
+        spent = sum(latencies)
+        while spent < least:
+            latencies.append(run())
+            spent += latencies[-1]
+            count += 1
         after = resource.getrusage(resource.RUSAGE_SELF)
         cpu += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         faults += after.ru_minflt - before.ru_minflt
@@ -109,21 +138,25 @@ def work(name, load, backends, isas):
     else:
         sample, warm = warm_up(run, job.get("warmup"))
         typical = max(min(warm[-5:] or [sample["firstInference"]]), 1)
-        measure(sample, job.get("iterations") or max(1, min(2000, int(job["minTime"] * 1e9 / typical))))
+        if job.get("iterations"):
+            measure(sample, job["iterations"])
+        else:
+            measure(sample, max(1, int(job["minTime"] * 1e9 / typical)), job["minTime"] * 1e9)
     if timed:
         emit("figure", name="cpu-time", value=cpu * 1e9 / timed)
         emit("figure", name="minor-faults", value=faults / timed)
     peak_resident()
 
 
-def serve(name, load, backends=("cpu",), isas=()):
+def serve(name, load, backends=("cpu",), isas=(), is_debug_build=lambda: False):
     """
     load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
     isas: instruction sets it can be held to, where `prepare` does that.
+    is_debug_build: whether the engine was built without optimisation; asked after it was loaded.
     """
     try:
-        work(name, load, backends, isas)
-    except Exception as error:  # the runner shows the reason as this visit's failure
+        work(name, load, backends, isas, is_debug_build)
+    except Exception as error:  # the runner shows the reason as this run's failure
         emit("failed", reason=f"{type(error).__name__}: {error}")
         sys.exit(1)

@@ -68,4 +68,4 @@ def load():
     return version, prepare
 
 
-serve("executorch", load)
+serve("executorch", load, is_debug_build=lambda: bool(getattr(sys.modules["torch"].version, "debug", False)))

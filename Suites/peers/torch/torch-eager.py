@@ -27,4 +27,4 @@ def load():
     return torch.__version__.split("+")[0], prepare
 
 
-serve("torch-eager", load)
+serve("torch-eager", load, is_debug_build=lambda: bool(getattr(sys.modules["torch"].version, "debug", False)))

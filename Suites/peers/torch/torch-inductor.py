@@ -42,4 +42,4 @@ def load():
     return torch.__version__.split("+")[0], prepare
 
 
-serve("torch-inductor", load)
+serve("torch-inductor", load, is_debug_build=lambda: bool(getattr(sys.modules["torch"].version, "debug", False)))
