@@ -633,7 +633,7 @@ import Testing
       // A worker that would go on for ten minutes, started by a shell that ignores what it can.
       let run = try shell(
         """
-        printf '#!/bin/sh\\ntrap "" HUP TERM INT\\necho $$ >> pids\\n"$@" <&0 & echo $! >> pids; wait\\n' > w; chmod +x w
+        printf '#!/bin/sh\\ntrap "" HUP TERM INT\\necho $$ >> pids\\nexec 3<&0; "$@" <&3 & echo $! >> pids; wait\\n' > w; chmod +x w
         bench-suite measure mobilenet-v2 --shape 1x3x32x32 --min-time 600 --time-budget 2000 --timeout 2000 --worker-prefix ./w \
           --output o.json > out 2>&1 & program=$!
         while [ "$(wc -l < pids 2>/dev/null || echo 0)" -lt 6 ] && kill -0 $program; do sleep 0.05; done
