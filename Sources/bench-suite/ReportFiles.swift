@@ -9,10 +9,35 @@ func publish(
   let base =
     try output.map { try OutputName($0, ["json"]).stem }
     ?? projectFolder.appendingPathComponent("Results/local/\(standard)")
-  for file in files { try writeFile(file.data, to: base.appendingPathExtension(file.name)) }
+  try writeBeside(files, at: base, says: { StandardError.write($0) })
   if json { return StandardOutput.print(String(decoding: files[0].data, as: UTF8.self)) }
   StandardOutput.print(summary.markdown)
   StandardOutput.print("files   \(displayPath(base)).{\(files.map(\.name).joined(separator: ","))}")
+}
+
+/// Writes files of one name and several extensions. Where such files are there already, those are kept under the time at
+/// which they were written.
+/// - Parameter says: where the former ones are now.
+func writeBeside(_ files: [(name: String, data: Data)], at base: URL, says: (String) -> Void) throws {
+  // The first is the one that the others were made from.
+  let first = base.appendingPathExtension(files[0].name)
+  let manager = FileManager.default
+  if !OutputFile(first.path).isStream, let old = manager.contents(atPath: first.path), !old.isEmpty,
+    old != files[0].data
+  {
+    let written = (try? manager.attributesOfItem(atPath: first.path))?[.modificationDate] as? Date ?? Date()
+    let time = ISO8601DateFormatter().string(from: written).filter { $0.isLetter || $0.isNumber }
+    let stem = (1...).lazy.map { "\(base.path)-\(time)\($0 > 1 ? "-\($0)" : "")" }
+      .first { !manager.fileExists(atPath: "\($0).\(files[0].name)") }!
+    do { try manager.moveItem(atPath: first.path, toPath: "\(stem).\(files[0].name)") } catch {
+      throw UserError("the former \(first.path) cannot be kept: \(error.localizedDescription)")
+    }
+    for file in files.dropFirst() {
+      try? manager.moveItem(atPath: "\(base.path).\(file.name)", toPath: "\(stem).\(file.name)")
+    }
+    says("former  \(displayPath(URL(fileURLWithPath: "\(stem).\(files[0].name)")))\n")
+  }
+  for file in files { try writeFile(file.data, to: base.appendingPathExtension(file.name)) }
 }
 
 /// The command line as a report repeats it, quoted so that a shell reads the same words.

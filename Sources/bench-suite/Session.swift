@@ -27,6 +27,8 @@ struct SuiteSession {
       started: ISO8601DateFormatter().string(from: Date()), command: command, environment: machine,
       passes: catalog.passes.map(\.name), cells: cells)
     if !options.workerPrefix.isEmpty { file.workerPrefix = options.workerPrefix }
+    let lock = try ResultLock(url)
+    defer { lock.release() }
     if options.resume { file = try resumed(url, file) } else { try checkPlace(url) }
     // Found out now, not after minutes of measuring.
     try checkWritable(JSONEncoder.readable.encode(file), to: url)
@@ -91,25 +93,29 @@ struct SuiteSession {
     return old
   }
 
-  /// Something else than a result is not to be written over by one.
+  /// Something else than a result, or than a result's reports, is not to be written over by one.
   private func checkPlace(_ url: URL) throws {
-    guard !OutputFile(url.path).isStream, let data = FileManager.default.contents(atPath: url.path), !data.isEmpty
-    else {
-      return
+    guard !OutputFile(url.path).isStream else { return }
+    let stem = url.deletingPathExtension()
+    for report in ["md", "html"].map(stem.appendingPathExtension) {
+      guard let text = try? String(contentsOf: report, encoding: .utf8), !text.isEmpty else { continue }
+      guard text.contains("Pacer, suite ") else {
+        throw UserError("\(displayPath(report)) is no report of Pacer: it is not written over; choose another --output")
+      }
     }
+    guard let data = FileManager.default.contents(atPath: url.path), !data.isEmpty else { return }
     do { _ = try ResultFile.read(url) } catch {
       throw UserError("\(error): it is not written over; choose another name with --output")
     }
   }
 
   private func checkFile(_ path: String) throws {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
-      FileManager.default.isReadableFile(atPath: path)
-    else {
-      throw UserError(
-        "\(path) cannot be read: \(isFolder.boolValue ? "it is a folder" : "no such file, or no permission")")
+    var status = stat()
+    guard stat(path, &status) == 0, FileManager.default.isReadableFile(atPath: path) else {
+      throw UserError("\(path) cannot be read: no such file, or no permission")
     }
+    // It is read by every worker.
+    guard status.st_mode & S_IFMT == S_IFREG else { throw UserError("\(path) cannot be read: it is no regular file") }
   }
 }
 

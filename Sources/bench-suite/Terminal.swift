@@ -83,7 +83,7 @@ final class Terminal: Sendable {
       let words = same.map { "\($0.cell.model) \($0.label) = \($0.sameAs.map(file.label) ?? "")" }
       put("\nSame graph: \(words.joined(separator: "; "))\n")
     }
-    for note in ResultTable.notes(file) { put("\(note)\n") }
+    for note in ResultTable.notes(file.cells) { put("\(note)\n") }
     let devices = ResultTable.devices(file)
     if !devices.isEmpty { put("\n\(devices.joined(separator: "\n"))\n") }
     let verdict = ResultTable.verdict(file)
@@ -124,6 +124,7 @@ final class Terminal: Sendable {
   }
 
   static func duration(_ seconds: Double) -> String {
+    if seconds < 1 { return String(format: "%.2g s", seconds) }
     let whole = Int(seconds.rounded())
     return whole < 60 ? "\(whole) s" : whole % 60 == 0 ? "\(whole / 60) min" : "\(whole / 60) min \(whole % 60) s"
   }

@@ -100,10 +100,16 @@ public struct Profile: Codable, Sendable {
   public static func read(_ url: URL) throws -> Profile {
     let data: Data
     do { data = try Data(contentsOf: url) } catch { throw UserError("\(url.path) cannot be read: \(reason(error))") }
-    guard let profile = try? JSONDecoder().decode(Profile.self, from: data), profile.schema == schema else {
-      throw UserError("\(url.path) is no profile of Pacer: `bench-suite profile MODEL` writes them")
+    do {
+      let profile = try CheckedJSON.decode(Profile.self, from: data)
+      try require(profile.schema == schema, "schema", profile.schema, "this version reads \(schema)")
+      for (name, estimate) in profile.nodes.map({ ($0.name, $0.time) }) + [("plain", profile.plain)] {
+        try require(estimate.value > 0, "time of \(name)", estimate.value, "a time is above 0")
+      }
+      return profile
+    } catch {
+      throw UserError("\(url.path) is no profile of Pacer: \(error); `bench-suite profile MODEL` writes them")
     }
-    return profile
   }
 
   // MARK: By kind

@@ -73,8 +73,9 @@ public struct Recipe: Sendable {
     document.text(
       "What each option of Pacer is worth, as measured on the machines below, and how to switch it on. Nothing here is "
         + "remembered: `bench-suite recipe` writes this page from the results beside it, and `bench-suite recipe --check` "
-        + "proves that it is theirs. An effect is how many times as fast the model is with the option as without it, with "
-        + "its 95 % interval; \"no effect here\" means that the interval holds 1, \"same graph\" that there was nothing to do."
+        + "proves that it is theirs. An effect is the speed-up with the option over without it, with its 95 % interval; "
+        + "\"not significant\" means that the interval holds 1, \"not resolved\" that there were fewer than five pairs, \"same "
+        + "graph\" that there was nothing to do."
     )
     describeHosts(&document)
     describeDecisions(&document)
@@ -111,7 +112,7 @@ public struct Recipe: Sendable {
           + hosts.map { host in
             // One suite that varies a single thing says nothing about what to begin with.
             column(host, { $0.file.suite == "allocators" ? nil : best(attribution($0, model.name)) }) {
-              $0.isEmpty ? "nothing made it faster" : $0.joined(separator: ", then ")
+              $0.isEmpty ? "none is shown to make it faster" : $0.joined(separator: ", then ")
             }
           }
       }
@@ -127,23 +128,25 @@ public struct Recipe: Sendable {
   /// The three passes that cost most when left out; nil where passes were not varied.
   private func bestPasses(_ attribution: Attribution) -> [String]? {
     guard attribution.hasPasses else { return nil }
-    let worth = catalog.passes.compactMap { pass -> (name: String, effect: Attribution.Effect)? in
-      guard let effect = attribution.last(pass.name), effect.finding == .faster else { return nil }
-      return (pass.name, effect)
-    }
-    return worth.sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(3).map {
-      "\($0.name) \(Format.speedup($0.effect.ratio!))×"
-    }
+    return best(
+      catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }, atMost: 3)
   }
 
   /// The two other options that made most of it; nil where none was varied.
   private func bestOptions(_ attribution: Attribution) -> [String]? {
     let options = attribution.options.filter { $0.axis != "kernels" }
-    guard !options.isEmpty else { return nil }
-    return options.filter { $0.effect.finding == .faster }
-      .sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(2).map {
-        "\($0.axis) \($0.to) \(Format.speedup($0.effect.ratio!))×"
-      }
+    return options.isEmpty ? nil : best(options.map { ("\($0.axis) \($0.to)", $0.effect) }, atMost: 2)
+  }
+
+  /// Those that made it faster, the most first; what is not resolved is told of, as it may be among them.
+  private func best(_ effects: [(name: String, effect: Attribution.Effect)], atMost count: Int) -> [String] {
+    let found = effects.filter { $0.effect.finding == .faster }
+      .sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(count)
+      .map { "\($0.name) \(Format.speedup($0.effect.ratio!))×" }
+    let open = effects.count { $0.effect.finding == .unknown }
+    guard open > 0 else { return found }
+    let words = "\(open) not resolved"
+    return found.isEmpty ? [words] : found.dropLast() + ["\(found.last!); \(words)"]
   }
 
   /// What a model consists of, in words.
@@ -295,7 +298,7 @@ public struct Recipe: Sendable {
           hosts.map { host in column(host, { option($0)?.effect.change(name, catalog) }, { $0 }) }
         }
         rows.append(
-          [model, "\(to), in \(cell)", "times as fast"] + hosts.map { column($0, option, { $0.effect.words }) })
+          [model, "\(to), in \(cell)", "speed-up"] + hosts.map { column($0, option, { $0.effect.words }) })
         rows.append([model, "", "mallocs"] + figure("heap-allocations"))
         rows.append([model, "", "peak memory"] + figure("peak-resident"))
       }
@@ -332,7 +335,7 @@ public struct Recipe: Sendable {
         + "`bench-suite gate` for a pull request.")
     document.heading("Reading the tables")
     document.text(
-      "A× (B–C) reads: with the option the model is A times as fast, and the truth lies between B and C in 95 of 100 such "
+      "A× (B–C) reads: the speed-up with the option is A, and the truth lies between B and C in 95 of 100 such "
         + "measurements. Alone: every other pass is off. On top of all others: what would be lost by "
         + "leaving it out. A pass may be worth much alone and little on top, where another does its work too.")
   }

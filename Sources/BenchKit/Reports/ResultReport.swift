@@ -39,10 +39,7 @@ extension ResultFile {
       Table(
         ResultTable.headings, left: 1,
         cells.map { Table.Row(ResultTable.row($0, label), tags: $0.tags) }))
-    for note in ResultTable.notes(self)
-    where cells.contains(where: { note.hasPrefix("* \($0.cell.model), \($0.label):") }) {
-      document.text(note)
-    }
+    for note in ResultTable.notes(cells) { document.text(note) }
     let measured = cells.filter { $0.status == .measured }
     document.chart(ratios(measured))
     document.chart(latencies(measured))
@@ -61,9 +58,11 @@ extension ResultFile {
     let bars = cells.compactMap { cell -> BarChart.Bar? in
       // A chart that has the scalar oracle in it shows nothing else.
       guard let ratio = cell.relativeTime, cell.cell.kernels != .reference else { return nil }
-      let text = cell.baseline == nil ? "1" : "\(Format.ratio(ratio)) \(Format.spread(ratio))"
+      let interval = ratio.hasInterval ? ratio : nil
+      let spread = interval.map { " " + Format.spread($0) } ?? ""
       return BarChart.Bar(
-        label: cell.label, value: ratio.value, low: ratio.low, high: ratio.high, text: text, tags: cell.tags)
+        label: cell.label, value: ratio.value, low: interval?.low, high: interval?.high,
+        text: cell.baseline == nil ? "1" : Format.ratio(ratio) + spread, tags: cell.tags)
     }
     let bases = cells.compactMap(\.baseline).uniqued()
     let base = bases.count > 1 ? "the row each is compared with" : bases.first.map(label) ?? "its baseline"

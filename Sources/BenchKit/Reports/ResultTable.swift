@@ -39,11 +39,20 @@ public struct ResultTable: Sendable {
     ]
   }
 
-  /// What the marks of rows stand for: what throws doubt on their times.
-  public static func notes(_ file: ResultFile) -> [String] {
-    file.cells.filter { $0.status == .measured && !$0.remarks.isEmpty }.map {
-      "* \($0.cell.model), \($0.label): \($0.remarks.joined(separator: "; "))."
+  /// What the marks of rows stand for: what throws doubt on their times. Other work, which disturbs many, is told of once.
+  public static func notes(_ cells: [CellResult]) -> [String] {
+    let measured = cells.filter { $0.status == .measured }
+    var lines = measured.filter { $0.notes?.isEmpty == false }.map {
+      "* \($0.cell.model), \($0.label): \($0.notes!.joined(separator: "; "))."
     }
+    let disturbed = measured.filter { $0.otherWork != nil }
+    if disturbed.count < 4 {
+      lines += disturbed.map { "* \($0.cell.model), \($0.label): \($0.otherWork!.words)." }
+    } else {
+      let all = disturbed.reduce(into: CellResult.OtherWork()) { $0.add($1.otherWork!) }
+      lines.append("* \(all.words) of \(disturbed.count) of the marked rows.")
+    }
+    return lines
   }
 
   /// What a run left out, in a sentence that stands before everything else; nil where it did all it was to do.
@@ -128,18 +137,33 @@ public struct ResultTable: Sendable {
 }
 
 extension CellResult {
-  /// Processors that others kept busy in a run from which on the run is remarked on.
-  private static let busy = 0.3
+  /// Work of others beside its runs.
+  struct OtherWork {
+    /// Processors that others kept busy in a run from which on the run is remarked on.
+    static let least = 0.3
+
+    /// The most processors they kept busy in a run.
+    var most = 0.0
+    var disturbed = 0
+    var runs = 0
+
+    mutating func add(_ other: OtherWork) {
+      (most, disturbed, runs) = (max(most, other.most), disturbed + other.disturbed, runs + other.runs)
+    }
+    var words: String {
+      String(format: "other work kept up to %.1f processors busy during %d of ", most, disturbed)
+        + Format.number(runs, "run")
+    }
+  }
+
+  /// Nil where there was none to speak of.
+  var otherWork: OtherWork? {
+    let loads = visits.compactMap { $0.figures["other-load"] }.filter { $0 > OtherWork.least }
+    return loads.isEmpty ? nil : OtherWork(most: loads.max()!, disturbed: loads.count, runs: visits.count)
+  }
 
   /// What throws doubt on its times: what workers said, and other work beside its runs.
-  var remarks: [String] {
-    let loads = visits.compactMap { $0.figures["other-load"] }.filter { $0 > Self.busy }
-    guard !loads.isEmpty else { return notes ?? [] }
-    let most = String(format: "%.1f", loads.max()!)
-    return (notes ?? []) + [
-      "other work kept up to \(most) processors busy during \(loads.count) of \(Format.number(visits.count, "run"))"
-    ]
-  }
+  var remarks: [String] { (notes ?? []) + [otherWork?.words].compactMap { $0 } }
 }
 
 extension Sequence where Element: Hashable {

@@ -159,7 +159,7 @@ struct SVG {
     var svg = SVG(chart.title, height: 300 + legend)
     let (left, right, top, bottom) = (50.0, 700.0, 26.0, 250.0)
     let values = chart.series.flatMap(\.points).compactMap { $0 }
-    let most = values.map { $0.high.isFinite ? max($0.value, $0.high) : $0.value }.max() ?? 1
+    let most = values.map { $0.hasInterval ? max($0.value, $0.high) : $0.value }.max() ?? 1
     let ticks = ticks(to: most)
     func y(_ value: Double) -> Double { bottom - (bottom - top) * value / max(ticks.last!, .leastNormalMagnitude) }
     func x(_ index: Int) -> Double {
@@ -183,7 +183,7 @@ struct SVG {
           guard let point else { continue }
           let here = (x(index), y(point.value))
           if let previous { svg.line(previous.0, previous.1, here.0, here.1, "line \(style)") }
-          if point.high.isFinite { svg.line(here.0, y(point.low), here.0, y(point.high), "interval") }
+          if point.hasInterval { svg.line(here.0, y(point.low), here.0, y(point.high), "interval") }
           let isStep = series.steps.contains(index)
           let text = "\(series.name), \(chart.labels[index]): \(Format.significant(point.value))"
           svg.dot(here.0, here.1, radius: isStep ? 6 : 3.5, isStep ? "dot step \(style)" : "dot \(style)", text)

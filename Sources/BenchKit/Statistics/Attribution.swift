@@ -242,6 +242,12 @@ extension Format {
 
   private static func speedup(_ value: Double, _ ratio: Estimate) -> String {
     let width = 1 / ratio.low - 1 / ratio.high
-    return String(format: width < 0.02 ? "%.3f" : width < 0.5 ? "%.2f" : "%.1f", value)
+    var digits = width < 0.02 ? 3 : width < 0.5 ? 2 : 1
+    // An end that is not 1 is not to be read as 1.
+    func readsAsOne(_ end: Double) -> Bool { end != 1 && Double(String(format: "%.\(digits)f", end)) == 1 }
+    if ratio.low > 1 || ratio.high < 1 {
+      while digits < 5 && (readsAsOne(1 / ratio.low) || readsAsOne(1 / ratio.high)) { digits += 1 }
+    }
+    return String(format: "%.\(digits)f", value)
   }
 }

@@ -12,8 +12,11 @@ package enum PictureReader {
   static let largest = 100_000_000
 
   package static func read(_ path: String) throws -> Picture {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw PictureError(description: "\(path) cannot be read: no such file, or no permission")
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      let data = FileManager.default.contents(atPath: path)
+    else {
+      throw PictureError(description: "\(path) cannot be read: no such file, no permission, or no regular file")
     }
     do {
       if data.starts(with: [0x89, 0x50, 0x4e, 0x47]) { return try png(data).upright(Exif.orientation(ofPNG: data)) }

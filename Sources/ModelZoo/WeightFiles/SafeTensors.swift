@@ -39,10 +39,14 @@ public enum SafeTensors {
 
     init(_ path: String) throws {
       self.path = path
-      descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
       var status = stat()
       guard descriptor >= 0, fstat(descriptor, &status) == 0 else {
         throw FormatError(description: "\(path) cannot be read: \(String(cString: strerror(errno)))")
+      }
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        close(descriptor)
+        throw FormatError(description: "\(path) cannot be read: it is no regular file")
       }
       let size = Int(status.st_size)
       do {

@@ -49,7 +49,9 @@ struct CompareCommand: AsyncParsableCommand {
       let text = try JSONEncoder.text(comparison.figures)
       let report = comparison.report
       let files = ["md", "html", "json"].map { url.appendingPathExtension($0) }
-      for (file, text) in zip(files, [report.markdown, report.html, text]) { try writeFile(Data(text.utf8), to: file) }
+      try writeBeside(
+        [("json", Data(text.utf8)), ("md", Data(report.markdown.utf8)), ("html", Data(report.html.utf8))], at: url
+      ) { StandardError.write($0) }
       StandardOutput.print(json ? text : report.markdown, terminator: "")
       if !json {
         for (name, file) in zip(["report ", "page   ", "figures"], files) {

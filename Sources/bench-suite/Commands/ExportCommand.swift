@@ -27,7 +27,12 @@ struct ExportCommand: AsyncParsableCommand {
       cell.weights = weights
       let (graph, _) = try ModelInput(cell, catalog.model(cell.model)).load()
       let url = URL(fileURLWithPath: output ?? cell.model + ".onnx")
-      try writeFile(ONNXWriter.write(graph), to: url)
+      let data = try ONNXWriter.write(graph)
+      // A name that nobody gave is nobody's to write over.
+      if output == nil, let old = FileManager.default.contents(atPath: url.path), old != data {
+        throw UserError("\(url.lastPathComponent) is there already and is another model: name a file with --output")
+      }
+      try writeFile(data, to: url)
       StandardOutput.print(
         "\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
     }

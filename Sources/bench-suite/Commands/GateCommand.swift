@@ -81,9 +81,9 @@ struct GateCommand: AsyncParsableCommand {
       let terminal = Terminal(isQuiet: json)
       let loaded = try GateSuite.load(suite, in: suitesFolders)
       if selfTest { return try await tryItself(loaded, terminal) }
-      let (result, patch) = try await untilInterrupted { try await judge(loaded, terminal) }
+      let (result, changed) = try await untilInterrupted { try await judge(loaded, terminal) }
       try write(result)
-      if let patch { await offer(patch, terminal) }
+      if let changed { await offer(changed, terminal) }
       return result.exitStatus
     }
     if status != 0 { throw ExitCode(status) }
@@ -93,7 +93,7 @@ struct GateCommand: AsyncParsableCommand {
 
   private func judge(
     _ suite: GateSuite, _ terminal: Terminal
-  ) async throws -> (result: GateResult, patch: String?) {
+  ) async throws -> (result: GateResult, changed: Baseline?) {
     let watch = Stopwatch()
     var result = GateResult(
       version: await currentVersion().description,
@@ -110,9 +110,9 @@ struct GateCommand: AsyncParsableCommand {
       try Task.checkCancellation()
       terminal.finish()
     }
-    let patch = try await settle(suite, counted, &result, terminal)
+    let changed = try await settle(suite, counted, &result, terminal)
     result.elapsed = watch.elapsed
-    return (result, patch)
+    return (result, changed)
   }
 
   /// The two programs to time; nil where there are none, with the reason in the result.
@@ -194,15 +194,15 @@ struct GateCommand: AsyncParsableCommand {
     return counted
   }
 
-  /// Applies what was counted to the baseline where that was asked for, or gives the patch that would.
+  /// Applies what was counted to the baseline where that was asked for, or gives the baseline that it would make.
   private func settle(
     _ suite: GateSuite, _ counted: [CellResult], _ result: inout GateResult, _ terminal: Terminal
-  ) async throws -> String? {
+  ) async throws -> Baseline? {
     guard !result.differences.isEmpty else { return nil }
     let old = try Baseline.read(baselineURL) ?? Baseline()
     let new = old.accepting(counted, toolchain: toolchain, metrics: catalog.exactMetrics)
     guard new != old else { return nil }
-    guard accept else { return try await new.patch(of: baselineURL, named: await pathInRepository(baselineURL)) }
+    guard accept else { return new }
     var others = result
     others.differences = result.differences.filter { $0.metric == "status" }
     guard [.pass, .unresolved, .improvement, .noData].contains(others.verdict), result.timingProblem == nil else {
@@ -225,11 +225,12 @@ struct GateCommand: AsyncParsableCommand {
   }
 
   /// Says how to accept what was counted. The verdict stands whether or not the patch can be kept.
-  private func offer(_ patch: String, _ terminal: Terminal) async {
-    let lines = patch.split(separator: "\n").count
-    if lines <= 80 { terminal.announce(patch) }
+  private func offer(_ changed: Baseline, _ terminal: Terminal) async {
     let file = projectFolder.appendingPathComponent("Results/local/gate.patch")
     do {
+      let patch = try await changed.patch(of: baselineURL, named: await pathInRepository(baselineURL))
+      let lines = patch.split(separator: "\n").count
+      if lines <= 80 { terminal.announce(patch) }
       try writeFile(Data(patch.utf8), to: file)
       let top = try? await VersionSource.repository.top()
       let apply = ShellWords.join(["git"] + (top.map { ["-C", $0.path] } ?? []) + ["apply", file.path])
