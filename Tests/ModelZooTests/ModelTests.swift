@@ -1,6 +1,6 @@
 import Foundation
 import GraphCore
-import ModelZoo
+@testable import ModelZoo
 import TensorCore
 import TestSupport
 import Testing
@@ -121,4 +121,85 @@ import Testing
 
 extension GraphError: Equatable {
   public static func == (a: GraphError, b: GraphError) -> Bool { a.description == b.description }
+}
+
+@Suite struct ExifTests {
+  /// A picture of two by one: red, then green.
+  private let picture = Picture(width: 2, height: 1, pixels: [255, 0, 0, 0, 255, 0])
+
+  @Test(arguments: [
+    (1, [0, 1], 2), (2, [1, 0], 2), (3, [1, 0], 2), (4, [0, 1], 2), (5, [0, 1], 1), (6, [0, 1], 1), (7, [1, 0], 1),
+    (8, [1, 0], 1),
+  ])
+  func `a picture is turned as its orientation says`(orientation: Int, order: [Int], width: Int) {
+    let turned = picture.upright(orientation)
+    #expect(turned.width == width && turned.height == 3 - width)
+    #expect(turned.pixels == order.flatMap { Array(picture.pixels[(3 * $0)..<(3 * $0 + 3)]) })
+  }
+
+  /// A TIFF header with one entry.
+  private func tiff(_ orientation: UInt8, isLittle: Bool) -> [UInt8] {
+    isLittle
+      ? Array("II".utf8) + [42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0]
+      : Array("MM".utf8) + [0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0]
+  }
+
+  @Test(arguments: [true, false]) func `the tag is read in both orders of bytes, and damage says nothing`(
+    isLittle: Bool
+  ) {
+    for orientation in 1...8 {
+      let body = Array("Exif\0\0".utf8) + tiff(UInt8(orientation), isLittle: isLittle)
+      let jpeg = Data(
+        [0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xe1, 0, UInt8(body.count + 2)] + body + [0xff, 0xda])
+      #expect(Exif.orientation(ofJPEG: jpeg) == orientation)
+      for length in 0..<jpeg.count { _ = Exif.orientation(ofJPEG: Data(jpeg.prefix(length))) }
+      let exif = tiff(UInt8(orientation), isLittle: isLittle)
+      let png = Data(
+        [0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, UInt8(exif.count)] + Array("eXIf".utf8) + exif + [0, 0, 0, 0])
+      #expect(Exif.orientation(ofPNG: png) == orientation)
+      for length in 8..<png.count { _ = Exif.orientation(ofPNG: Data(png.prefix(length))) }
+    }
+    #expect(Exif.orientation(ofJPEG: Data([0xff, 0xd8, 0xff, 0xe1, 0xff, 0xff])) == 1)
+  }
+
+  @Test func `a crop is what the whole picture would give there`() {
+    let noise = Picture(
+      width: 37, height: 23, pixels: (0..<37 * 23 * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) })
+    for (width, height) in [(64, 48), (19, 11), (300, 5)] {
+      let whole = ImageInput.resize(noise, width: width, height: height)
+      let (columns, rows) = (width / 3..<width / 2, height / 3..<max(height / 2, height / 3 + 1))
+      let part = ImageInput.resize(noise, width: width, height: height, columns: columns, rows: rows)
+      for (y, row) in rows.enumerated() {
+        for (x, column) in columns.enumerated() {
+          let (a, b) = ((y * columns.count + x) * 3, (row * width + column) * 3)
+          #expect(part.pixels[a..<a + 3].elementsEqual(whole.pixels[b..<b + 3]))
+        }
+      }
+    }
+  }
+
+  @Test func `a format that is not read is named`() throws {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).jpg")
+    defer { try? FileManager.default.removeItem(at: url) }
+    for (bytes, name) in [("RIFF....WEBPVP8 ", "WebP"), ("....ftypheic....", "HEIC"), ("GIF89a..........", "GIF")] {
+      try Data(bytes.utf8).write(to: url)
+      let error = #expect(throws: PictureError.self) { try ImageInput.load(url.path, side: 32) }
+      #expect(error?.description.contains(name) == true)
+    }
+  }
+}
+
+@Suite struct HalfTests {
+  @Test func `every number of 16 bits is the float that it stands for`() {
+    for bits in UInt16.min ... .max {
+      let (sign, exponent, fraction) = (bits >> 15, Int(bits >> 10 & 31), Double(bits & 1023))
+      let value = SafeTensors.File.half(bits)
+      switch exponent {
+      case 31: #expect(fraction == 0 ? value.isInfinite : value.isNaN)
+      case 0: #expect(Double(value) == (sign == 1 ? -1 : 1) * fraction * exp2(-24))
+      default: #expect(Double(value) == (sign == 1 ? -1 : 1) * (1 + fraction / 1024) * exp2(Double(exponent - 15)))
+      }
+      if exponent < 31 { #expect((value.sign == .minus) == (sign == 1)) }
+    }
+  }
 }

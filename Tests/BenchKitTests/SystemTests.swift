@@ -1,0 +1,210 @@
+import Foundation
+import Pacer
+import TensorCore
+import Testing
+
+@testable import BenchKit
+
+private func inFolder(_ body: (URL) async throws -> Void) async throws {
+  let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  try await body(folder)
+}
+
+@Suite struct ShellWordsTests {
+  @Test(arguments: [
+    ("a  b\tc", ["a", "b", "c"]), ("'a b' \"c d\"", ["a b", "c d"]), ("a\\ b", ["a b"]), ("''", [""]),
+    ("\"a\\\"b\" 'c\\d'", ["a\"b", "c\\d"]), ("x'y'z", ["xyz"]), ("\"\\d\"", ["\\d"]), ("", []),
+  ])
+  func `words are those of a shell`(text: String, words: [String]) throws {
+    #expect(try ShellWords.split(text) == words)
+    #expect(try ShellWords.split(ShellWords.join(words)) == words)
+  }
+
+  @Test(arguments: ["'a", "\"a", "a\\"]) func `what is not closed is a mistake`(text: String) {
+    #expect(throws: UserError.self) { try ShellWords.split(text) }
+  }
+}
+
+@Suite struct CPUQuotaTests {
+  /// A system's files under a folder.
+  private func quota(_ files: [String: String]) async throws -> CPUQuota? {
+    var found: CPUQuota?
+    try await inFolder { folder in
+      for (path, text) in files {
+        let url = folder.appendingPathComponent(path)
+        try FileManager.default.createDirectory(
+          at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data((text + "\n").utf8).write(to: url)
+      }
+      found = CPUQuota.current(root: folder.path)
+    }
+    return found
+  }
+
+  @Test func `in groups v2 the least of the process's own group and those above it counts`() async throws {
+    let mount = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+    let files = [
+      "proc/self/cgroup": "0::/a/b", "proc/self/mountinfo": mount, "sys/fs/cgroup/a/cpu.max": "150000 100000",
+      "sys/fs/cgroup/a/cpu.stat": "usage_usec 1\nnr_throttled 7", "sys/fs/cgroup/a/b/cpu.max": "max 100000",
+    ]
+    let nested = try await quota(files)
+    #expect(nested?.processors == 1.5 && nested?.throttled == 7)
+    let own = try await quota(files.merging(["sys/fs/cgroup/a/b/cpu.max": "50000 100000"]) { $1 })
+    #expect(own?.processors == 0.5)
+    let free = try await quota(files.merging(["sys/fs/cgroup/a/cpu.max": "max 100000"]) { $1 })
+    #expect(free != nil && free?.processors == nil)
+  }
+
+  @Test func `in groups v1 the processor's hierarchy is looked at, also from inside a container`() async throws {
+    let mounts = """
+      31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+      32 23 0:28 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+      """
+    let found = try await quota([
+      "proc/self/cgroup": "4:memory:/docker/x\n3:cpu,cpuacct:/docker/x", "proc/self/mountinfo": mounts,
+      "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+      "sys/fs/cgroup/cpu,cpuacct/cpu.stat": "nr_periods 9\nnr_throttled 3",
+    ])
+    #expect(found?.processors == 0.5 && found?.throttled == 3)
+  }
+
+  @Test func `without groups nothing is known`() async throws {
+    #expect(try await quota(["proc/self/status": ""]) == nil)
+  }
+}
+
+@Suite struct FileDigestTests {
+  @Test func `what is written over, under the same name, size and time, is another file`() async throws {
+    try await inFolder { folder in
+      let url = folder.appendingPathComponent("w")
+      let time = Date(timeIntervalSince1970: 1_000_000)
+      var digests = Set<String>()
+      for letter in ["a", "b"] {
+        // A file of its own that takes the other's place, as `cp` and downloads make them.
+        let other = folder.appendingPathComponent("new")
+        try Data(letter.utf8).write(to: other)
+        try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: other.path)
+        #expect(rename(other.path, url.path) == 0)
+        digests.insert(FileDigest.of(url.path))
+      }
+      #expect(digests.count == 2 && FileDigest.of("/nonexistent") == "missing")
+    }
+  }
+}
+
+@Suite struct CheckedJSONTests {
+  private struct Thing: Decodable { var list: [[String: Int]] }
+
+  @Test(arguments: [
+    (#"{"list":[{"a":1},{"b":1e300}]}"#, "field list[1].b is 1e+300"),
+    (#"{"list":[{"a":"x"}]}"#, "field list[0].a is no Int"),
+    (#"{}"#, "field list is missing"), ("{", "not JSON"), (#"{"list":[{"a":null}]}"#, "list[0].a"),
+  ])
+  func `what is wrong is named by its field`(text: String, words: String) {
+    let error = #expect(throws: UserError.self) { try CheckedJSON.decode(Thing.self, from: Data(text.utf8)) }
+    #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+  }
+}
+
+@Suite struct LastWordsTests {
+  @Test func `a crash is told of in its own words, not in those of its backtrace`() {
+    let crash =
+      "Thing/File.swift:3: Fatal error: Index out of range\n\n*** Signal 4: Backtracing... ***\nBacktrace took 1.18s"
+    #expect(WorkerCommand.lastWords(crash).contains("Fatal error: Index out of range"))
+    #expect(
+      WorkerCommand.lastWords("Traceback (most recent call last):\n  x\nValueError: y").hasSuffix("ValueError: y"))
+    #expect(WorkerCommand.lastWords("\n \n") == "")
+  }
+}
+
+/// Whether an output is right, by workers that are scripts.
+@Suite struct CellCounterTests {
+  private func worker(_ values: [Float]?, hangs: Bool = false) -> WorkerCommand {
+    let lines: [WorkerLine] = [
+      .hello(.init(engine: "fake", version: "1", protocol: 1)),
+      .prepared(.init(loadTime: 1, optimiseTime: 1, prepareTime: 1)),
+    ]
+    let all = lines + (values.map { [.output(.init(shape: [$0.count], values: $0))] } ?? [])
+    let text = all.map { "echo '\(String(decoding: try! JSONEncoder().encode($0), as: UTF8.self))'" }
+    return WorkerCommand("/bin/sh", ["-c", (hangs ? ["sleep 600"] : text).joined(separator: "; ")])
+  }
+
+  private func count(_ values: [Float]?, reference: WorkerCommand, within seconds: Double = 600) async throws
+    -> CellResult
+  {
+    var result = CellResult(cell: Cell(model: "resnet-18"), label: "l")
+    try await inFolder { folder in
+      let workers = Workers(own: worker(values), cacheFolder: folder)
+      result = await CellCounter(catalog: .standard(), workers: workers, oracle: reference).count(
+        result, within: seconds)
+    }
+    return result
+  }
+
+  @Test func `a wrong output is INVALID, and shows no time`() async throws {
+    let right = worker([1, 2, 3])
+    #expect(try await count([1, 2, 3.000001], reference: right).status == .measured)
+    for wrong in [[1, 2, 3.1], [1, 2], [.nan, 2, 3], [.infinity, 2, 3], [0, 0, 0]] as [[Float]] {
+      let result = try await count(wrong, reference: right)
+      #expect(result.status == .invalid && result.wrongOutput != nil, "\(wrong)")
+      let row = ResultTable.row(result)
+      #expect(row.count == 2 && row[1].text.hasPrefix("INVALID: "))
+    }
+    #expect(try await count(nil, reference: right).status == .invalid)
+  }
+
+  @Test func `without a reference, or with one that is none, an output is not checked, and nobody calls it wrong`()
+    async throws
+  {
+    for reference in [worker([.nan, 2, 3]), worker(nil), WorkerCommand("/nonexistent", []), worker([], hangs: true)] {
+      let result = try await count([1, 2, 3], reference: reference, within: 2)
+      #expect(result.status == .unchecked && result.wrongOutput == nil)
+      #expect(ResultTable.row(result)[1].text.hasPrefix("not checked: "))
+    }
+  }
+}
+
+/// What reports may say of how much.
+@Suite struct EvidenceTests {
+  @Test func `two runs carry no interval, and four resolve nothing`() {
+    func estimate(_ count: Int) -> Estimate {
+      Estimate(geometric: (0..<count).map { 0.5 * exp(0.001 * Double($0 % 2)) })
+    }
+    #expect(Format.spread(estimate(1)) == "?" && Format.spread(estimate(2)) == "?" && Format.spread(estimate(3)) != "?")
+    for (count, finding) in [(2, Attribution.Effect.Finding.unknown), (4, .unknown), (5, .faster)] {
+      #expect(Attribution.Effect(of: estimate(count), over: .one).finding == finding)
+    }
+    let wide = Estimate(geometric: [0.8, 0.9, 1, 1.1, 1.2])
+    #expect(Attribution.Effect(of: wide, over: .one).words.hasPrefix("not significant ("))
+    // An end that is not 1 is not written as 1.
+    let close = Estimate(value: (0.9 * 0.9985).squareRoot(), low: 0.9, high: 0.9985, count: 20)
+    #expect(!Attribution.Effect(of: close, over: .one).words.contains("(1.00"))
+  }
+
+  @Test func `a run that was cut short says so first, and no winner that did not win`() throws {
+    var file = KnownResult.file([[], KnownResult.passes]) { $0.isEmpty ? 1 : 0.5 }
+    for index in file.cells.indices { file.cells[index].latency = Estimate(geometric: [2, 2, 2, 2, 2]) }
+    var arena = file.cells[1]
+    (arena.cell.allocator, arena.label) = (.arena, "all on, arena")
+    file.cells.append(arena)
+    let tie = ResultTable.verdict(file)
+    #expect(
+      tie.contains("2.000× faster than all off") && tie.contains("Which of these is fastest is not resolved"), "\(tie)")
+    file.cells[2].ratio = Estimate(geometric: [0.40, 0.4001, 0.3999, 0.4, 0.4])
+    #expect(ResultTable.verdict(file).contains("Fastest of all on; all on, arena: all on, arena."))
+    file.cells[1].ratio = Estimate(geometric: [0.2, 0.8, 1.4, 1, 0.9])
+    #expect(ResultTable.verdict(file).contains("not significantly different from all off"))
+    file.cells[1].ratio = Estimate(geometric: [0.5, 0.5])
+    #expect(ResultTable.verdict(file).contains("not resolved after 2 pairs"))
+    (file.ending, file.cells[2].status, file.cells[2].reason) = (.budget, .pending, "budget spent")
+    let text = file.document(KnownResult.catalog).markdown
+    let first = text.split(separator: "\n").dropFirst().first
+    #expect(
+      first?.contains("The budget was spent") == true
+        && first?.contains("1 of 3 configurations was not measured") == true, "\(text.prefix(400))")
+    file.ending = .interrupted
+    #expect(ResultTable.shortfall(file)?.hasPrefix("Interrupted after ") == true)
+  }
+}
