@@ -180,7 +180,7 @@ private func inFolder(_ body: (URL) async throws -> Void) async throws {
     #expect(Attribution.Effect(of: wide, over: .one).words.hasPrefix("not significant ("))
     // An end that is not 1 is not written as 1.
     let close = Estimate(value: (0.9 * 0.9985).squareRoot(), low: 0.9, high: 0.9985, count: 20)
-    #expect(!Attribution.Effect(of: close, over: .one).words.contains("(1.00"))
+    #expect(!Attribution.Effect(of: close, over: .one).words.contains("(1.00–"))
   }
 
   @Test func `a run that was cut short says so first, and no winner that did not win`() throws {
