@@ -29,15 +29,23 @@ func writeBeside(_ files: [(name: String, data: Data)], at base: URL, says: (Str
     let time = ISO8601DateFormatter().string(from: written).filter { $0.isLetter || $0.isNumber }
     let stem = (1...).lazy.map { "\(base.path)-\(time)\($0 > 1 ? "-\($0)" : "")" }
       .first { !manager.fileExists(atPath: "\($0).\(files[0].name)") }!
-    do { try manager.moveItem(atPath: first.path, toPath: "\(stem).\(files[0].name)") } catch {
-      throw UserError("the former \(first.path) cannot be kept: \(error.localizedDescription)")
-    }
-    for file in files.dropFirst() {
-      try? manager.moveItem(atPath: "\(base.path).\(file.name)", toPath: "\(stem).\(file.name)")
+    for file in files {
+      try keepCopy(
+        of: base.appendingPathExtension(file.name), as: URL(fileURLWithPath: stem).appendingPathExtension(file.name))
     }
     says("former  \(displayPath(URL(fileURLWithPath: "\(stem).\(files[0].name)")))\n")
   }
   for file in files { try writeFile(file.data, to: base.appendingPathExtension(file.name)) }
+}
+
+/// - Throws: ``UserError`` where a result of Pacer lies in the way of something else.
+func checkNoResult(at url: URL) throws {
+  guard !OutputFile(url.path).isStream, let data = FileManager.default.contents(atPath: url.path),
+    let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
+    let schema = object["schema"] as? String, schema.hasPrefix("pacer-")
+  else { return }
+  throw UserError(
+    "\(displayPath(url)) is a result of Pacer (\(schema)): it is not written over; choose another --output")
 }
 
 /// The command line as a report repeats it, quoted so that a shell reads the same words.

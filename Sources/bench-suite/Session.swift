@@ -37,7 +37,7 @@ struct SuiteSession {
     workers.prefix = options.workerPrefix
     workers.timeout = options.timeout
 
-    let terminal = Terminal(isQuiet: options.json, labels: file.cells.map(\.label))
+    let terminal = Terminal(isQuiet: options.json, cells: file.cells)
     terminal.announce(
       "\(Format.number(cells.count, "configuration")), at most \(Terminal.duration(suite.budget)), results → "
         + displayPath(url))
@@ -52,10 +52,11 @@ struct SuiteSession {
 
     let isKept = FileManager.default.fileExists(atPath: url.path) && !OutputFile(url.path).isStream
     let document = result.document(catalog)
-    let reports = !isKept ? [] : ["md", "html"].map { url.deletingPathExtension().appendingPathExtension($0) }
+    let reports = !isKept ? [] : ["md", "html"].map(url.resultStem.appendingPathExtension)
     if result.hasTimes {
       for (report, text) in zip(reports, [document.markdown, document.html]) {
         try writeFile(Data(text.utf8), to: report)
+        copyMode(of: url, to: report)
       }
     }
     if options.json {
@@ -89,6 +90,9 @@ struct SuiteSession {
         "\(displayPath(url)) was measured otherwise: its configurations, weights or inputs, iterations, warm-up or worker "
           + "prefix are not these (it was made with `\(old.command)`); run without --resume")
     }
+    if let difference = old.environment.difference(from: fresh.environment) {
+      throw UserError("\(displayPath(url)) was measured elsewhere: \(difference); run without --resume")
+    }
     (old.isComplete, old.ending) = (false, nil)
     return old
   }
@@ -96,7 +100,7 @@ struct SuiteSession {
   /// Something else than a result, or than a result's reports, is not to be written over by one.
   private func checkPlace(_ url: URL) throws {
     guard !OutputFile(url.path).isStream else { return }
-    let stem = url.deletingPathExtension()
+    let stem = url.resultStem
     for report in ["md", "html"].map(stem.appendingPathExtension) {
       guard let text = try? String(contentsOf: report, encoding: .utf8), !text.isEmpty else { continue }
       guard text.contains("Pacer, suite ") else {

@@ -21,10 +21,14 @@ final class Terminal: Sendable {
   /// The cell's column, as wide as the longest label.
   private let labelWidth: Int
 
-  /// - Parameter labels: of the cells whose rows are to come.
-  init(isQuiet: Bool, labels: [String] = []) {
+  /// What cells are called, by id.
+  private let labels: [String: String]
+
+  /// - Parameter cells: those whose rows are to come.
+  init(isQuiet: Bool, cells: [CellResult] = []) {
     self.isQuiet = isQuiet
-    labelWidth = max(34, labels.map(\.count).max() ?? 0)
+    labels = Dictionary(cells.map { ($0.cell.id, $0.label) }) { first, _ in first }
+    labelWidth = max(34, (cells.map(\.label.count).max() ?? 0) + 2)
     let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
     isInteractive = isatty(1) == 1 && !isQuiet && !["", "dumb"].contains(kind)
   }
@@ -107,7 +111,7 @@ final class Terminal: Sendable {
   private var heading: String { columns(ResultTable.headings) }
 
   private func row(_ result: CellResult) -> String {
-    let fields = ResultTable.row(result).map(\.text)
+    let fields = ResultTable.row(result) { labels[$0] ?? $0 }.map(\.text)
     let isSentence = fields.count != Self.widths.count + 1
     return isSentence ? Self.pad(fields[0], labelWidth) + "  " + fields[1] : columns(fields)
   }

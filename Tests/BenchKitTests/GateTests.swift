@@ -173,11 +173,16 @@ private func gate(
     #expect(differences(baseline, [failed]) == ["status: measured → failed: it crashed REGRESSION"])
     (failed.status, failed.reason) = (.unavailable, "no valgrind")
     #expect(differences(baseline, [failed]) == ["status: measured → unavailable: no valgrind NO-DATA"])
-    #expect(differences(baseline, [cell(["freeze"], [:])]) == ["all figures: not in the baseline → measured NO-DATA"])
+    // What the suite no longer has is told of too: nothing goes on being promised that nobody looks at.
+    let gone = "configuration: in the baseline → no longer in the suite CHANGED"
+    #expect(
+      differences(baseline, [cell(["freeze"], [:])]) == ["all figures: not in the baseline → measured NO-DATA", gone])
     var unknown = cell(["freeze"], [:])
     (unknown.status, unknown.reason) = (.unavailable, "no such device")
     #expect(
-      differences(baseline, [unknown]) == ["all figures: not in the baseline → unavailable: no such device NO-DATA"])
+      differences(baseline, [unknown]) == [
+        "all figures: not in the baseline → unavailable: no such device NO-DATA", gone,
+      ])
   }
 
   @Test func `accepting keeps other toolchains until a figure changes, and what cannot be counted here`() {

@@ -113,7 +113,8 @@ import Testing
     profile.environment.processors = 2
     func node(_ name: String, _ op: String, _ kernel: String, _ time: Double, macs: Int) -> Profile.Node {
       Profile.Node(
-        name: name, op: op, kernel: kernel, time: Estimate(geometric: [time, time]), macs: macs, bytes: 1000,
+        name: name, op: op, kernel: kernel, time: Estimate(geometric: [Double](repeating: time, count: 5)), macs: macs,
+        bytes: 1000,
         allocations: 1)
     }
     profile.nodes = [
@@ -158,7 +159,7 @@ import Testing
 
   @Test func `two profiles are joined by node`() {
     var other = profile
-    other.nodes[1].time = Estimate(geometric: [14_500, 14_500])
+    other.nodes[1].time = Estimate(geometric: [Double](repeating: 14_500, count: 5))
     other.nodes[0].kernel = "depthwise-nhwc-avx2"
     let text = Profile.difference(profile, other).markdown.replacing(#/ +/#, with: " ")
     let row = "| conv | conv2d | 70.0 µs | 70.0 µs | ~ | depthwise-nchw-avx2 → depthwise-nhwc-avx2 |"

@@ -13,8 +13,10 @@ public struct Comparison: Encodable, Sendable {
 
     /// Head's ratio over base's.
     public var change: Double { head.value / base.value }
-    /// Whether the two intervals have no value in common.
-    public var isResolved: Bool { base.high < head.low || head.high < base.low }
+    /// Whether the two intervals have no value in common, and are of enough runs to say so.
+    public var isResolved: Bool {
+      min(base.count, head.count) >= Estimate.runsForVerdict && (base.high < head.low || head.high < base.low)
+    }
   }
 
   /// The time of one cell in both versions, measured in pairs.

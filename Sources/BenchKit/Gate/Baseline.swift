@@ -77,6 +77,14 @@ public struct Baseline: Codable, Sendable, Equatable {
         add(name, base, identities[name] ?? "–", .changed)
       }
     }
+    let known = Set(results.map(\.cell.id))
+    for id in cells.keys.sorted() where !known.contains(id) {
+      let parts = id.split(separator: "/")
+      list.append(
+        .init(
+          model: parts.count > 1 ? String(parts[1]) : "", cell: id, metric: "configuration", base: "in the baseline",
+          head: "no longer in the suite", verdict: .changed, id: id))
+    }
     return list
   }
 

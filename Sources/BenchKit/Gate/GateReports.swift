@@ -105,6 +105,7 @@ extension GateResult {
         case ">": result += "&gt;"
         case "\"": result += "&quot;"
         case _ where character.value < 0x20 && character != "\n" && character != "\t": result += "?"
+        case "\u{FFFE}", "\u{FFFF}": result += "?"
         default: result.unicodeScalars.append(character)
         }
       }

@@ -59,8 +59,8 @@ public struct KernelSurvey: Codable, Sendable {
         }
         runs.append(nodes)
       }
-      survey.kernels += runs[0].enumerated().map { place, node in
-        let times = runs.compactMap { $0.indices.contains(place) ? max(Double($0[place].time), 1) : nil }
+      survey.kernels += try runs[0].map { node in
+        let times = try WorkerLine.NodeTime.times(of: node.node, in: runs)
         let (macs, bytes) = (node.macs ?? 0, node.bytes ?? 0)
         return Kernel(
           model: cell.model, node: node.node, kernel: node.kernel, shapes: node.shapes ?? "", count: node.count ?? 1,

@@ -75,6 +75,7 @@ public struct Profile: Codable, Sendable {
       guard values.count == outcomes.count else {
         throw UserError("the worker gives no \(name): it is another version")
       }
+      guard values.allSatisfy({ $0 > 0 }) else { throw UserError("the worker gave a \(name) of 0 ns") }
       return Estimate(geometric: values)
     }
     var profile = Profile(
@@ -82,8 +83,8 @@ public struct Profile: Codable, Sendable {
       plain: try estimate("plain-inference"), profiled: try estimate("profiled-inference"))
     let runs = outcomes.compactMap(\.profiles.first)
     guard let first = runs.first, !first.isEmpty else { throw UserError("the worker gave no profile") }
-    profile.nodes = first.enumerated().map { place, node in
-      let times = runs.compactMap { $0.indices.contains(place) ? max(Double($0[place].time), 1) : nil }
+    profile.nodes = try first.map { node in
+      let times = try WorkerLine.NodeTime.times(of: node.node, in: runs)
       return Node(
         name: node.node, op: node.op, kernel: node.kernel, time: Estimate(geometric: times), macs: node.macs ?? 0,
         bytes: node.bytes ?? 0, allocations: node.allocations)
@@ -98,14 +99,19 @@ public struct Profile: Codable, Sendable {
   }
 
   public static func read(_ url: URL) throws -> Profile {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw UserError("\(url.path) cannot be read: \(reason(error))") }
+    let data = try readFile(url)
     do {
       let profile = try CheckedJSON.decode(Profile.self, from: data)
       try require(profile.schema == schema, "schema", profile.schema, "this version reads \(schema)")
       for (name, estimate) in profile.nodes.map({ ($0.name, $0.time) }) + [("plain", profile.plain)] {
         try require(estimate.value > 0, "time of \(name)", estimate.value, "a time is above 0")
       }
+      for node in profile.nodes {
+        for count in [node.macs, node.bytes, node.allocations ?? 0] {
+          try require((0...1 << 44).contains(count), "counts of \(node.name)", count, "counts are from 0 to 2⁴⁴")
+        }
+      }
+      try require(profile.nodes.count <= 100_000, "nodes", profile.nodes.count, "at most 100,000")
       return profile
     } catch {
       throw UserError("\(url.path) is no profile of Pacer: \(error); `bench-suite profile MODEL` writes them")
@@ -144,7 +150,7 @@ public struct Profile: Codable, Sendable {
         model: head.cell.model, cell: head.label, node: name, op: (b ?? a)?.op ?? "", baseKernel: a?.kernel,
         headKernel: b?.kernel)
       (row.base, row.head) = (a?.time.value, b?.time.value)
-      if let a, let b, a.time.high.isFinite, b.time.high.isFinite {
+      if let a, let b, min(a.time.count, b.time.count) >= Estimate.runsForVerdict {
         row.ratio = MedianInterval(
           value: b.time.value / a.time.value, low: b.time.low / a.time.high, high: b.time.high / a.time.low,
           count: min(a.time.count, b.time.count))

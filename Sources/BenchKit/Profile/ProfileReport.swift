@@ -100,8 +100,8 @@ extension Profile {
         title: "time of each node, in order", axis: "µs",
         bars: working.map {
           BarChart.Bar(
-            label: $0.name, value: $0.time.value / 1e3, low: $0.time.low / 1e3,
-            high: $0.time.high.isFinite ? $0.time.high / 1e3 : nil, text: Format.time($0.time.value))
+            label: $0.name, value: $0.time.value / 1e3, low: $0.time.hasInterval ? $0.time.low / 1e3 : nil,
+            high: $0.time.hasInterval ? $0.time.high / 1e3 : nil, text: Format.time($0.time.value))
         }))
   }
 
@@ -163,8 +163,8 @@ extension Profile {
   public var csv: String {
     var text = "node,op,kernel,time_ns,time_low_ns,time_high_ns,macs,bytes,flops_per_second,bytes_per_second,mallocs\n"
     for node in working {
-      let interval = node.time.high.isFinite ? ["\(node.time.low)", "\(node.time.high)"] : ["", ""]
-      let fields = [node.name, node.op, node.kernel, "\(node.time.value)"] + interval
+      let interval = node.time.hasInterval ? ["\(node.time.low)", "\(node.time.high)"] : ["", ""]
+      let fields = [node.name, node.op, node.kernel].map(Format.quoted) + ["\(node.time.value)"] + interval
       text +=
         (fields + [
           "\(node.macs)", "\(node.bytes)", node.speed.map { "\($0)" } ?? "", "\(node.bandwidth)",

@@ -38,6 +38,18 @@ public enum Format {
     }
   }
 
+  /// A field of CSV (RFC 4180).
+  static func quoted(_ text: String) -> String { "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }
+
+  /// Text from outside on one line, without control characters, and not endless.
+  static func plain(_ text: String) -> String {
+    let line = text.unicodeScalars.map { scalar -> String in
+      scalar.properties.generalCategory == .control || scalar.properties.isNoncharacterCodePoint ? " " : String(scalar)
+    }
+    let words = line.joined().split(separator: " ").joined(separator: " ")
+    return words.count > 1000 ? String(words.prefix(1000)) + " …" : words
+  }
+
   /// "1 configuration", "2 configurations".
   public static func number(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 

@@ -44,11 +44,10 @@ public struct CSVReport: Report {
   public let extensions = ["csv"]
   public init() {}
   public func render(_ file: ResultFile, _ catalog: Catalog) -> String {
-    func quoted(_ text: String) -> String { "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }
     let headings = ["model", "cell", "status", "visits"] + catalog.metrics.map(\.name)
     var text = (headings + ["ratio", "ratio-low", "ratio-high", "notes"]).joined(separator: ",") + "\n"
     for cell in file.cells {
-      var fields = [cell.cell.model, quoted(cell.label), cell.status.rawValue, "\(cell.visits.count)"]
+      var fields = [cell.cell.model, Format.quoted(cell.label), cell.status.rawValue, "\(cell.visits.count)"]
       fields += catalog.metrics.map { metric in
         cell.status == .measured ? metric.value(cell).map { "\($0)" } ?? "" : ""
       }
@@ -56,7 +55,7 @@ public struct CSVReport: Report {
       let interval = ratio.flatMap { $0.hasInterval ? $0 : nil }
       fields += [
         ratio.map { "\($0.value)" } ?? "", interval.map { "\($0.low)" } ?? "", interval.map { "\($0.high)" } ?? "",
-        quoted((([cell.reason].compactMap { $0 }) + cell.remarks).joined(separator: "; ")),
+        Format.quoted((([cell.reason].compactMap { $0 }) + cell.remarks).joined(separator: "; ")),
       ]
       text += fields.joined(separator: ",") + "\n"
     }

@@ -57,6 +57,16 @@ public struct MachineDescription: Codable, Sendable {
     return list
   }
 
+  /// What keeps figures from being joined with another machine's; nil where nothing does.
+  public func difference(from other: MachineDescription) -> String? {
+    let fields: [(String, KeyPath<MachineDescription, String>)] = [
+      ("processor", \.processor), ("instruction set", \.isa), ("processors allowed", \.cpuset), ("CPU quota", \.quota),
+      ("C library", \.libc), ("compiler", \.compiler), ("system", \.system),
+    ]
+    let different = fields.first { self[keyPath: $0.1] != other[keyPath: $0.1] }
+    return different.map { "\($0.0) \(self[keyPath: $0.1]), here \(other[keyPath: $0.1])" }
+  }
+
   /// Steal and throttling since the counters were read.
   mutating func noteDisturbances(since before: MachineCounters?) {
     guard let before, let now = MachineCounters.now() else { return }

@@ -54,8 +54,7 @@ public struct ResultFile: Codable, Sendable {
   public var hasTimes: Bool { cells.contains { !$0.visits.isEmpty } }
 
   public static func read(_ url: URL) throws -> ResultFile {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw UserError("\(url.path) cannot be read: \(reason(error))") }
+    let data = try readFile(url)
     do {
       var file = try CheckedJSON.decode(ResultFile.self, from: data)
       guard [schema, firstSchema].contains(file.schema) else {

@@ -34,7 +34,7 @@ struct CellCounter: Sendable {
     }
     for figure in outcome.figures {
       if let value = figure.value { result.figures[figure.name] = value }
-      if let reason = figure.unavailable { result.unavailableFigures[figure.name] = reason }
+      if let reason = figure.unavailable { result.unavailableFigures[figure.name] = Format.plain(reason) }
     }
     if let reason = outcome.failure {
       (result.status, result.reason) = (.failed, reason)

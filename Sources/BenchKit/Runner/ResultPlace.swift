@@ -35,22 +35,18 @@ struct ResultPlace {
     return kept
   }
 
-  /// Gives the former result, and its reports, a name of its own.
+  /// Keeps the former result, and its reports, under a name of their own.
   private func keep(_ former: ResultFile) throws -> URL {
-    let stem = url.deletingPathExtension()
+    let stem = url.resultStem
     let time = former.started.filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
-    let manager = FileManager.default
     func name(_ number: Int) -> URL {
       URL(fileURLWithPath: "\(stem.path)-\(time)\(number > 1 ? "-\(number)" : "")")
     }
-    let number = (1...).first { !manager.fileExists(atPath: name($0).appendingPathExtension("json").path) }!
+    let number = (1...).first { !FileManager.default.fileExists(atPath: name($0).path + ".json") }!
     let kept = name(number).appendingPathExtension("json")
-    do { try manager.moveItem(at: url, to: kept) } catch {
-      throw UserError("the former result \(url.path) cannot be kept as \(kept.lastPathComponent): \(reason(error))")
-    }
+    try keepCopy(of: url, as: kept)
     for report in ["md", "html"] {
-      try? manager.moveItem(
-        at: stem.appendingPathExtension(report), to: name(number).appendingPathExtension(report))
+      try keepCopy(of: stem.appendingPathExtension(report), as: name(number).appendingPathExtension(report))
     }
     return kept
   }

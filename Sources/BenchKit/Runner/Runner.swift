@@ -264,7 +264,7 @@ public actor Runner {
     sample.timed = timed > sample.latencies.count ? timed : nil
     var figures: [String: Double] = [:]
     for figure in outcome.figures { figures[figure.name] = figure.value }
-    if let peak = figures["peak-resident"], let idle = file.idleResident[file.cells[index].cell.engine] {
+    if let peak = figures["peak-resident"], let idle = file.idleResident[file.cells[index].cell.engine], peak >= idle {
       figures["peak-resident-above-idle"] = peak - idle
     }
     if let before, let now = MachineCounters.now() { figures["other-load"] = before.othersLoad(until: now) }

@@ -32,9 +32,9 @@ public struct JobOutcome: Sendable {
   var hello: WorkerLine.Hello? { first { if case .hello(let line) = $0 { line } else { nil } } }
   var prepared: WorkerLine.Prepared? { first { if case .prepared(let line) = $0 { line } else { nil } } }
   var output: WorkerLine.Output? { first { if case .output(let line) = $0 { line } else { nil } } }
-  var skipped: String? { first { if case .skipped(let reason) = $0 { reason } else { nil } } }
+  var skipped: String? { first { if case .skipped(let reason) = $0 { Format.plain(reason) } else { nil } } }
   var samples: [WorkerLine.Sample] { lines.compactMap { if case .sample(let line) = $0 { line } else { nil } } }
-  var notes: [String] { lines.compactMap { if case .note(let text) = $0 { text } else { nil } } }
+  var notes: [String] { lines.compactMap { if case .note(let text) = $0 { Format.plain(text) } else { nil } } }
   var trace: WorkerLine.Trace? { first { if case .trace(let trace) = $0 { trace } else { nil } } }
   var memory: MemoryTimeline? { first { if case .memory(let line) = $0 { line } else { nil } } }
   /// One per turn.
@@ -120,7 +120,7 @@ extension WorkerCommand {
       }
       let (lines, fault, complaints) = result.closureResult
       outcome.lines = lines
-      outcome.failure = Self.failure(lines, fault, complaints, result.terminationStatus)
+      outcome.failure = Self.failure(lines, fault, complaints, result.terminationStatus).map(Format.plain)
     } catch is CancellationError {
       outcome.failure = "interrupted"
     } catch {

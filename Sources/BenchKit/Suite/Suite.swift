@@ -114,9 +114,8 @@ public struct Suite: Sendable {
       if isPath { throw UserError("\(name) cannot be read: no such file") }
       throw UnknownName(kind: "suite", name: name, known: folders.flatMap(names).uniqued().sorted())
     }
-    let text: String
-    do { text = try String(contentsOf: url, encoding: .utf8) } catch {
-      throw UserError("\(url.path) cannot be read: \(reason(error))")
+    guard let text = String(data: try readFile(url), encoding: .utf8) else {
+      throw UserError("\(url.path) cannot be read: it is no text in UTF-8")
     }
     return (try compose(text, file: url.lastPathComponent), url.lastPathComponent)
   }

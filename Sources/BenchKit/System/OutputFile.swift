@@ -10,6 +10,37 @@ package func writeFile(_ data: Data, to url: URL) throws {
   }
 }
 
+/// Keeps what a file holds under another name. The file itself stays, so that a link to it and its mode stay too.
+package func keepCopy(of url: URL, as other: URL) throws {
+  guard let data = FileManager.default.contents(atPath: url.path) else { return }
+  try writeFile(data, to: other)
+  copyMode(of: url, to: other)
+}
+
+/// Who may read one file may read the other, and nobody else.
+package func copyMode(of url: URL, to other: URL) {
+  var status = stat()
+  if stat(url.path, &status) == 0 { chmod(other.path, status.st_mode & 0o7777) }
+}
+
+/// What a file, or a pipe, holds.
+/// - Throws: ``UserError`` with the reason where it cannot be read.
+package func readFile(_ url: URL) throws -> Data {
+  var isFolder: ObjCBool = false
+  if FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue {
+    throw UserError("\(url.path) cannot be read: it is a folder")
+  }
+  let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw UserError("\(url.path) cannot be read: \(SystemError(errno))") }
+  let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+  do { return try file.readToEnd() ?? Data() } catch { throw UserError("\(url.path) cannot be read: \(reason(error))") }
+}
+
+extension URL {
+  /// What the reports of a result are called: its name without the extension of a result.
+  package var resultStem: URL { pathExtension.lowercased() == "json" ? deletingPathExtension() : self }
+}
+
 /// Adds to the end of a file that others write too.
 package func appendToFile(_ data: Data, _ url: URL) throws {
   do { try OutputFile.writeThrough(data, url.path, O_APPEND | O_CREAT) } catch {

@@ -13,6 +13,7 @@ extension WorkerLine {
     case .prepared(let line): try line.check()
     case .sample(let line): try line.check()
     case .profile(let nodes):
+      try Self.length(nodes.count, "nodes")
       for (index, node) in nodes.enumerated() {
         try Self.time(node.time, "nodes[\(index)].time")
         for (name, count) in [
@@ -22,6 +23,7 @@ extension WorkerLine {
         }
       }
     case .trace(let trace):
+      try Self.length(trace.spans.count, "spans")
       for (index, span) in trace.spans.enumerated() {
         try Self.count(span.node, "spans[\(index)].node")
         try require((0..<1024).contains(span.thread), "spans[\(index)].thread", span.thread, "a thread's number")
@@ -43,6 +45,8 @@ extension WorkerLine {
 
   private static func check(_ timeline: MemoryTimeline) throws {
     try count(timeline.constantBytes, "constantBytes")
+    try length(timeline.steps.count, "steps")
+    try length(timeline.blocks.count, "blocks")
     for (index, step) in timeline.steps.enumerated() { try count(step.heldBytes, "steps[\(index)].heldBytes") }
     for (index, block) in timeline.blocks.enumerated() {
       try count(block.byteCount, "blocks[\(index)].byteCount")
@@ -58,7 +62,25 @@ extension WorkerLine {
   }
   /// Small enough that a sum of many stays a number.
   fileprivate static func count(_ value: Int, _ field: String) throws {
-    try require((0...1 << 53).contains(value), field, value, "counts and bytes are from 0 to 2⁵³")
+    try require((0...1 << 44).contains(value), field, value, "counts and bytes are from 0 to 2⁴⁴")
+  }
+  /// As many entries as can be added up.
+  fileprivate static func length(_ count: Int, _ field: String) throws {
+    try require(count <= 100_000, "\(field), its length", count, "at most 100,000 entries")
+  }
+}
+
+extension WorkerLine.NodeTime {
+  /// Nanoseconds of a node in each of a few processes; nodes are joined by name.
+  /// - Throws: ``UserError`` where a process has no such node, or more than one.
+  static func times(of node: String, in runs: [[WorkerLine.NodeTime]]) throws -> [Double] {
+    try runs.map { run in
+      let found = run.filter { $0.node == node }
+      guard found.count == 1 else {
+        throw UserError("the worker's processes differ: node \(node) is in one of them \(found.count) times")
+      }
+      return max(Double(found[0].time), 1)
+    }
   }
 }
 
@@ -84,7 +106,9 @@ extension WorkerLine.Sample {
     try WorkerLine.time(firstInference, "firstInference")
     try WorkerLine.count(warmup, "warmup")
     try WorkerLine.time(warmupTime, "warmupTime")
-    try WorkerLine.count(timed ?? latencies.count, "timed")
+    try require(
+      (latencies.count...max(latencies.count, 1 << 40)).contains(timed ?? latencies.count), "timed", timed ?? 0,
+      "as many inferences were timed as there are latencies, or more")
     for (index, latency) in latencies.enumerated() {
       try WorkerLine.time(latency, "latencies[\(index)]")
       try require(latency > 0, "latencies[\(index)]", latency, "an inference cannot take a latency of \(latency) ns")

@@ -64,7 +64,10 @@ public struct Worker {
         throw UnknownName(kind: "instruction set", name: isa, known: catalog.instructionSets)
       }
       guard catalog.availableInstructionSets.contains(isa) else {
-        return try emit(.skipped(reason: "this machine has no \(isa)"))
+        let cap = ProcessInfo.processInfo.environment["PACER_ISA"] ?? ""
+        return try emit(
+          .skipped(
+            reason: cap.isEmpty ? "this machine has no \(isa)" : "no \(isa) on this machine under PACER_ISA=\(cap)"))
       }
     }
     let options = cell.prepareOptions

@@ -100,8 +100,9 @@ package enum PictureReader {
   }
 
   private static func checkSize(_ width: Int, _ height: Int) throws {
-    guard width > 0, height > 0, width <= largest / height else {
-      throw PictureError(description: "a picture of \(width)x\(height) is too large or empty")
+    guard width > 0, height > 0 else { throw PictureError(description: "damaged: it has no size") }
+    guard width <= largest / height else {
+      throw PictureError(description: "a picture of \(width)x\(height) is too large")
     }
   }
 }

@@ -11,9 +11,15 @@ extension Graph {
   public mutating func readWeights(_ path: String) throws {
     let file = try SafeTensors.File(path)
     let names = file.names
-    let prefix = prefix(of: names)
+    let prefix: String
+    do { prefix = try self.prefix(of: names) } catch { throw GraphError("\(path): \(error)") }
     weights = [:]
-    for name in names where name.hasPrefix(prefix) {
+    for name in names {
+      guard name.hasPrefix(prefix) else {
+        // A counter of the training, such as that of averaged models.
+        if let tensor = try? file.tensor(name), tensor.shape.count == 1 { continue }
+        throw GraphError("\(path): weight \(name) is not part of \(self.name), whose weights begin with \(prefix) here")
+      }
       let own = String(name.dropFirst(prefix.count))
       guard let declared = parameters.first(where: { $0.name == own }), !readsParameter(own) else {
         weights[own] = try file.tensor(name)
@@ -26,14 +32,21 @@ extension Graph {
   }
 
   /// What stands before every name that the model needs; empty where nothing does.
-  private func prefix(of names: [String]) -> String {
+  /// - Throws: ``GraphError`` where there are several such sets.
+  private func prefix(of names: [String]) throws -> String {
     guard let first = parameters.first(where: { readsParameter($0.name) })?.name, !names.contains(first) else {
       return ""
     }
-    let prefixes = names.filter { $0.hasSuffix("." + first) }.map { String($0.dropLast(first.count)) }
     let all = Set(names)
-    return prefixes.first { prefix in
+    let prefixes = names.filter { $0.hasSuffix("." + first) }.map { String($0.dropLast(first.count)) }.filter {
+      prefix in
       parameters.allSatisfy { !readsParameter($0.name) || all.contains(prefix + $0.name) }
-    } ?? ""
+    }
+    guard prefixes.count < 2 else {
+      throw GraphError(
+        "it has \(prefixes.count) sets of weights for \(name), under \(prefixes.joined(separator: " and ")): keep one of them"
+      )
+    }
+    return prefixes.first ?? ""
   }
 }

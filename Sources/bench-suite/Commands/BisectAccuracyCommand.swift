@@ -29,6 +29,9 @@ struct BisectAccuracyCommand: AsyncParsableCommand {
     let isWrong = try await userFacing {
       let group = CellGroup(choices: options.choices(models: model), place: "the command line")
       let cells = try group.cells(catalog)
+      guard cells.allSatisfy({ $0.engine == "pacer" }) else {
+        throw UserError("bisect-accuracy looks at Pacer's own ops: other engines do not tell theirs")
+      }
       guard cells.count == 1 else { throw UserError("bisect-accuracy takes one cell, not \(cells.count)") }
       let bisection = try AccuracyBisection(catalog, cells[0], tolerance: tolerance)
       StandardOutput.print(json ? try JSONEncoder.text(bisection) : bisection.report.markdown, terminator: "")

@@ -80,7 +80,11 @@ struct CompareCommand: AsyncParsableCommand {
     let second =
       if let head { try await find(head) } else { VersionSource.program(try await VersionSource.workingTree(builder)) }
     switch (first, second) {
-    case (.stored(let old), .stored(let new)): return Comparison(base: old, head: new, catalog: catalog)
+    case (.stored(let old), .stored(let new)):
+      if !cells.choices(models: model).isEmpty || timeBudget != nil {
+        throw ValidationError("stored results are compared as they are: leave out --time-budget and what to measure")
+      }
+      return Comparison(base: old, head: new, catalog: catalog)
     case (.program(let old), .program(let new)): return try await measure(old, new, terminal)
     default: throw UserError("\(base!) and \(head!) are not alike: compare two git revisions, or two stored results")
     }

@@ -34,6 +34,7 @@ struct DoctorCommand: AsyncParsableCommand {
       let figures = try JSONEncoder.text(doctor)
       if let output = try output.map(name) {
         let text = output.format == "json" ? figures : doctor.report.text(as: output.format)
+        try checkNoResult(at: output.url)
         try writeFile(Data(text.utf8), to: output.url)
       }
       StandardOutput.print(json ? figures : doctor.report.markdown, terminator: "")

@@ -51,8 +51,8 @@ struct GateCommand: AsyncParsableCommand {
   var injectIn: Int?
   @Flag(help: "Try the gate on differences that are known, and print how often it was right.")
   var selfTest = false
-  @Option(help: "With --self-test: gates of each kind.", transform: Values.processes)
-  var gates: Int = 5
+  @Option(help: "With --self-test: gates of each kind (default: 5).", transform: Values.processes)
+  var gates: Int?
   @Option(help: "With --self-test: which of same, reordered, harmless, slower, muchSlower; a comma list.")
   var trials: String?
   @Option(help: "File to write as JUnit XML.")
@@ -74,6 +74,19 @@ struct GateCommand: AsyncParsableCommand {
     }
     if let output { _ = try OutputName(output, ["md", "html", "json"]) }
     if let junit { _ = try OutputName(junit, ["xml"]) }
+    if let junit, let output,
+      URL(fileURLWithPath: junit).standardizedFileURL == URL(fileURLWithPath: output).standardizedFileURL
+    {
+      throw ValidationError("--junit and --output name the same file")
+    }
+    if exactOnly && (base != nil || inject != nil || timeBudget != nil) {
+      throw ValidationError("--exact-only takes no times: leave out the revision, --inject and --time-budget")
+    }
+    if injectIn != nil && inject == nil { throw ValidationError("--inject-in goes with --inject") }
+    if let injectIn, injectIn < 1 { throw ValidationError("--inject-in is a number from 1") }
+    if !selfTest && (trials != nil || gates != nil) {
+      throw ValidationError("--trials and --gates go with --self-test")
+    }
   }
 
   func run() async throws {
@@ -169,8 +182,15 @@ struct GateCommand: AsyncParsableCommand {
   // MARK: Tier 0
 
   private var baselineURL: URL { suitesFolder.appendingPathComponent("baselines/\(baselineName).json") }
+  /// The suite's name, or its place in the project: suites of one name in two folders have two baselines.
   private var baselineName: String {
-    URL(fileURLWithPath: suite).lastPathComponent.replacingOccurrences(of: ".yaml", with: "")
+    let url = URL(fileURLWithPath: suite)
+    guard ["yaml", "yml"].contains(url.pathExtension) else { return suite }
+    let path = url.deletingPathExtension().resolvingSymlinksInPath().path
+    let project = projectFolder.resolvingSymlinksInPath().path + "/"
+    guard path.hasPrefix(project) else { return url.deletingPathExtension().lastPathComponent }
+    let inside = path.dropFirst(project.count)
+    return (inside.hasPrefix("Suites/") ? inside.dropFirst(7) : inside).replacingOccurrences(of: "/", with: "-")
   }
   private var toolchain: String {
     MachineDescription.current(processor: "", isa: "", git: "").toolchain
@@ -211,7 +231,9 @@ struct GateCommand: AsyncParsableCommand {
     }
     try new.write(to: baselineURL)
     result.isAccepted = true
-    terminal.announce("accepted: \(displayPath(baselineURL))")
+    let dropped = Set(old.cells.keys).subtracting(counted.map(\.cell.id)).count
+    let words = dropped > 0 ? ", without \(Format.number(dropped, "configuration")) that the suite no longer has" : ""
+    terminal.announce("accepted: \(displayPath(baselineURL))\(words)")
     return nil
   }
 
@@ -259,6 +281,7 @@ struct GateCommand: AsyncParsableCommand {
       attempt {
         let name = try OutputName(output, ["md", "html", "json"])
         let text = name.format == "json" ? figures : result.report.text(as: name.format)
+        try checkNoResult(at: name.url)
         try writeFile(Data(text.utf8), to: name.url)
       }
     }
@@ -282,13 +305,13 @@ struct GateCommand: AsyncParsableCommand {
     }
     let head = try await untilInterrupted { try await VersionSource.workingTree(VersionSource.builder(terminal)) }
     let session = try session(suite, (head, head), terminal)
-    terminal.announce("\(gates) gates of each of \(kinds.count) kinds, \(session.cells.count) cells each")
+    terminal.announce("\(gates ?? 5) gates of each of \(kinds.count) kinds, \(session.cells.count) cells each")
     let test = SelfTest(session) { trial in
       terminal.finish()
       terminal.announce(
         "\(trial.name): \(trial.gates) gates, \(trial.alarms) alarms, \(trial.found)/\(trial.slowed) found")
     }
-    let result = try await untilInterrupted(keepsPart: true) { try await test.run(kinds, gates: gates) }
+    let result = try await untilInterrupted(keepsPart: true) { try await test.run(kinds, gates: gates ?? 5) }
     terminal.finish()
     StandardOutput.print("\n" + SelfTest.markdown(result.trials))
     for trial in result.trials {

@@ -17,8 +17,8 @@ struct ProfileCommand: AsyncParsableCommand {
   @Argument(help: "mobilenet-v2 or resnet-18; with --diff, two profiles (JSON).")
   var model: [String]
   @OptionGroup var cells: CellOptions
-  @Option(help: "Fresh processes.", transform: Values.processes)
-  var processes: Int = 7
+  @Option(help: "Fresh processes (default: 7).", transform: Values.processes)
+  var processes: Int?
   @Flag(help: "Join two profiles node by node instead.")
   var diff = false
   @Flag(help: "Print the profile as JSON instead of Markdown.")
@@ -29,6 +29,10 @@ struct ProfileCommand: AsyncParsableCommand {
   func validate() throws {
     if model.count != (diff ? 2 : 1) {
       throw ValidationError(diff ? "--diff takes two profiles" : "name one model")
+    }
+    if diff && (processes != nil || json || !cells.choices(models: nil).isEmpty) {
+      throw ValidationError(
+        "--diff measures nothing and writes Markdown: leave out what to measure, --processes and --json")
     }
     if let output { _ = try OutputName(output, diff ? ["md", "html"] : ["json"]) }
   }
@@ -56,7 +60,7 @@ struct ProfileCommand: AsyncParsableCommand {
     let label = cell.label(allPasses: catalog.passes.map(\.name))
     let terminal = Terminal(isQuiet: json)
     let machine = MachineDescription.current(catalog, git: version)
-    let profile = try await untilInterrupted { [processes] in
+    let profile = try await untilInterrupted { [processes = processes ?? 7] in
       try await Profile.measure(
         cell, label: label, workers: .standard, processes: processes, version: version, command: commandLine,
         environment: machine

@@ -26,6 +26,7 @@ struct ReportCommand: AsyncParsableCommand {
       if let result { url = URL(fileURLWithPath: result) } else { url = try await ownResult("default") }
       let text = try report.render(try ResultFile.read(url), catalog)
       guard let output else { return StandardOutput.print(text, terminator: "") }
+      try checkNoResult(at: URL(fileURLWithPath: output))
       try writeFile(Data(text.utf8), to: URL(fileURLWithPath: output))
       StandardError.write("report  \(output)\n")
     }
