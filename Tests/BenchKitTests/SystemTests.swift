@@ -169,6 +169,44 @@ private func inFolder(_ body: (URL) async throws -> Void) async throws {
   }
 }
 
+/// What throws doubt on a row's times stands beside it.
+@Suite struct RemarkTests {
+  @Test func `a worker's notes, a debug build and other work mark a row, and are told of once`() {
+    var result = CellResult(cell: Cell(model: "resnet-18"), label: "l")
+    (result.status, result.accuracy) = (.measured, Accuracy([1], reference: [1]))
+    result.visits = [0.1, 0.9, 0.5].map { load in
+      var visit = RecordTests.visit()
+      visit.figures["other-load"] = load
+      return visit
+    }
+    result.add(notes: ["4 threads share 1 processor"])
+    result.add(notes: ["4 threads share 1 processor"])
+    #expect(ResultTable.row(result)[0].text == "l *")
+    let notes = ResultTable.notes([result])
+    #expect(notes.count == 2 && notes[0] == "* resnet-18, l: 4 threads share 1 processor.", "\(notes)")
+    #expect(notes[1].contains("up to 0.9 processors busy during 2 of 3 runs"))
+    #expect(ResultTable.notes(Array(repeating: result, count: 5)).count == 6)
+    result.visits = []
+    result.notes = nil
+    #expect(ResultTable.row(result)[0].text == "l" && ResultTable.notes([result]).isEmpty)
+  }
+
+  @Test func `an engine that says it is a debug build has a remark`() async throws {
+    let lines: [WorkerLine] = [
+      .hello(.init(engine: "fake", version: "1", protocol: 1, isDebugBuild: true)),
+      .prepared(.init(loadTime: 1, optimiseTime: 1, prepareTime: 1)), .note("it is warm"),
+    ]
+    let text = try lines.map { "echo '\(String(decoding: try JSONEncoder().encode($0), as: UTF8.self))'" }
+    var cell = Cell(model: "resnet-18")
+    cell.backend = "null"
+    let workers = Workers(
+      own: WorkerCommand("/bin/sh", ["-c", text.joined(separator: "; ")]),
+      cacheFolder: FileManager.default.temporaryDirectory)
+    let counted = await CellCounter(catalog: .standard(), workers: workers).count(CellResult(cell: cell, label: "l"))
+    #expect(counted.notes == ["it is warm", "pacer was built without optimisation"])
+  }
+}
+
 /// What reports may say of how much.
 @Suite struct EvidenceTests {
   @Test func `two runs carry no interval, and four resolve nothing`() {

@@ -17,32 +17,32 @@ struct ProcessUsage {
   var minorFaults = 0
 
   static func now() -> ProcessUsage {
-    var usage = rusage()
-    #if canImport(Glibc)
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    #else
-      getrusage(RUSAGE_SELF, &usage)
-    #endif
-    let microseconds =
-      (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + Int(usage.ru_utime.tv_usec)
-      + Int(usage.ru_stime.tv_usec)
-    return ProcessUsage(cpuNanoseconds: microseconds * 1000, minorFaults: usage.ru_minflt)
+    let usage = usage(of: RUSAGE_SELF)
+    return ProcessUsage(cpuNanoseconds: microseconds(usage) * 1000, minorFaults: usage.ru_minflt)
   }
 
   /// Seconds of processor time of this process and of those it has waited for.
   static var family: Double {
-    var seconds = 0.0
-    for who in [RUSAGE_SELF, RUSAGE_CHILDREN] {
+    Double(microseconds(usage(of: RUSAGE_SELF)) + microseconds(usage(of: RUSAGE_CHILDREN))) * 1e-6
+  }
+
+  #if canImport(Glibc)
+    private static func usage(of who: __rusage_who) -> rusage {
       var usage = rusage()
-      #if canImport(Glibc)
-        getrusage(__rusage_who_t(who.rawValue), &usage)
-      #else
-        getrusage(who, &usage)
-      #endif
-      seconds += Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-      seconds += Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
+      getrusage(__rusage_who_t(who.rawValue), &usage)
+      return usage
     }
-    return seconds
+  #else
+    private static func usage(of who: Int32) -> rusage {
+      var usage = rusage()
+      getrusage(who, &usage)
+      return usage
+    }
+  #endif
+
+  private static func microseconds(_ usage: rusage) -> Int {
+    (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000_000 + Int(usage.ru_utime.tv_usec)
+      + Int(usage.ru_stime.tv_usec)
   }
 
   static func - (a: ProcessUsage, b: ProcessUsage) -> ProcessUsage {
