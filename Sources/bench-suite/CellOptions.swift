@@ -95,7 +95,7 @@ struct RunnerOptions: ParsableArguments {
   var output: String?
   @Flag(help: "Go on with a run that was cut short.")
   var resume = false
-  @Option(help: "Kill a worker after this many seconds.", transform: Values.seconds)
+  @Option(help: "Kill a worker that takes this many seconds longer than it is to time.", transform: Values.seconds)
   var timeout: Double = 300
   @Flag(help: "Print the result as JSON instead of a table.")
   var json = false

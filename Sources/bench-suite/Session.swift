@@ -35,7 +35,8 @@ struct SuiteSession {
 
     var workers = Workers.standard
     workers.prefix = options.workerPrefix
-    workers.timeout = options.timeout
+    // Of a pair each process waits for the other too.
+    workers.timeout = options.timeout + 3 * suite.job.minTime
 
     let terminal = Terminal(isQuiet: options.json, cells: file.cells)
     terminal.announce(
