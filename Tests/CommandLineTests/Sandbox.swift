@@ -1,13 +1,14 @@
 import Foundation
 import Testing
 
-/// Runs a script of the shell in a folder of its own, with the program on the path.
+/// Runs a script of the shell in a folder of its own, with the program on the path. One that waits for what does not come
+/// is ended after ten minutes.
 func shell(
   _ script: String, _ environment: [String: String] = [:], in folder: URL
 ) throws -> (status: Int32, output: String, errors: String) {
   let path = Program.folder.path + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")
   return try Program.run(
-    ["-c", "cd '\(folder.path)'; \(script)"], executable: "/bin/bash",
+    ["600", "/bin/bash", "-c", "cd '\(folder.path)'; \(script)"], executable: "/usr/bin/timeout",
     environment: ["PATH": path, "TINY": tinyRun].merging(environment) { $1 })
 }
 /// Options of a measurement that takes half a second.
