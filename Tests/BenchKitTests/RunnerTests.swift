@@ -129,6 +129,14 @@ private func script(_ body: String) -> WorkerCommand { WorkerCommand("/bin/sh", 
     #expect(result.cells[1].sameAs == result.cells[0].cell.id)
   }
 
+  @Test func `however alike they are, a cell has as many runs as a verdict needs, and no more`() async throws {
+    let folder = try temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let result = try await run(
+      "cat >/dev/null; echo '\(hello)'; echo '\(prepared)'; echo '\(sample)'", in: folder, rounds: 10)
+    #expect(result.cells.map(\.visits.count) == [Estimate.runsForVerdict, Estimate.runsForVerdict])
+  }
+
   @Test func `a cell takes turns with its baseline, which is visited too`() async throws {
     let folder = try temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -21,8 +21,6 @@ public actor Runner {
   private let report: @Sendable (Event) -> Void
   private var file: ResultFile
   private var isInterrupted = false
-  /// Whether something was left out because there was no time for it.
-  private var isSpent = false
   private var current: (() -> Void)?
   private let watch = Stopwatch()
   private let elapsedBefore: Double
@@ -220,8 +218,7 @@ public actor Runner {
         // Turns of the same length, so that both have timed enough at about the same time.
         let paces = [baseline, index].map(pace)
         let turn = paces.map(\.turn).max()!
-        let few = turn * Double(Turns.fewest) <= Turns.longest ? Turns.fewest : max(Int(Turns.longest / turn), 2)
-        turns = Turns(least: few, seconds: suite.job.minTime)
+        turns = Turns(least: Turns.fewest(of: turn), seconds: suite.job.minTime)
         for (side, pace) in paces.enumerated() {
           jobs[side].iterations = pace.iterations(in: turn)
           jobs[side].warmup = suite.job.warmup ?? pace.warmup(within: suite.job.minTime / 2)
@@ -289,7 +286,8 @@ public actor Runner {
       return false
     }
     guard Double(result.visits.count) * cost(index) < suite.cellBudget else { return result.visits.isEmpty }
-    guard result.visits.count >= 3 else { return true }
+    // However narrow its interval: below that nothing is said of it.
+    guard result.visits.count >= Estimate.runsForVerdict else { return true }
     return ((result.ratio ?? result.latency)?.relativeHalfWidth ?? .infinity) > suite.precision
   }
 

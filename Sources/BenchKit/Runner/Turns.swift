@@ -48,8 +48,12 @@ struct Turns: Sendable, Equatable {
   /// Turns of processes that are to work for so many seconds.
   static func count(_ paces: [Pace], seconds: Double) -> Int {
     let turn = paces.map(\.turn).max() ?? time
-    let few = turn * Double(fewest) <= longest ? fewest : max(Int(longest / turn), 2)
-    return max(Int(min(seconds / turn, 100_000)), few)
+    return max(Int(min(seconds / turn, 100_000)), fewest(of: turn))
+  }
+
+  /// How many turns of so many seconds are enough in any case.
+  static func fewest(of turn: Double) -> Int {
+    turn * Double(fewest) <= longest ? fewest : max(Int(longest / turn), 2)
   }
 }
 
