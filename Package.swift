@@ -46,9 +46,13 @@ let wideKernels =
 
 /// What the module Pacer re-exports. Who imports Pacer depends on these by name too: a build follows only the
 /// dependencies that are named, and would leave objects behind that know an older layout of a type.
-let exported: [Target.Dependency] = [
-  "BenchKit", "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelZoo", "RuntimeCore",
-  "GraphCore", "TensorCore",
+let runtime: [Target.Dependency] = [
+  "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelZoo", "RuntimeCore", "GraphCore",
+  "TensorCore",
+]
+/// What the module PacerBench re-exports besides.
+let harness: [Target.Dependency] = [
+  "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "BenchCommands",
 ]
 
 let targets: [Target] = [
@@ -72,41 +76,60 @@ let targets: [Target] = [
   module("BackendVulkan", ["RuntimeCore", "GraphCore", "TensorCore", "CVulkan"], exclude: ["Shaders"]),
   module("BackendMetal", ["RuntimeCore"]),
   module("BackendNNAPI", ["RuntimeCore"]),
-
-  module(
-    "BenchKit",
-    [
-      "RuntimeCore", "GraphCore", "TensorCore", "ModelZoo", "CMeasure", .product(name: "Yams", package: "Yams"),
-      .product(name: "Subprocess", package: "swift-subprocess"),
-    ]),
-  module("Pacer", exported),
+  module("Pacer", runtime),
   module(
     "ONNXExport", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
     exclude: ["onnx.proto"]),
+
+  // The harness. What is measured links BenchProtocol, BenchStatistics and BenchWorker of it, and nothing else.
   .target(name: "CAllocationCounter"),
   .target(name: "CMeasure", cSettings: [.unsafeFlags(["-O2"])]),
+  module("BenchStatistics"),
+  module("BenchProtocol", ["RuntimeCore", "TensorCore", "CMeasure"]),
+  module(
+    "BenchModel",
+    ["BenchProtocol", "BenchStatistics", "RuntimeCore", "TensorCore", .product(name: "Yams", package: "Yams")]),
+  module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "Pacer"] + runtime),
+  module(
+    "BenchRunner",
+    [
+      "BenchProtocol", "BenchStatistics", "BenchModel", "RuntimeCore", "TensorCore", "CMeasure",
+      .product(name: "Subprocess", package: "swift-subprocess"),
+    ]),
+  module("BenchReport", ["BenchProtocol", "BenchStatistics", "BenchModel", "RuntimeCore"]),
+  module(
+    "BenchCommands",
+    [
+      "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "ONNXExport",
+      "CMeasure", "Pacer",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ] + runtime),
+  module("PacerBench", harness + ["Pacer"] + runtime),
   .executableTarget(
-    name: "bench-suite",
-    dependencies: exported + [
-      "Pacer", "ONNXExport", "CAllocationCounter", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-    ], swiftSettings: optimised),
+    name: "pacer-worker",
+    dependencies: ["BenchWorker", "BenchProtocol", "CAllocationCounter", "CMeasure", "Pacer"] + runtime,
+    swiftSettings: optimised),
+  // It starts pacer-worker, and links none of it: the dependency has it built.
+  .executableTarget(name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker"], swiftSettings: optimised),
 
   .target(
     name: "TestSupport", dependencies: ["ModelZoo", "GraphCore", "TensorCore"], path: "Tests/TestSupport",
     swiftSettings: optimised),
   tests("TensorCore", ["TensorCore"]),
-  tests("GraphPasses", exported + ["Pacer", "TestSupport", "ONNXExport"]),
+  tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ONNXExport"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
-  tests("BenchKit", exported + ["Pacer"]),
+  tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
-  tests("BackendCPU", exported + ["TestSupport"]),
-  tests("BackendVulkan", exported + ["TestSupport"]),
+  tests("BackendCPU", runtime + ["TestSupport", "Pacer"]),
+  tests("BackendVulkan", runtime + ["TestSupport", "Pacer"]),
 ]
 
 let package = Package(
   name: "Pacer",
   products: [
     .library(name: "Pacer", targets: ["Pacer"]),
+    .library(name: "PacerBench", targets: ["PacerBench"]),
+    .executable(name: "pacer-worker", targets: ["pacer-worker"]),
     .executable(name: "bench-suite", targets: ["bench-suite"]),
   ],
   dependencies: [

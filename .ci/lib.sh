@@ -20,7 +20,7 @@ install() {
 }
 
 # The instruction sets that Pacer has kernels for, and those that this machine can run.
-instruction_sets() { echo baseline avx2 avx512; }
+instruction_sets() { echo sse2 avx2 avx512; }
 own_instruction_sets() { .build/debug/bench-suite list backends | sed -n 's/^instruction sets: //p' | tr -d ,; }
 
 # tests COMMAND...: runs tests, adds them up in $counts, and fails where one was skipped that should have run. What may be

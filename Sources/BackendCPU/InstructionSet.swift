@@ -13,7 +13,8 @@ import CIntrinsics
 
 /// A set of vector instructions that Pacer has kernels for.
 public enum InstructionSet: String, Sendable, CaseIterable {
-  case baseline
+  /// What every x86-64 processor has; on another architecture, no vectors of Pacer's own.
+  case sse2
   case avx2
   case avx512
 
@@ -33,25 +34,25 @@ public enum InstructionSet: String, Sendable, CaseIterable {
       ? "PACER_ISA=\(name): unknown instruction set; known: \(allCases.map(\.rawValue).joined(separator: ", "))" : nil
   }
 
-  /// Of a name as people write it: `sse2` is what every x86-64 processor has.
-  init?(name: String) { self.init(rawValue: name == "sse2" ? "baseline" : name) }
+  /// Of a name as people write it; version 0.8 called the first one "baseline".
+  init?(name: String) { self.init(rawValue: name == "baseline" ? "sse2" : name) }
 
   /// Those this machine can run, slowest first.
   private static let present: [InstructionSet] = {
     #if arch(x86_64)
-      guard pacer_cpuid(0, 0).eax >= 7 else { return [.baseline] }
+      guard pacer_cpuid(0, 0).eax >= 7 else { return [.sse2] }
       let basic = pacer_cpuid(1, 0)
       let extended = pacer_cpuid(7, 0)
       let (fma, osxsave, avx) = (basic.ecx >> 12 & 1, basic.ecx >> 27 & 1, basic.ecx >> 28 & 1)
-      guard osxsave & avx & fma == 1, extended.ebx >> 5 & 1 == 1 else { return [.baseline] }
+      guard osxsave & avx & fma == 1, extended.ebx >> 5 & 1 == 1 else { return [.sse2] }
       let saved = pacer_xgetbv()
-      guard saved & 0b110 == 0b110 else { return [.baseline] }
+      guard saved & 0b110 == 0b110 else { return [.sse2] }
       let foundation = extended.ebx >> 16 & extended.ebx >> 30 & extended.ebx >> 31 & 1
       let vnni = extended.ecx >> 11 & 1
       return foundation & vnni == 1 && saved & 0b1110_0110 == 0b1110_0110
-        ? [.baseline, .avx2, .avx512] : [.baseline, .avx2]
+        ? [.sse2, .avx2, .avx512] : [.sse2, .avx2]
     #else
-      return [.baseline]
+      return [.sse2]
     #endif
   }()
 
@@ -77,7 +78,7 @@ public enum InstructionSet: String, Sendable, CaseIterable {
 
   package var kernels: PacerKernelTable {
     switch self {
-    case .baseline: return makeBaselineKernels()
+    case .sse2: return makeBaselineKernels()
     #if arch(x86_64)
       case .avx2: return makeAVX2Kernels()
       case .avx512: return makeAVX512Kernels()

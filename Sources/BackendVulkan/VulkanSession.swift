@@ -231,7 +231,7 @@ public final class VulkanSession: Session {
 
   public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
     guard executable.device.physical.timestampBits > 0 else {
-      throw GraphError("this device's queue has no timestamps: its nodes cannot be timed")
+      throw NodesNotTold("this device's queue has no timestamps: its nodes cannot be timed")
     }
     let commands = try timedCommands.get()
     try run(commands, inputs)

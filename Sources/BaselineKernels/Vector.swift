@@ -60,4 +60,4 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// SSE has no product of bytes.
 func setPeakDot(_ table: inout PacerKernelTable) {}
 
-package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("baseline") }
+package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("sse2") }

@@ -2,7 +2,6 @@
 @_exported import BackendMetal
 @_exported import BackendNNAPI
 @_exported import BackendVulkan
-@_exported import BenchKit
 @_exported import GraphCore
 @_exported import GraphPasses
 @_exported import ModelZoo
@@ -38,14 +37,41 @@ extension Backend where Self == VulkanBackend {
   public static var vulkan: VulkanBackend { VulkanBackend() }
 }
 
-extension Catalog {
-  /// Everything that comes with Pacer.
-  public static func standard(heapCounter: HeapCounter? = nil) -> Catalog {
-    Catalog(
-      version: pacerRelease, models: [.mobileNetV2, .resNet18],
-      backends: [CPUBackend(), VulkanBackend(), MetalBackend(), NNAPIBackend(), NullBackend()], passes: standardPasses,
-      instructionSets: InstructionSet.allCases.map(\.rawValue),
-      availableInstructionSets: InstructionSet.available.map(\.rawValue),
-      processorName: InstructionSet.processorName, heapCounter: heapCounter)
+/// Everything that graphs can be built from, optimised with and run on, as a value: whoever builds one decides what is in
+/// it.
+public struct Runtime: Sendable {
+  public var models: [ModelDescription]
+  public var backends: [any Backend]
+  /// In the order in which they run.
+  public var passes: [any Pass]
+
+  public init(models: [ModelDescription], backends: [any Backend], passes: [any Pass]) {
+    (self.models, self.backends, self.passes) = (models, backends, passes)
+  }
+
+  /// What comes with Pacer.
+  public static let standard = Runtime(
+    models: [.mobileNetV2, .resNet18],
+    backends: [CPUBackend(), VulkanBackend(), MetalBackend(), NNAPIBackend(), NullBackend()], passes: standardPasses)
+
+  /// - Throws: ``UnknownName``.
+  public func model(_ name: String) throws -> ModelDescription {
+    if let model = models.first(where: { $0.name == name || $0.aliases.contains(name) }) { return model }
+    throw UnknownName(kind: "model", name: name, known: models.map(\.name))
+  }
+
+  /// - Throws: ``UnknownName``.
+  public func backend(_ name: String) throws -> any Backend {
+    if let backend = backends.first(where: { $0.name == name }) { return backend }
+    throw UnknownName(kind: "backend", name: name, known: backends.map(\.name))
+  }
+
+  /// The passes of these names, in the order in which they run.
+  /// - Throws: ``UnknownName``.
+  public func passes(_ names: [String]) throws -> [any Pass] {
+    for name in names where !passes.contains(where: { $0.name == name }) {
+      throw UnknownName(kind: "pass", name: name, known: passes.map(\.name))
+    }
+    return passes.filter { names.contains($0.name) }
   }
 }

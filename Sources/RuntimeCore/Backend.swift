@@ -194,14 +194,14 @@ public protocol Session: AnyObject {
   /// - Throws: ``GraphError`` where number or types are not those of `inputs`, or one is an output of this session.
   func run(with inputs: [Tensor]) throws
   /// Like `run`, with a call after each node of the executable's placement, by its position there.
-  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  /// - Throws: ``NodesNotTold`` where the backend cannot tell its nodes apart.
   func run(afterEach finished: (Int) -> Void) throws
   /// Like `run`, and puts the nanoseconds of each node at its position in the placement: a GPU's own, or the caller's.
   /// - Returns: what a device of its own spent on each phase; nil for a backend without one.
-  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  /// - Throws: ``NodesNotTold`` where the backend cannot tell its nodes apart.
   @discardableResult func runTimed(into times: inout [Double]) throws -> DeviceTimes?
   /// Like `run`, and says which thread worked on what: pieces of nodes on every thread but the caller's.
-  /// - Throws: ``GraphError`` where the backend cannot tell its nodes apart.
+  /// - Throws: ``NodesNotTold`` where the backend cannot tell its nodes apart.
   func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan]
   /// … and read here, until the next run.
   var outputs: [Tensor] { get }
@@ -213,6 +213,12 @@ public protocol Session: AnyObject {
   func memoryTimeline() throws -> MemoryTimeline?
   /// What one run asks of a device of its own; nil for a backend without one.
   var deviceStatistics: DeviceStatistics? { get throws }
+}
+
+/// A backend that cannot tell when a single node has run.
+public struct NodesNotTold: Error, CustomStringConvertible {
+  public let description: String
+  public init(_ reason: String = "this backend cannot time single nodes") { description = reason }
 }
 
 /// Nanoseconds a device spent on one run, by its own clock.
@@ -271,7 +277,7 @@ extension Session {
     }
   }
   public func run(afterEach finished: (Int) -> Void) throws {
-    throw GraphError("this backend cannot time single nodes")
+    throw NodesNotTold()
   }
   public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
     var start = ContinuousClock.now

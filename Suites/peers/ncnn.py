@@ -127,12 +127,12 @@ def load():
     import onnx.checker
     import onnx.numpy_helper
 
-    def prepare(cell, files):
+    def prepare(configuration, files):
         net = ncnn.Net()
         device = "cpu"
-        if cell["backend"] == "vulkan":
+        if configuration["backend"] == "vulkan":
             names = [ncnn.get_gpu_info(i).device_name() for i in range(ncnn.get_gpu_count())]
-            wanted = cell.get("device")
+            wanted = configuration.get("device")
             if wanted is None:
                 found = [ncnn.get_default_gpu_index()] if names else []
             else:
@@ -142,9 +142,9 @@ def load():
             net.opt.use_vulkan_compute = True
             net.set_vulkan_device(found[0])
             device = names[found[0]]
-        net.opt.num_threads = cell["threads"]
-        net.opt.use_fp16_packed = net.opt.use_fp16_storage = cell["precision"] != "fp32"
-        net.opt.use_fp16_arithmetic = cell["precision"] == "fp16-arithmetic"
+        net.opt.num_threads = configuration["threads"]
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = configuration["precision"] != "fp32"
+        net.opt.use_fp16_arithmetic = configuration["precision"] == "fp16-arithmetic"
         net.opt.use_bf16_storage = False
         # Where it writes them: a net is read from files.
         text, data, source, result = convert(files["onnx"], numpy, onnx)

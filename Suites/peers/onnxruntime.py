@@ -13,9 +13,9 @@ def load():
     import numpy
     import onnxruntime
 
-    def prepare(cell, files):
+    def prepare(configuration, files):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cell["threads"]
+        options.intra_op_num_threads = configuration["threads"]
         options.inter_op_num_threads = 1
         # Its threads spin within an inference, not after it.
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -13,15 +13,15 @@ def load():
     import numpy
     import openvino
 
-    def prepare(cell, files):
+    def prepare(configuration, files):
         # Its kernels are oneDNN's, which look when the first of them is made.
-        if cell.get("isa"):
-            os.environ["ONEDNN_MAX_CPU_ISA"] = cell["isa"].upper()
+        if configuration.get("isa"):
+            os.environ["ONEDNN_MAX_CPU_ISA"] = configuration["isa"].upper()
         core = openvino.Core()
         # One inference at a time, as fast as it goes. The default precision may be lower than float32.
         compiled = core.compile_model(files["onnx"], "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": str(cell["threads"])})
+            "INFERENCE_NUM_THREADS": str(configuration["threads"])})
         request = compiled.create_infer_request()
         shape = list(compiled.inputs[0].shape)
         image = numpy.fromfile(files["input"], dtype="<f4").reshape(shape)

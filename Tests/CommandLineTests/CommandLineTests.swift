@@ -5,6 +5,8 @@ import Testing
 enum Program {
   static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
   static var path: String { folder.appendingPathComponent("bench-suite").path }
+  /// What is measured.
+  static var worker: String { folder.appendingPathComponent("pacer-worker").path }
 
   static func run(
     _ arguments: [String], executable: String = path, environment: [String: String] = [:],
@@ -57,7 +59,7 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     // The names have digits too: an index is never a part of a name.
     for (device, runs) in [("0", true), ("1", true), ("2", false), ("llvmpipe", true), ("nosuch", false)] {
       let result = try Program.run(
-        ["measure", "mobilenet-v2", "--backend", "vulkan", "--device", device, "--output", folder.path + "/r.json"]
+        ["measure", "mobilenet-v2", "--backend", "vulkan", "--device", device, "--output", folder.path + "/r.jsonl"]
           + tiny, environment: environment)
       #expect(result.status == (runs ? 0 : 1))
       #expect(result.output.contains("no Vulkan device \"\(device)\"; known: 0: ") == !runs, "\(result.output)")
@@ -65,50 +67,70 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
   }
 
   @Test(arguments: [
-    (["measure", "mobilenet-v3"], "unknown model \"mobilenet-v3\"; did you mean mobilenet-v2?"),
-    (["measure", "resnet-18", "--disable", "freze"], "did you mean freeze?"),
-    (["measure", "resnet-18", "--backend", "vulcan"], "did you mean vulkan?"),
     (["measure", "resnet-18", "--weights", "/nonexistent.safetensors"], "/nonexistent.safetensors cannot be read"),
-    (["measure", "resnet-18", "--threads", "0"], "threads must be 1 to 256"),
     (["run", "defualt"], "unknown suite \"defualt\"; did you mean default?"),
     (["classify", "/etc/passwd", "--weights", "/etc/passwd"], "safetensors"),
-    (["report", "/etc/passwd"], "not a result file"),
-    (["compare", "/etc/passwd", "/nonexistent.json"], "not a result file"),
+    (["report", "/etc/passwd"], "not a record"),
+    (["compare", "/etc/passwd", "/nonexistent.json"], "not a record"),
   ])
   func `bad input is an error with the next step and leaves no file`(arguments: [String], message: String) throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let output =
       arguments[0] == "measure" || arguments[0] == "run"
-      ? ["--output", folder.appendingPathComponent("r.json").path] : []
+      ? ["--output", folder.appendingPathComponent("r.jsonl").path] : []
     let result = try Program.run(arguments + output)
     #expect(result.status == 1)
     #expect(result.errors.contains(message), "\(result.errors)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
   }
 
-  @Test func `usage errors exit 64`() throws {
-    #expect(try Program.run(["measure"]).status == 64)
-    #expect(try Program.run(["measure", "resnet-18", "--iterations", "0"]).status == 64)
+  @Test(arguments: [
+    (["measure"], "Missing expected argument"), (["measure", "resnet-18", "--iterations", "0"], "--iterations"),
+    (["measure", "mobilenet-v3"], "unknown model \"mobilenet-v3\"; did you mean mobilenet-v2?"),
+    (["measure", "resnet-18", "--disable", "freze"], "did you mean freeze?"),
+    (["measure", "resnet-18", "--backend", "vulcan"], "did you mean vulkan?"),
+    (["measure", "resnet-18", "--threads", "0"], "threads is a whole number from 1 to 256"),
+    (["measure", "resnet-18", "--precision", "fp61"], "unknown precision \"fp61\"; did you mean fp32?"),
+    (["measure", "resnet-18", "--passes", "all,"], "a value is missing"),
+    (["measure", "resnet-18", "--axis", "colour=red"], "unknown axis \"colour\""),
+    (["measure", "resnet-18", "--axis", "threads"], "key=value"),
+    (["measure", "resnet-18", "--axis", "threads=2", "--threads", "1"], "threads is given twice"),
+    (["compare", "--metric", "heap-bytes"], "unknown sampled metric \"heap-bytes\""),
+  ])
+  func `a wrong value is a usage error that names the nearest right one`(arguments: [String], message: String) throws {
+    let result = try Program.run(arguments)
+    #expect(result.status == 64 && result.errors.contains(message), "\(result.errors)")
   }
 
-  @Test func `a cell is measured, its output checked, its result written`() throws {
+  @Test func `an axis may be named by its key, as one from outside is`() throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let url = folder.appendingPathComponent("r.json")
+    let result = try Program.run(
+      [
+        "measure", "resnet-18", "--axis", "threads=1,2", "--axis", "allocator=arena", "--output",
+        folder.path + "/r.jsonl",
+      ]
+        + tiny)
+    #expect(result.status == 0 && result.output.contains("all passes, arena, 2 threads"), "\(result.output)")
+  }
+
+  @Test func `a configuration is measured, its output checked, its record written`() throws {
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let url = folder.appendingPathComponent("r.jsonl")
     let result = try Program.run(["measure", "mobilenet-v2", "--allocator", "arena", "--output", url.path] + tiny)
     #expect(result.status == 0, "\(result.errors)")
-    let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any]
-    let cell = try #require((object?["cells"] as? [[String: Any]])?.first)
-    #expect(cell["status"] as? String == "measured")
-    #expect((cell["accuracy"] as? [String: Any])?["top1"] as? Bool == true)
-    #expect((cell["figures"] as? [String: Double])?["heap-allocations"] == 0)
+    let row = try #require(try rows("r.jsonl", in: folder).first)
+    #expect(row["status"] as? String == "measured")
+    #expect((row["accuracy"] as? [String: Any])?["top1"] as? Bool == true)
+    #expect(metrics(row)["heap-allocations"] == 0)
   }
 
   @Test func `an unavailable backend is a row with its reason, and nothing measured is a failure`() throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let output = ["--output", folder.appendingPathComponent("r.json").path]
+    let output = ["--output", folder.appendingPathComponent("r.jsonl").path]
     let result = try Program.run(["measure", "resnet-18", "--backend", "metal"] + tiny + output)
     #expect(result.status == 1 && result.output.contains("unavailable: Metal exists on Apple's systems only"))
   }
@@ -118,22 +140,18 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     defer { try? FileManager.default.removeItem(at: folder) }
     let suite = folder.appendingPathComponent("s.yaml")
     try Data(
-      "rounds: 3\nprecision: 0.0000001\nbudget: 600\njob: {min-time: 0.1}\ncells:\n- {model: mobilenet-v2, shape: 1x3x32x32}\n"
+      "rounds: 3\ntarget-interval: 0.0000001\nbudget: 600\njob: {min-time: 0.1}\nconfigurations:\n- {model: mobilenet-v2, shape: 1x3x32x32}\n"
         .utf8
     )
     .write(to: suite)
-    let url = folder.appendingPathComponent("r.json")
+    let url = folder.appendingPathComponent("r.jsonl")
     let output = ["run", suite.path, "--output", url.path]
     let interrupted = try Program.run(output) { FileManager.default.fileExists(atPath: url.path) }
     #expect(interrupted.status == 130 && interrupted.output.contains("--resume"), "\(interrupted)")
-    func visits() throws -> Int {
-      let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any]
-      return ((object?["cells"] as? [[String: Any]])?.first?["visits"] as? [Any])?.count ?? 0
-    }
-    let before = try visits()
+    let before = try runs("r.jsonl", in: folder).count
     #expect(before > 0)
     #expect(try Program.run(output + ["--resume"]).status == 0)
-    #expect(try visits() == 3)
+    #expect(try runs("r.jsonl", in: folder).count == 3)
   }
 
   /// A file system of 16 KiB.
@@ -155,14 +173,20 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     defer { try? FileManager.default.removeItem(at: folder) }
     try #require(Self.mount(folder))
     defer { Self.unmount(folder) }
-    let url = folder.appendingPathComponent("r.json")
-    let good = Data()
+    let url = folder.appendingPathComponent("r.jsonl")
+    let other = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: other) }
+    let made = other.appendingPathComponent("r.jsonl")
+    #expect(try Program.run(["measure", "mobilenet-v2", "--output", made.path] + tiny).status == 0)
+    let good = try Data(contentsOf: made)
     try good.write(to: url)
-    try Data(repeating: 0, count: 12 * 1024).write(to: folder.appendingPathComponent("ballast"))
+    // As much as there is room for.
+    _ = try Program.run(
+      ["-c", "cat /dev/zero > '\(folder.path)/ballast' 2>/dev/null"], executable: "/bin/sh")
     let result = try Program.run(["measure", "mobilenet-v2", "--output", url.path] + tiny)
     #expect(result.status == 1 && result.errors.contains("cannot be written"), "\(result.errors)")
     #expect(try Data(contentsOf: url) == good)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["ballast", "r.json"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["ballast", "r.jsonl"])
   }
 }
 
@@ -175,7 +199,7 @@ struct InstructionSetTests {
       let listing = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).s").path
       defer { try? FileManager.default.removeItem(atPath: listing) }
       let script = """
-        objdump -d --no-show-raw-insn '\(Program.path)' | awk '
+        objdump -d --no-show-raw-insn '\(Program.worker)' | awk '
           /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX/); kernels += inside; next }
           /%[yz]mm/ || /\\t(v[a-z0-9]+) / && !/\\tver[rw]/ { if (inside) wide++; else { bad++; if (bad < 5) print } }
           END { print kernels, wide, bad + 0 }'
@@ -193,7 +217,7 @@ struct InstructionSetTests {
     /// its sum to memory, and the kernel takes twice the time.
     @Test func `register tiles are made without a call`() throws {
       let script = """
-        objdump -d --no-show-raw-insn '\(Program.path)' | awk '
+        objdump -d --no-show-raw-insn '\(Program.worker)' | awk '
           /^[0-9a-f]+ <.*>:$/ { inside = ($0 ~ /x86AVX.*Tile.*Tt[0-9]+g/); tiles += inside; next }
           inside && /call.*InlineArray/ { bad++; if (bad < 5) print }
           END { print tiles, bad + 0 }'
@@ -211,41 +235,40 @@ struct InstructionSetTests {
   static let counts = ProcessInfo.processInfo.environment["LD_PRELOAD"] == nil
 
   private struct Result: Decodable {
-    struct Cell: Decodable {
+    struct Row: Decodable {
       var label: String
       var status: String
-      var figures: [String: Double]
-      var unavailableFigures: [String: String]
+      var metrics: [String: Double]
     }
-    var cells: [Cell]
+    var rows: [Row]
   }
 
-  private func cells(_ allocator: String) throws -> [Result.Cell] {
+  private func rows(_ allocator: String) throws -> [Result.Row] {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let result = try Program.run(
       [
         "measure", "mobilenet-v2,resnet-18", "--passes", "all,none", "--threads", "1,2", "--allocator", allocator,
-        "--json", "--output", folder.path + "/r.json",
+        "--json", "--output", folder.path + "/r.jsonl",
       ] + tiny)
     #expect(result.status == 0, "\(result.errors)")
-    let cells = try JSONDecoder().decode(Result.self, from: Data(result.output.utf8)).cells
-    #expect(cells.count == 8 && cells.allSatisfy { $0.status == "measured" })
-    return cells
+    let rows = try JSONDecoder().decode(Result.self, from: Data(result.output.utf8)).rows
+    #expect(rows.count == 8 && rows.allSatisfy { $0.status == "measured" })
+    return rows
   }
 
   @Test(.enabled(if: counts, "LD_PRELOAD may bring another allocator"))
   func `with a planned block, a steady inference takes nothing from the heap and faults no page`() throws {
-    for cell in try cells("arena") {
-      #expect(cell.figures["heap-allocations"] == 0, "\(cell.label)")
-      #expect(cell.figures["steady-faults"] == 0, "\(cell.label)")
+    for row in try rows("arena") {
+      #expect(row.metrics["heap-allocations"] == 0, "\(row.label)")
+      #expect(row.metrics["steady-faults"] == 0, "\(row.label)")
     }
   }
 
   @Test func `a cache sends nothing to the system from the second inference on`() throws {
-    for cell in try cells("caching") {
-      #expect(cell.figures["cache-misses"] == 0, "\(cell.label)")
-      #expect(cell.figures["tensor-allocations"]! > 0, "\(cell.label)")
+    for row in try rows("caching") {
+      #expect(row.metrics["cache-misses"] == 0, "\(row.label)")
+      #expect(row.metrics["tensor-allocations"]! > 0, "\(row.label)")
     }
   }
 
@@ -256,7 +279,7 @@ struct InstructionSetTests {
     let result = try Program.run(
       [
         "memory", "mobilenet-v2", "--shape", "1x3x64x64", "--disable", "fuse-activation",
-        "--allocator", "system,caching,mapped,arena", "--in-place", "off", "--isa", "baseline", "--output", base,
+        "--allocator", "system,caching,mapped,arena", "--in-place", "off", "--isa", "sse2", "--output", base,
       ])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.output.contains("What would lower it: fuse-activation ("), "\(result.output)")
@@ -282,6 +305,6 @@ struct InstructionSetTests {
     #expect(kernels.allSatisfy { ($0["shapes"] as? String)?.contains("→") == true })
     #expect(try String(contentsOfFile: base + ".md", encoding: .utf8).contains("of bandwidth"))
     let two = try Program.run(["kernels", "resnet-18", "--threads", "1,2"])
-    #expect(two.status == 1 && two.errors.contains("one cell for each model"), "\(two.errors)")
+    #expect(two.status == 1 && two.errors.contains("one configuration for each model"), "\(two.errors)")
   }
 }

@@ -26,13 +26,34 @@ func object(_ name: String, in folder: URL) throws -> [String: Any] {
   let data = try Data(contentsOf: folder.appendingPathComponent(name))
   return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
 }
-func cells(_ name: String, in folder: URL) throws -> [[String: Any]] {
-  try #require(try object(name, in: folder)["cells"] as? [[String: Any]])
+
+/// The lines of a record.
+func lines(_ name: String, in folder: URL) throws -> [[String: Any]] {
+  try Data(contentsOf: folder.appendingPathComponent(name)).split(separator: UInt8(ascii: "\n")).map {
+    try #require(try JSONSerialization.jsonObject(with: Data($0)) as? [String: Any])
+  }
 }
+
+/// What a record says, with all that follows from it.
+func summary(_ name: String, in folder: URL) throws -> [String: Any] {
+  let report = try Program.run(["report", folder.appendingPathComponent(name).path, "--format", "json"])
+  return try #require(
+    try JSONSerialization.jsonObject(with: Data(report.output.utf8)) as? [String: Any], "\(report.errors)")
+}
+func rows(_ name: String, in folder: URL) throws -> [[String: Any]] {
+  try #require(try summary(name, in: folder)["rows"] as? [[String: Any]])
+}
+func metrics(_ row: [String: Any]) -> [String: Double] { row["metrics"] as? [String: Double] ?? [:] }
+
+/// Lines of what was inspected of a row, and of its runs.
+func inspected(_ name: String, row: Int = 0, in folder: URL) throws -> [String: Any] {
+  try #require(try lines(name, in: folder).first { $0["kind"] as? String == "inspected" && $0["row"] as? Int == row })
+}
+func runs(_ name: String, row: Int = 0, in folder: URL) throws -> [[String: Any]] {
+  try lines(name, in: folder).filter { $0["kind"] as? String == "run" && $0["row"] as? Int == row }
+}
+func latencies(_ run: [String: Any]) -> [Double] { (run["slicesNs"] as? [[Double]] ?? []).flatMap { $0 } }
+
 func write(_ text: String, _ name: String, in folder: URL) throws {
   try Data(text.utf8).write(to: folder.appendingPathComponent(name))
-}
-func visits(_ cell: [String: Any]) -> [[String: Any]] { cell["visits"] as? [[String: Any]] ?? [] }
-func latencies(_ visit: [String: Any]) -> [Double] {
-  (visit["sample"] as? [String: Any])?["latencies"] as? [Double] ?? []
 }

@@ -11,15 +11,15 @@ import Testing
     try inFolder { folder in
       let run = try shell(
         """
-        bench-suite measure mobilenet-v2 --shape 1x3x32x32 --rounds 1000 --min-time 1 --time-budget 100 --output r.json > /dev/null 2>&1 & first=$!
-        while [ ! -e .r.json.lock ] && kill -0 $first; do sleep 0.02; done
-        bench-suite measure mobilenet-v2 $TINY --output r.json; echo "second $?"; kill -TERM $first; wait $first
-        rm -f r.*; mkdir store; ln -s store/x.json r.json; touch store/x.json; chmod 600 store/x.json
-        for _ in 1 2; do bench-suite measure mobilenet-v2 $TINY --output r.json > /dev/null; done
-        test -L r.json && stat -c %a store/x.json && ls r-*.json | wc -l
-        echo mine > other.md; bench-suite measure mobilenet-v2 $TINY --output other.json; echo "other $?"; cat other.md
+        bench-suite measure mobilenet-v2 --shape 1x3x32x32 --rounds 1000 --min-time 1 --time-budget 100 --output r.jsonl > /dev/null 2>&1 & first=$!
+        while [ ! -e .r.jsonl.lock ] && kill -0 $first; do sleep 0.02; done
+        bench-suite measure mobilenet-v2 $TINY --output r.jsonl; echo "second $?"; kill -TERM $first; wait $first
+        rm -f r.*; mkdir store; ln -s store/x.jsonl r.jsonl; touch store/x.jsonl; chmod 600 store/x.jsonl
+        for _ in 1 2; do bench-suite measure mobilenet-v2 $TINY --output r.jsonl > /dev/null; done
+        test -L r.jsonl && stat -c %a store/x.jsonl && ls r-*.jsonl | wc -l
+        echo mine > other.md; bench-suite measure mobilenet-v2 $TINY --output other.jsonl; echo "other $?"; cat other.md
         bench-suite measure mobilenet-v2 $TINY --output v1.2 > /dev/null; ls v1.2 v1.2.md
-        bench-suite report r.json --format github-action-benchmark --output r.json; echo "report $?"
+        bench-suite report r.jsonl --format github-action-benchmark --output s.json && cp r.jsonl s.json; bench-suite report r.jsonl --format github-action-benchmark --output s.json; echo "report $?"
         bench-suite memory mobilenet-v2 --shape 1x3x32x32 --output v.json > /dev/null
         bench-suite memory mobilenet-v2 --shape 1x3x64x64 --output v.json > /dev/null 2>&1; ls v-*.json | wc -l
         """, in: folder)
@@ -34,10 +34,10 @@ import Testing
     try inFolder { folder in
       let run = try shell(
         """
-        PACER_ISA=baseline bench-suite measure mobilenet-v2 $TINY --output o.json > /dev/null
-        sed 's/"processor" : "[^"]*"/"processor" : "Other"/' o.json > p.json
-        PACER_ISA=baseline bench-suite measure mobilenet-v2 $TINY --resume --output o.json > /dev/null; echo $?
-        PACER_ISA=baseline bench-suite measure mobilenet-v2 $TINY --resume --output p.json > /dev/null; echo $?
+        PACER_ISA=sse2 bench-suite measure mobilenet-v2 $TINY --output o.jsonl > /dev/null
+        sed 's/"processor":"[^"]*"/"processor":"Other"/' o.jsonl > p.jsonl
+        PACER_ISA=sse2 bench-suite measure mobilenet-v2 $TINY --resume --output o.jsonl > /dev/null; echo $?
+        PACER_ISA=sse2 bench-suite measure mobilenet-v2 $TINY --resume --output p.jsonl > /dev/null; echo $?
         """, in: folder)
       #expect(run.output == "0\n1\n" && run.errors.contains("measured elsewhere: processor Other"), "\(run)")
     }
@@ -47,7 +47,7 @@ import Testing
     try inFolder { folder in
       let run = try shell(
         """
-        mkdir other; suite() { printf 'exact:\\n- {model: ['"$1"'], shape: 1x3x32x32, passes: none, isa: baseline}\\n' > $2; }
+        mkdir other; suite() { printf 'exact:\\n- {model: ['"$1"'], shape: 1x3x32x32, passes: none, isa: sse2}\\n' > $2; }
         suite mobilenet-v2,resnet-18 gate.yaml; suite resnet-18 other/gate.yaml
         bench-suite gate --suite gate.yaml --exact-only --accept > /dev/null
         bench-suite gate --suite other/gate.yaml --exact-only --accept > /dev/null; ls Suites/baselines
@@ -85,11 +85,11 @@ import Testing
         """
         mkfifo pipe
         for option in "--weights pipe" "--input pipe" "--weights /dev/zero" "--input ."; do
-          bench-suite measure mobilenet-v2 $TINY $option --output o.json; echo $?; done
+          bench-suite measure mobilenet-v2 $TINY $option --output o.jsonl; echo $?; done
         bench-suite classify pipe --weights w.st; echo $?
         bench-suite classify x --weights pipe; echo $?
-        bench-suite measure mobilenet-v2 $TINY --output o.json > /dev/null
-        bench-suite report <(cat o.json) --format csv | wc -l
+        bench-suite measure mobilenet-v2 $TINY --output o.jsonl > /dev/null
+        bench-suite report <(cat o.jsonl) --format csv | wc -l
         """, in: folder)
       #expect(run.output.split(separator: "\n") == ["1", "1", "1", "1", "1", "1", "2"], "\(run)")
     }
@@ -101,11 +101,11 @@ import Testing
         """
         import json, sys
         sys.stdin.readline()
-        for line in [dict(kind="hello", engine="odd", version="1", protocol=1), dict(kind="failed", reason="\\x1b[31mred |\\nsecond\\uffff")]:
+        for line in [dict(kind="hello", engine="odd", version="1", protocol=2), dict(kind="failed", reason="\\x1b[31mred |\\nsecond\\uffff")]:
             print(json.dumps(line), flush=True)
         """, "Suites/peers/odd.py", in: folder)
       let run = try shell(
-        "bench-suite measure mobilenet-v2 --engine odd $TINY --output e.json > /dev/null; bench-suite report e.json",
+        "bench-suite measure mobilenet-v2 --engine odd $TINY --output e.jsonl > /dev/null; bench-suite report e.jsonl",
         in: folder)
       let row = run.output.split(separator: "\n").first { $0.contains("FAILED") }
       #expect(row?.contains("red \\| second") == true && !run.output.contains("\u{1b}"), "\(run)")

@@ -39,25 +39,25 @@ import Testing
       }
       let run = try shell(
         """
-        bench-suite measure mobilenet-v2 $TINY --weights tiny.st --output tiny.json > /dev/null
+        bench-suite measure mobilenet-v2 $TINY --weights tiny.st --output tiny.jsonl > /dev/null
         for file in plain uncounted parallel double brain nan; do
-          bench-suite measure mobilenet-v2 $TINY --weights $file.st --output $file.json > /dev/null; echo $file $?; done
-        bench-suite measure mobilenet-v2 $TINY --output seeded.json > /dev/null
+          bench-suite measure mobilenet-v2 $TINY --weights $file.st --output $file.jsonl > /dev/null; echo $file $?; done
+        bench-suite measure mobilenet-v2 $TINY --output seeded.jsonl > /dev/null
         """, in: folder)
       #expect(
         run.output.split(separator: "\n")
           == ["plain 0", "uncounted 0", "parallel 0", "double 0", "brain 0", "nan 1"], "\(run)")
-      func digest(_ name: String) throws -> String? { try cells(name, in: folder)[0]["outputDigest"] as? String }
-      for name in ["uncounted", "parallel", "double"] { #expect(try digest("\(name).json") == digest("plain.json")) }
-      #expect(try digest("brain.json") != digest("plain.json"))
-      let notes = try cells("tiny.json", in: folder)[0]["notes"] as? [String]
+      func digest(_ name: String) throws -> String? { try inspected(name, in: folder)["output"] as? String }
+      for name in ["uncounted", "parallel", "double"] { #expect(try digest("\(name).jsonl") == digest("plain.jsonl")) }
+      #expect(try digest("brain.jsonl") != digest("plain.jsonl"))
+      let notes = try inspected("tiny.jsonl", in: folder)["notes"] as? [String]
       #expect(notes?.first?.hasPrefix("2 of the weights are denormal") == true)
       // Loading takes what the tensors take, wherever they come from.
       func peak(_ name: String) throws -> Double {
-        let figures = try visits(cells(name, in: folder)[0])[0]["figures"] as? [String: Double]
-        return try #require(figures?["peak-resident"]) / 1_048_576
+        let readings = try runs(name, in: folder)[0]["metrics"] as? [String: Double]
+        return try #require(readings?["peak-resident"]) / 1_048_576
       }
-      #expect(try abs(peak("plain.json") - peak("seeded.json")) < 6)
+      #expect(try abs(peak("plain.jsonl") - peak("seeded.jsonl")) < 6)
     }
   }
 
@@ -72,8 +72,8 @@ import Testing
       let run = try shell(
         """
         for file in 10-cmyk-jpeg/cmyk.jpg 11-exif-rotation/exif6.jpg 11-exif-rotation/upright.png 11-exif-rotation/plain.jpg; do
-          bench-suite measure mobilenet-v2 $TINY --input '\(cases)'/$file --output o.json > /dev/null || echo failed
-          grep -o '"input" : "[0-9a-f]*"' o.json; done
+          bench-suite measure mobilenet-v2 $TINY --input '\(cases)'/$file --output o.jsonl > /dev/null || echo failed
+          grep -o '"input":"[0-9a-f]*"' o.jsonl; done
         (ulimit -v 6000000; bench-suite classify '\(cases)'/13-thin-picture/wide.png --weights a.st > /dev/null; echo $?)
         for json in "" --json; do bench-suite classify '\(cases)'/28-classify-nan/plain.jpg --weights nan.st $json; echo $?; done
         """, in: folder)
@@ -99,9 +99,9 @@ import Testing
     try inFolder { folder in
       let run = try shell(
         repository
-          + "bench-suite measure mobilenet-v2 $TINY --output v.json > /dev/null; git rev-parse --short=12 HEAD",
+          + "bench-suite measure mobilenet-v2 $TINY --output v.jsonl > /dev/null; git rev-parse --short=12 HEAD",
         in: folder)
-      let version = try #require(try object("r/v.json", in: folder)["version"] as? String)
+      let version = try #require(try lines("r/v.jsonl", in: folder)[0]["version"] as? String)
       #expect(!version.contains(run.output.trimmingCharacters(in: .whitespacesAndNewlines)))
     }
   }
@@ -156,7 +156,7 @@ import Testing
       let run = try shell(
         repository + """
           mkdir -p bench/Suites/baselines && cd bench
-          printf 'exact:\\n- {model: mobilenet-v2, shape: 1x3x32x32, isa: baseline}\\n' > Suites/gate.yaml
+          printf 'exact:\\n- {model: mobilenet-v2, shape: 1x3x32x32, isa: sse2}\\n' > Suites/gate.yaml
           bench-suite gate --exact-only --accept > /dev/null
           sed -i 's/"nodes" : [0-9]*/"nodes" : 1/' Suites/baselines/gate.json; git add -A; git commit -qm c
           git config diff.external 'echo external'; git config diff.noprefix true
@@ -192,8 +192,8 @@ import Testing
   @Test(.enabled(if: hasValgrind, "valgrind or strip is not installed"))
   func `41 a configuration that is counted both ways is held against both`() throws {
     try inFolder { folder in
-      let cell = "- {model: mobilenet-v2, shape: 1x3x32x32, passes: all, isa: baseline}"
-      try write("exact:\n\(cell)\ninstructions:\n\(cell)\n", "gate.yaml", in: folder)
+      let row = "- {model: mobilenet-v2, shape: 1x3x32x32, passes: all, isa: sse2}"
+      try write("exact:\n\(row)\ninstructions:\n\(row)\n", "gate.yaml", in: folder)
       let run = try shell(
         """
         bench-suite gate --suite gate.yaml --exact-only --accept > /dev/null; bench-suite gate --suite gate.yaml --exact-only
@@ -231,19 +231,19 @@ import Testing
             end = time.perf_counter() + 0.001
             while time.perf_counter() < end: pass
             return Output()
-        pacer_worker.serve("slow", lambda: ("1", lambda cell, files: (infer, "cpu")))
+        pacer_worker.serve("slow", lambda: ("1", lambda configuration, files: (infer, "cpu")))
         """, "slow.py", in: folder)
       let job =
-        #"{"protocol":1,"action":"latency","minTime":0.01,"iterations":5,"slowdown":1.0,"files":{},"cell":{"backend":"cpu","threads":1}}"#
+        #"{"protocol":2,"action":"latency","minSeconds":0.01,"iterations":5,"slowdown":1.0,"files":{},"configuration":{"model":"m"}}"#
       let run = try shell("echo '\(job)' | python3 slow.py", in: folder)
-      #expect(run.status == 0 && run.output.contains("\"slowsDown\": true"), "\(run)")
+      #expect(run.status == 0 && run.output.contains("\"obeysSlowdown\": true"), "\(run)")
       let sample = try #require(run.output.split(separator: "\n").first { $0.contains("\"sample\"") })
       let numbers = sample.matches(of: #/\d+/#).compactMap { Double($0.output) }.suffix(5)
       #expect(numbers.allSatisfy { $0 >= 2e6 }, "\(sample)")
 
       let plain = try shell(
         """
-        printf '#!/bin/sh\\nbench-suite worker | sed s/,\\\\"slowsDown\\\\":true// | sed s/\\\\"slowsDown\\\\":true,//' > w; chmod +x w
+        printf '#!/bin/sh\\npacer-worker | sed s/,\\\\"obeysSlowdown\\\\":true// | sed s/\\\\"obeysSlowdown\\\\":true,//' > w; chmod +x w
         bench-suite gate --suite gate.yaml --base-worker ./w --head-worker ./w --inject 100% --time-budget 2
         """, in: folder)
       #expect(plain.status == 3 && plain.output.contains("does not obey `slowdown`"), "\(plain)")
@@ -256,12 +256,12 @@ import Testing
     try inFolder { folder in
       let run = try shell(
         """
-        (ulimit -s 1048576; ulimit -v 12000000; bench-suite measure mobilenet-v2 $TINY --threads 64 --output o.json); echo $?
-        taskset -c 0 bench-suite measure mobilenet-v2 $TINY --threads 1,4 --output t.json
+        (ulimit -s 1048576; ulimit -v 12000000; bench-suite measure mobilenet-v2 $TINY --threads 64 --output o.jsonl); echo $?
+        taskset -c 0 bench-suite measure mobilenet-v2 $TINY --threads 1,4 --output t.jsonl
         """, in: folder)
       #expect(run.output.contains("of 64 could not be started") && run.output.contains("\n1\n"), "\(run)")
       #expect(run.output.contains(": 4 threads share 1 processor."), "\(run)")
-      let notes = try cells("t.json", in: folder).map { ($0["notes"] as? [String])?.count ?? 0 }
+      let notes = try (0..<2).map { try (inspected("t.jsonl", row: $0, in: folder)["notes"] as? [String])?.count ?? 0 }
       #expect(notes == [0, 1])
     }
   }
@@ -271,10 +271,10 @@ import Testing
       let run = try shell(
         """
         mkdir 'my tools'; printf '#!/bin/sh\\nexec "$@"\\n' > 'my tools/run'; chmod +x 'my tools/run'
-        bench-suite measure mobilenet-v2 $TINY --worker-prefix "'my tools/run'" --output o.json
+        bench-suite measure mobilenet-v2 $TINY --worker-prefix "'my tools/run'" --output o.jsonl
         """, in: folder)
       #expect(run.status == 0, "\(run)")
-      let result = try object("o.json", in: folder)
+      let result = try lines("o.jsonl", in: folder)[0]
       let command = try #require(result["command"] as? String)
       #expect(command.contains(#"--worker-prefix ''\''my tools/run'\'''"#), "\(command)")
       #expect(result["workerPrefix"] as? [String] == ["my tools/run"])
@@ -286,7 +286,7 @@ import Testing
     try inFolder { folder in
       for terminal in ["dumb", ""] {
         let run = try shell(
-          "script -qc \"bench-suite measure mobilenet-v2 $TINY --output o.json\" out > /dev/null; grep -c \"$(printf '\\033')\" out",
+          "script -qc \"bench-suite measure mobilenet-v2 $TINY --output o.jsonl\" out > /dev/null; grep -c \"$(printf '\\033')\" out",
           ["TERM": terminal], in: folder)
         #expect(run.output == "0\n", "\(run)")
       }
@@ -301,7 +301,7 @@ import Testing
         """
         printf '#!/bin/sh\\ntrap "" HUP TERM INT\\necho $$ >> pids\\nexec 3<&0; "$@" <&3 & echo $! >> pids; wait\\n' > w; chmod +x w
         bench-suite measure mobilenet-v2 --shape 1x3x32x32 --min-time 600 --time-budget 2000 --timeout 2000 --worker-prefix ./w \
-          --output o.json > out 2>&1 & program=$!
+          --output o.jsonl > out 2>&1 & program=$!
         while [ "$(wc -l < pids 2>/dev/null || echo 0)" -lt 6 ] && kill -0 $program; do sleep 0.05; done
         kill -\(signal) $program; wait $program; echo "status $?"
         for pid in $(cat pids); do while kill -0 $pid 2>/dev/null; do sleep 0.05; done; done; echo ended

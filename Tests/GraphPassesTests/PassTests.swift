@@ -27,7 +27,7 @@ private func smallGraph() throws -> Graph {
 
 @Suite struct PassTextTests {
   private func text(_ passes: [any Pass]) throws -> String {
-    try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions(instructionSet: "baseline")))
+    try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions(instructionSet: "sse2")))
       .graph
       .description
   }
@@ -158,7 +158,7 @@ private func smallGraph() throws -> Graph {
     #expect(result.reports[0].rewrites == 0)
     try SeededWeights.fill(&graph)
     let frozen = try Pipeline([Freeze(), Winograd()], checksNumbers: false)
-      .run(on: graph, for: CPUBackend().target(PrepareOptions(instructionSet: "baseline")))
+      .run(on: graph, for: CPUBackend().target(PrepareOptions(instructionSet: "sse2")))
     #expect(frozen.reports[1].rewrites == 1)
     let weight = "#plain.weight<f32[32x32x3x3] winograd4x8>"
     #expect(frozen.graph.description.contains("%plain = conv2d(%x, \(weight)) {padding=1 algorithm=winograd}"))
@@ -287,7 +287,7 @@ private struct Vandal: Pass {
     ),
   ])
   func `each pass makes the rewrites that the layer tables predict`(name: String, expected: [String: Int]) throws {
-    let model = try Catalog.standard().model(name)
+    let model = try Runtime.standard.model(name)
     let reports = try Pipeline(standardPasses).run(
       on: seeded(model).graph, for: CPUBackend().target(PrepareOptions())
     ).reports
@@ -296,7 +296,7 @@ private struct Vandal: Pass {
 
   @Test(arguments: [ModelDescription.mobileNetV2.name, ModelDescription.resNet18.name], standardPasses.indices)
   func `a model computes the same with any one pass left out`(name: String, left: Int) throws {
-    let model = try Catalog.standard().model(name)
+    let model = try Runtime.standard.model(name)
     let (graph, input) = try seeded(model, [1, 3, 64, 64])
     let expected = try graph.evaluate([input])[0]
     var passes = standardPasses

@@ -28,7 +28,7 @@ def peak_resident():
     with open("/proc/self/status") as status:
         for line in status:
             if line.startswith("VmHWM:"):
-                emit("figure", name="peak-resident", value=int(line.split()[1]) * 1024)
+                emit("metric", name="peak-resident", value=int(line.split()[1]) * 1024)
 
 
 def warm_up(run, wanted):
@@ -44,7 +44,7 @@ def warm_up(run, wanted):
             if len(warm) >= 10:
                 last, before = statistics.median(warm[-5:]), statistics.median(warm[-10:-5])
                 steady = abs(last - before) <= 0.02 * before
-    return {"firstInference": first, "warmup": len(warm), "warmupTime": sum(warm), "steady": steady}, warm
+    return {"firstInferenceNs": first, "iterations": len(warm), "timeNs": sum(warm), "steady": steady}, warm
 
 
 def processors():
@@ -54,43 +54,44 @@ def processors():
 
 def work(name, load, backends, isas, is_debug_build):
     job = json.loads(sys.stdin.readline())
+    # A choice that is missing is the axis's standard one.
+    configuration = {"backend": "cpu", "precision": "fp32", "threads": 1, **job.get("configuration", {})}
     start = time.perf_counter_ns()
     try:
         version, prepare = load()
     except ImportError as error:
-        emit("hello", engine=name, version="none", protocol=1)
+        emit("hello", engine=name, version="none", protocol=2)
         folder = os.path.relpath(os.path.dirname(os.path.abspath(sys.argv[0])))
         return emit("skipped", reason=f"{error}; install with: python3 -m venv {folder}/.venv && "
                     f"{folder}/.venv/bin/pip install -r {folder}/requirements.txt")
-    emit("hello", engine=name, version=version, protocol=1, takesTurns=True, slowsDown=True,
+    emit("hello", engine=name, version=version, protocol=2, interleaves=True, obeysSlowdown=True,
          isDebugBuild=hasattr(sys, "gettotalrefcount") or is_debug_build())
     if job["action"] == "idle":
         return peak_resident()
-    if job["cell"]["backend"] not in backends:
-        return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {job['cell']['backend']}")
-    if job["cell"].get("isa") not in (None, *isas):
-        return emit("skipped", reason=f"{name} cannot be held to {job['cell']['isa']}")
+    if configuration["backend"] not in backends:
+        return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {configuration['backend']}")
+    if configuration.get("isa") not in (None, *isas):
+        return emit("skipped", reason=f"{name} cannot be held to {configuration['isa']}")
     loaded = time.perf_counter_ns()
     try:
-        infer, device = prepare(job["cell"], job["files"])
+        infer, device = prepare(configuration, job["files"])
     except Skip as reason:
         return emit("skipped", reason=str(reason))
     prepared = time.perf_counter_ns()
-    emit("prepared", loadTime=loaded - start, optimiseTime=0, prepareTime=prepared - loaded, passes=[],
-         kernels={name: 1}, device=device)
+    emit("prepared", loadNs=loaded - start, prepareNs=prepared - loaded, kernels={name: 1}, device=device)
 
-    if job["action"] == "counts":
-        threads = job["cell"].get("threads", 1)
+    if job["action"] == "inspect":
+        threads = configuration["threads"]
         if threads > processors():
             emit("note", text=f"{threads} threads share {processors()} processor{'s' if processors() > 1 else ''}")
         output = infer()
-        # How fast it is, for the runner to choose how many inferences make a turn.
+        # How fast it is, for the runner to choose how many iterations make a slice.
         steady = []
         while len(steady) < 3 or len(steady) < 50 and sum(steady) < 5e7:
             begin = time.perf_counter_ns()
             infer()
             steady.append(time.perf_counter_ns() - begin)
-        emit("figure", name="steady-latency", value=min(steady))
+        emit("metric", name="steady-latency", value=min(steady))
         data = base64.b64encode(output.astype("<f4").tobytes()).decode()
         return emit("output", shape=list(output.shape), data=data)
 
@@ -112,7 +113,7 @@ def work(name, load, backends, isas, is_debug_build):
             os.sched_setaffinity(int(task), job["processors"])
     cpu, faults, timed = 0.0, 0, 0
 
-    def measure(sample, count, least=0):
+    def measure(count, least=0):
         nonlocal cpu, faults, timed
         before = resource.getrusage(resource.RUSAGE_SELF)
         latencies = [run() for _ in range(count)]
@@ -120,37 +121,37 @@ def work(name, load, backends, isas, is_debug_build):
         while spent < least:
             latencies.append(run())
             spent += latencies[-1]
-            count += 1
         after = resource.getrusage(resource.RUSAGE_SELF)
         cpu += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         faults += after.ru_minflt - before.ru_minflt
-        timed += count
-        emit("sample", **sample, latencies=latencies)
+        timed += len(latencies)
+        emit("sample", latenciesNs=latencies)
 
-    if job.get("takesTurns"):
-        # A line on standard input is a turn; the first is the warm-up.
+    interleaved = job.get("interleaved")
+    if interleaved:
+        # A line on standard input starts the warm-up, and each one after it a slice.
+        emit("ready")
         if not sys.stdin.readline():
             return
-        sample, _ = warm_up(run, job.get("warmup"))
-        emit("sample", **sample, latencies=[])
+    warmed, warm = warm_up(run, job.get("warmup"))
+    emit("warmed", **warmed)
+    if interleaved:
         while sys.stdin.readline():
-            measure(sample, job["iterations"])
+            measure(job["iterations"])
+    elif job.get("iterations"):
+        measure(job["iterations"])
     else:
-        sample, warm = warm_up(run, job.get("warmup"))
-        typical = max(min(warm[-5:] or [sample["firstInference"]]), 1)
-        if job.get("iterations"):
-            measure(sample, job["iterations"])
-        else:
-            measure(sample, max(1, int(job["minTime"] * 1e9 / typical)), job["minTime"] * 1e9)
+        typical = max(min(warm[-5:] or [warmed["firstInferenceNs"]]), 1)
+        measure(max(1, int(job["minSeconds"] * 1e9 / typical)), job["minSeconds"] * 1e9)
     if timed:
-        emit("figure", name="cpu-time", value=cpu * 1e9 / timed)
-        emit("figure", name="minor-faults", value=faults / timed)
+        emit("metric", name="cpu-time", value=cpu * 1e9 / timed)
+        emit("metric", name="minor-faults", value=faults / timed)
     peak_resident()
 
 
 def serve(name, load, backends=("cpu",), isas=(), is_debug_build=lambda: False):
     """
-    load: imports the engine and returns its version and `prepare(cell, files)`, which returns a function that infers
+    load: imports the engine and returns its version and `prepare(configuration, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
     isas: instruction sets it can be held to, where `prepare` does that.
     is_debug_build: whether the engine was built without optimisation; asked after it was loaded.

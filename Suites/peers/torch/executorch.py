@@ -44,8 +44,8 @@ def load():
 
     version = executorch.version.__version__.split("+")[0]
 
-    def prepare(cell, files):
-        settle(cell)
+    def prepare(configuration, files):
+        settle(configuration)
         # The export takes half a minute, so its result stays beside the file it was made from.
         program = f"{files['onnx'][:-5]}.executorch-{version}.pte"
         if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(files["onnx"]):
@@ -60,7 +60,7 @@ def load():
                 raise error
         # The pool has as many threads as there are processors, whatever the affinity or OMP_NUM_THREADS, and this
         # alone changes it, before a program is loaded.
-        runtime._unsafe_reset_threadpool(cell["threads"])
+        runtime._unsafe_reset_threadpool(configuration["threads"])
         module = runtime._load_for_executorch(program)
         inputs = [read_input(files)]
         return lambda: module.forward(inputs)[0].numpy(), "cpu"

@@ -12,8 +12,8 @@ def load():
     import torch
     from graph_module import read_input, rebuild, settle
 
-    def prepare(cell, files):
-        settle(cell)
+    def prepare(configuration, files):
+        settle(configuration)
         # PyTorch's documentation advises it for convolutions on x86; it is also the faster one here.
         model = rebuild(files).to(memory_format=torch.channels_last)
         image = read_input(files).to(memory_format=torch.channels_last)

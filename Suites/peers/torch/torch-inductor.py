@@ -15,10 +15,10 @@ def load():
     import torch._inductor.config
     from graph_module import read_input, rebuild, settle
 
-    def prepare(cell, files):
+    def prepare(configuration, files):
         from torch._inductor import cpp_builder, exc
 
-        settle(cell)
+        settle(configuration)
         try:
             cpp_builder.get_cpp_compiler()
         except exc.InvalidCxxCompiler as error:

@@ -1,0 +1,56 @@
+import BenchModel
+import BenchProtocol
+import BenchReport
+import BenchRunner
+import BenchStatistics
+import Pacer
+
+extension OpTable {
+  package init(_ runtime: Runtime, isa: String?) throws {
+    self.init()
+    let toNHWC = runtime.passes.filter { ["channels-last", "prepack-weights"].contains($0.name) }
+    let formats: [(name: String, passes: [any Pass])] = [
+      ("nchw", toNHWC.filter { $0.name != "channels-last" }), ("nhwc", toNHWC),
+    ]
+    for backend in runtime.backends where backend.computesOutputs {
+      let families = backend.name == "cpu" ? KernelFamily.allCases.reversed() : [.fast]
+      for kernels in families {
+        for format in formats where kernels == .fast || format.name == "nchw" {
+          let family = kernels == .fast ? "" : " \(kernels.rawValue)"
+          for precision in Precision.allCases {
+            let options = PrepareOptions(
+              kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil, precision: precision)
+            // What no device has is one column without a kernel, not one for each precision.
+            if precision != .fp32, case .unavailable = backend.availability(options) { continue }
+            let column = "\(backend.name)\(family), \(format.name), \(precision)"
+            try add(column, backend, kernels == .fast ? format.passes : [], options)
+          }
+        }
+      }
+    }
+  }
+
+  private mutating func add(
+    _ column: String, _ backend: any Backend, _ passes: [any Pass], _ options: PrepareOptions
+  ) throws {
+    for opCase in opCases {
+      let op = type(of: opCase.op).name
+      let place =
+        entries.firstIndex { $0.op == op && $0.column == column }
+        ?? {
+          entries.append(Entry(op: op, column: column, isReference: options.kernels == .reference))
+          return entries.count - 1
+        }()
+      entries[place].cases += 1
+      switch try Conformance.run(opCase, on: backend, passes: passes, options) {
+      case .correct(let kernels):
+        entries[place].correct += 1
+        entries[place].kernels = Set(entries[place].kernels + kernels).sorted()
+      case .wrong: entries[place].wrong.append(opCase.name)
+      case .unsupported(let reason):
+        entries[place].unsupported.append(opCase.name)
+        entries[place].reason = entries[place].reason ?? reason
+      }
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import BenchProtocol
+import RuntimeCore
+import TensorCore
+
+extension KernelFamily: AxisRepresentable {}
+extension AllocatorKind: AxisRepresentable {}
+extension Precision: AxisRepresentable {}
+extension TensorStorage: AxisRepresentable {}
+
+/// What an application does for each inference before it runs.
+public enum InputBuffer: String, AxisRepresentable, CaseIterable {
+  /// Writes the input into the session's own tensor.
+  case reused
+  /// Makes a tensor (from the C library, whatever the allocator), writes the input into it, hands it to the session and
+  /// drops it afterwards.
+  case fresh
+}
+
+/// The axes that come with Pacer, in the order of labels.
+public enum Axes {
+  /// Whose options most axes are.
+  private static let pacer = ["pacer"]
+
+  public static let model = Axis<String>(
+    "model", "Models.", standard: "", values: .known { $0.models.map { ($0.name, $0.aliases) } }, role: .work,
+    label: { _, _ in nil })
+
+  public static let engine = Axis<String>(
+    "engine", "Engines: pacer, or one under Suites/peers such as onnxruntime.", standard: "pacer",
+    values: .text(none: "pacer"), label: { name, _ in name }, standardLabel: { _ in "pacer" })
+
+  public static let preset = Axis<String?>(
+    "preset", "Presets: naive-1.3, prepack-1.5, full-1.7 (PyTorch Mobile's releases), latest.", standard: nil,
+    values: .optionalKnown({ $0.presets.map { ($0.name, []) } }, none: "none"), engines: pacer,
+    settles: ["passes", "kernels", "allocator", "in-place"], label: { name, _ in name },
+    settle: { name, configuration, catalog in
+      if let name { try catalog.preset(name).apply(to: &configuration) }
+    })
+
+  public static let backend = Axis<String>(
+    "backend", "Backends: cpu, vulkan, metal, nnapi, null.", standard: "cpu",
+    values: .known { $0.backends.map { ($0.name, []) } }, label: { name, _ in name })
+
+  public static let device = Axis<String?>(
+    "device", "Device of the backend, by index or a part of its name.", standard: nil, values: .text(none: "the first"),
+    label: { name, _ in name })
+
+  public static let storage = Axis<TensorStorage?>(
+    "storage", "How a GPU's kernels reach tensors: texels or buffers (default: what suits the device).", standard: nil,
+    values: .optionalNames(TensorStorage.allCases.map(\.rawValue), none: "the device's own"),
+    backends: ["vulkan", "metal"], label: { storage, _ in storage?.rawValue })
+
+  public static let pipelineCache = Axis(
+    "pipeline-cache", "Whether a GPU's compiled pipelines are kept on disk: on (default) or off.", standard: true,
+    values: .flag, backends: ["vulkan", "metal"], label: { isOn, _ in isOn ? nil : "no pipeline cache" })
+
+  public static let precision = Axis(
+    "precision", "Precision: fp32, or on a GPU fp16 or fp16-arithmetic (fp16 stores in 16 bits).",
+    standard: Precision.fp32, values: .names(Precision.allCases.map(\.rawValue)),
+    label: { precision, _ in precision.rawValue })
+
+  public static let kernels = Axis(
+    "kernels", "Kernels: fast, im2col (unfused, whole matrix) or reference (scalar oracle).",
+    standard: KernelFamily.fast, values: .names(KernelFamily.allCases.map(\.rawValue)), engines: pacer,
+    label: { family, _ in family.rawValue })
+
+  public static let passes = Axis(
+    "passes",
+    "Passes: all, none, ladder, each-alone, every-pair, all-but-one, every-combination, or names joined with + "
+      + "(default: all).", standard: [String](), values: .text(none: "none"), role: .passes, engines: pacer,
+    unnamed: "all", label: { names, context in PassSets.label(names, context.passes) },
+    standardLabel: { _ in "no passes" }, read: { text, catalog in try PassSets.read(text, catalog) })
+
+  public static let allocator = Axis(
+    "allocator", "Allocators: system, caching, arena (planned ahead), mapped (a mapping for each large tensor).",
+    standard: AllocatorKind.system, values: .names(AllocatorKind.allCases.map(\.rawValue)), engines: pacer,
+    label: { kind, _ in kind.rawValue })
+
+  public static let inPlace = Axis(
+    "in-place", "Whether outputs take the memory of inputs that nothing reads any more: on (default) or off.",
+    standard: true, values: .flag, engines: pacer, label: { isOn, _ in isOn ? nil : "in-place off" })
+
+  public static let hugePages = Axis(
+    "huge-pages", "Whether the system is asked for pages of 2 MiB: on (default) or off.", standard: true,
+    values: .flag, engines: pacer, backends: ["cpu", "null"], label: { isOn, _ in isOn ? nil : "huge pages off" })
+
+  public static let inputBuffer = Axis<InputBuffer?>(
+    "input-buffer",
+    "What each inference does about its input: reused (writes it into the session's tensor) or fresh (into a new one); "
+      + "default: neither, it was written once.", standard: nil,
+    values: .optionalNames(InputBuffer.allCases.map(\.rawValue), none: "kept"), engines: pacer, usual: .reused,
+    label: { buffer, _ in buffer.map { "\($0.rawValue) input" } })
+
+  public static let threads = Axis(
+    "threads", "Threads.", standard: 1, values: .numbers(1...256), label: { count, _ in "\(count) threads" })
+
+  public static let isa = Axis<String?>(
+    "isa", "Instruction sets: sse2, avx2, avx512, or best (default).", standard: nil,
+    values: .optionalKnown({ $0.instructionSets.map { ($0, $0 == "sse2" ? ["baseline"] : []) } }, none: "best"),
+    label: { name, _ in name })
+
+  public static let shape = Axis<Shape?>(
+    "shape", "Input shape, such as 1x3x224x224.", standard: nil, values: .shape, role: .work,
+    label: { shape, context in context.differs ? shape.map { "\($0)" } : nil },
+    standardLabel: { context in context.inputShape.map { "\($0)" } ?? "usual shape" })
+
+  public static let weights = Axis<String?>(
+    "weights", "Weights: a safetensors file with torchvision's names (default: seeded weights).", standard: nil,
+    values: .path(none: "seeded weights"), role: .work,
+    label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil },
+    standardLabel: { _ in "seeded weights" })
+
+  public static let input = Axis<String?>(
+    "input", "Input: a PNG or JPEG photo (default: a seeded input).", standard: nil,
+    values: .path(none: "seeded input"), role: .work,
+    label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil },
+    standardLabel: { _ in "seeded input" })
+
+  public static let standard: [any AxisDescription] = [
+    model, engine, preset, backend, device, storage, pipelineCache, precision, kernels, passes, allocator, inPlace,
+    hugePages, inputBuffer, threads, isa, shape, weights, input,
+  ]
+}
+
+/// What short names files go by in labels.
+enum PathNames {
+  /// The last part of a path, unless another path that is shown has the same.
+  static func short(_ path: String, _ context: LabelContext) -> String {
+    func last(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+    let alike = context.choices.compactMap { $0?.text }.filter { last($0) == last(path) }
+    return alike.count > 1 ? path : String(last(path))
+  }
+}

@@ -1,0 +1,110 @@
+import BenchProtocol
+
+/// Something that is measured of a configuration: what it is called and counted in, which way is better, and whether it is
+/// the same in every run. A probe in the worker reads it; what stands here reads it from a record.
+public struct Metric: Sendable {
+  public enum Kind: String, Sendable, Codable {
+    /// The same in every run of the same code: compared exactly.
+    case deterministic
+    /// Different from run to run: compared in pairs.
+    case sampled
+  }
+
+  public enum Direction: String, Sendable, Codable { case lowerIsBetter, higherIsBetter }
+
+  public var name: String
+  public var summary: String
+  public var unit: Unit
+  public var kind: Kind
+  public var direction: Direction
+  /// Heading of its column in the main table; nil where it has none there.
+  public var column: String?
+  /// Whether another compiler or C library may give another value for the same code.
+  public var dependsOnToolchain: Bool
+  /// Share by which two values of the same work may differ.
+  public var tolerance: Double
+  /// The value of a measured row; nil where it was not measured.
+  public var value: @Sendable (Row) -> Double?
+
+  public init(
+    _ name: String, _ summary: String, _ unit: Unit, _ kind: Kind, direction: Direction = .lowerIsBetter,
+    column: String? = nil, dependsOnToolchain: Bool = false, tolerance: Double = 0,
+    value: @escaping @Sendable (Row) -> Double?
+  ) {
+    (self.name, self.summary, self.unit, self.kind, self.direction) = (name, summary, unit, kind, direction)
+    (self.column, self.dependsOnToolchain, self.tolerance) = (column, dependsOnToolchain, tolerance)
+    self.value = value
+  }
+
+  /// A metric that a probe reads by its own name: once in an inspection, or in every run, of which this is the median.
+  public static func reading(
+    _ name: String, _ summary: String, _ unit: Unit, _ kind: Kind, direction: Direction = .lowerIsBetter,
+    column: String? = nil, dependsOnToolchain: Bool = false, tolerance: Double = 0
+  ) -> Metric {
+    Metric(
+      name, summary, unit, kind, direction: direction, column: column, dependsOnToolchain: dependsOnToolchain,
+      tolerance: tolerance
+    ) { $0.metrics[name] ?? $0.medianOfRuns(name) }
+  }
+
+  /// Whether two values are of different work.
+  public func differs(_ a: Double, _ b: Double) -> Bool { abs(a - b) > tolerance * abs(a) }
+
+  /// Whether the first of two values is better.
+  public func isBetter(_ value: Double, than other: Double) -> Bool {
+    direction == .lowerIsBetter ? value < other : value > other
+  }
+}
+
+/// Nanoseconds of one iteration, of which everything else here is about.
+public let latencyMetric = Metric(
+  "latency", "median over fresh processes of one inference's wall time", .nanoseconds, .sampled
+) { $0.latency?.value }
+
+public let standardMetrics: [Metric] = [
+  latencyMetric,
+  .reading("load", "building the graph and making or reading its weights", .nanoseconds, .sampled),
+  .reading("optimise", "running the passes", .nanoseconds, .sampled),
+  .reading("prepare", "choosing kernels and allocating a session", .nanoseconds, .sampled),
+  .reading("first-inference", "the first inference of a process", .nanoseconds, .sampled),
+  .reading("cpu-time", "user and system time per inference, all threads", .nanoseconds, .sampled),
+  .reading("minor-faults", "minor page faults per inference", .count, .sampled),
+  .reading(
+    "heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .deterministic,
+    column: "mallocs", dependsOnToolchain: true),
+  .reading(
+    "heap-bytes", "bytes asked of malloc and its kin in one steady inference", .bytes, .deterministic,
+    dependsOnToolchain: true),
+  .reading(
+    "tensor-allocations", "allocator calls in one steady inference", .count, .deterministic, column: "tensors"),
+  .reading("tensor-bytes", "bytes asked of the allocator in one steady inference", .bytes, .deterministic),
+  .reading("tensor-peak-bytes", "peak live bytes of tensors and working memory", .bytes, .deterministic),
+  .reading("cache-misses", "requests of one steady inference that a cache sent to the system", .count, .deterministic),
+  .reading("peak-resident", "peak resident set above that of an empty worker", .bytes, .sampled, column: "peak"),
+  .reading(
+    "steady-faults", "minor page faults per inference, in the best of a few windows of inferences", .count, .sampled),
+  .reading("arena-bytes", "the planned block", .bytes, .deterministic),
+  .reading("device-upload", "a GPU's own time for bringing inputs into its layout", .nanoseconds, .sampled),
+  .reading("device-compute", "a GPU's own time for all nodes", .nanoseconds, .sampled),
+  .reading("device-download", "a GPU's own time for bringing outputs to the host", .nanoseconds, .sampled),
+  .reading("device-submits", "submissions to a GPU's queue for one inference", .count, .deterministic),
+  .reading("device-dispatches", "calls of shaders for one inference", .count, .deterministic),
+  .reading("device-barriers", "barriers between them", .count, .deterministic),
+  .reading("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .deterministic),
+  .reading("device-download-bytes", "bytes brought back", .bytes, .deterministic),
+  .reading("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .deterministic),
+  Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .deterministic) {
+    $0.prepared?.weightBytes.map(Double.init)
+  },
+  Metric("nodes", "nodes of the optimised graph", .count, .deterministic) { $0.prepared?.nodes.map(Double.init) },
+  Metric("macs", "multiply-accumulates of one inference", .count, .deterministic) {
+    $0.prepared?.macs.map(Double.init)
+  },
+  Metric(
+    "error", "largest difference from the reference output, over its largest value", .ratio, .deterministic,
+    column: "error"
+  ) { $0.accuracy?.relative },
+  .reading(
+    "instructions", "instructions of one inference, counted by callgrind", .count, .deterministic,
+    dependsOnToolchain: true, tolerance: 0.001),
+]

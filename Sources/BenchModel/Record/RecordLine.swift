@@ -1,0 +1,260 @@
+import BenchProtocol
+import BenchStatistics
+import Foundation
+
+/// One line of a record: written once, in the order in which things happened. Rows and runs are referred to by number.
+public enum RecordLine: Sendable, Equatable {
+  case start(Start)
+  /// What an empty worker of an engine needs.
+  case idle(engine: String, bytes: Double)
+  case inspected(Inspected)
+  case run(RunLine)
+  /// In place of a row's runs, where a record is kept for good.
+  case runs(Runs)
+  /// A row that failed after it was inspected.
+  case failed(row: Int, reason: String)
+  /// The record goes on after it had ended.
+  case resumed(seed: UInt64)
+  /// In place of latencies and single readings, where a record is kept for good.
+  case summary(Summary)
+  case end(End)
+
+  public struct Start: Codable, Sendable, Equatable {
+    public var schema: String
+    public var version: String
+    public var suite: String
+    /// Digest of what a run is resumed by: configurations, their baselines and files, how processes time, the prefix.
+    public var suiteDigest: String
+    public var started: String
+    public var command: String
+    /// Of all chance in the experiment.
+    public var seed: UInt64?
+    /// What stood before every worker of Pacer, as an emulator or `ssh`: times are then not this machine's own.
+    public var workerPrefix: [String]?
+    public var environment: MachineDescription
+    /// Every pass there was, in order: what "all passes" stands for.
+    public var passes: [String]
+    public var configurations: [PlannedConfiguration]
+
+    public init(
+      version: String, suite: String, suiteDigest: String, started: String, command: String, seed: UInt64?,
+      environment: MachineDescription, passes: [String], configurations: [PlannedConfiguration]
+    ) {
+      schema = Record.schema
+      (self.version, self.suite, self.suiteDigest, self.started) = (version, suite, suiteDigest, started)
+      (self.command, self.seed, self.environment, self.passes) = (command, seed, environment, passes)
+      self.configurations = configurations
+    }
+  }
+
+  public struct Inspected: Codable, Sendable, Equatable {
+    public var row: Int
+    public var status: RowStatus
+    public var reason: String?
+    /// The row that stands for this one, where the record does not say so by its graph.
+    public var sameAs: Int?
+    public var hello: WorkerLine.Hello?
+    public var prepared: WorkerLine.Prepared?
+    public var notes: [String]?
+    public var metrics: [String: Double]?
+    public var unavailable: [String: String]?
+    public var accuracy: Accuracy?
+    public var output: String?
+    public var expected: String?
+
+    public init(row: Int, status: RowStatus) { (self.row, self.status) = (row, status) }
+  }
+
+  public struct RunLine: Codable, Sendable, Equatable {
+    public var number: Int
+    public var row: Int
+    public var partner: Int?
+    public var round: Int?
+    /// Seconds since the record began.
+    public var at: Double?
+    public var slicesNs: [[Int]]?
+    /// In place of `slicesNs`: their medians.
+    public var mediansNs: [Double]?
+    /// Of records that are older than slices: a run's median, and its ratio as it was stored.
+    public var medianNs: Double?
+    public var ratio: Double?
+    public var timed: Int?
+    public var metrics: [String: Double]?
+
+    public init(number: Int, row: Int) { (self.number, self.row) = (number, row) }
+  }
+
+  /// All runs of a row, each with its number, its partner and the medians of its slices.
+  public struct Runs: Codable, Sendable, Equatable {
+    public var row: Int
+    /// Each but the first as the difference from the one before.
+    public var numbers: [Int]
+    /// A partner's number less the run's own; 0 where there is none.
+    public var partners: [Int]
+    /// Medians of slices are whole numbers of this.
+    public var unitNs: Int?
+    /// Of each run the medians of its slices, each but the first as the difference from the one before.
+    public var medians: [[Int]]?
+    /// Of records that are older than slices: the runs' medians, and their ratios as they were stored.
+    public var mediansNs: [Int]?
+    public var ratios: [Double]?
+    /// Processors that others kept busy beside a run, by its number, where those were enough to remark on.
+    public var otherLoad: [String: Double]?
+
+    public init(row: Int, numbers: [Int], partners: [Int]) {
+      (self.row, self.numbers, self.partners) = (row, numbers, partners)
+    }
+  }
+
+  public struct Summary: Codable, Sendable, Equatable {
+    public var row: Int
+    public var quantilesNs: [Int]
+    public var timed: Int
+    /// Medians over the runs.
+    public var metrics: [String: Double]
+
+    public init(row: Int, quantilesNs: [Int], timed: Int, metrics: [String: Double]) {
+      (self.row, self.quantilesNs, self.timed, self.metrics) = (row, quantilesNs, timed, metrics)
+    }
+  }
+
+  public struct End: Codable, Sendable, Equatable {
+    public var ending: Record.Ending?
+    public var elapsed: Double
+    public var steal: Double?
+    public var throttled: Int?
+
+    public init(ending: Record.Ending? = nil, elapsed: Double, steal: Double? = nil, throttled: Int? = nil) {
+      (self.ending, self.elapsed, self.steal, self.throttled) = (ending, elapsed, steal, throttled)
+    }
+  }
+}
+
+extension RecordLine: Codable {
+  private enum Key: String, CodingKey { case kind, engine, bytes, row, reason, seed }
+  private enum Kind: String, Codable { case start, idle, inspected, run, runs, failed, resumed, summary, end }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    switch try container.decode(Kind.self, forKey: .kind) {
+    case .start: self = .start(try Start(from: decoder))
+    case .idle:
+      self = .idle(
+        engine: try container.decode(String.self, forKey: .engine),
+        bytes: try container.decode(Double.self, forKey: .bytes))
+    case .inspected: self = .inspected(try Inspected(from: decoder))
+    case .run: self = .run(try RunLine(from: decoder))
+    case .runs: self = .runs(try Runs(from: decoder))
+    case .failed:
+      self = .failed(
+        row: try container.decode(Int.self, forKey: .row), reason: try container.decode(String.self, forKey: .reason))
+    case .resumed: self = .resumed(seed: try container.decode(UInt64.self, forKey: .seed))
+    case .summary: self = .summary(try Summary(from: decoder))
+    case .end: self = .end(try End(from: decoder))
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Key.self)
+    func put(_ kind: Kind, _ payload: any Encodable) throws {
+      try container.encode(kind, forKey: .kind)
+      try payload.encode(to: encoder)
+    }
+    switch self {
+    case .start(let line): try put(.start, line)
+    case .idle(let engine, let bytes):
+      try container.encode(Kind.idle, forKey: .kind)
+      try container.encode(engine, forKey: .engine)
+      try container.encode(bytes, forKey: .bytes)
+    case .inspected(let line): try put(.inspected, line)
+    case .run(let line): try put(.run, line)
+    case .runs(let line): try put(.runs, line)
+    case .failed(let row, let reason):
+      try container.encode(Kind.failed, forKey: .kind)
+      try container.encode(row, forKey: .row)
+      try container.encode(reason, forKey: .reason)
+    case .resumed(let seed):
+      try container.encode(Kind.resumed, forKey: .kind)
+      try container.encode(seed, forKey: .seed)
+    case .summary(let line): try put(.summary, line)
+    case .end(let line): try put(.end, line)
+    }
+  }
+
+  /// Whether it tells of runs.
+  package var isTime: Bool {
+    switch self {
+    case .run, .runs: true
+    default: false
+    }
+  }
+
+  /// The line as a file has it, with its end.
+  package var data: Data {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      return try encoder.encode(self) + Data("\n".utf8)
+    }
+  }
+}
+
+extension RecordLine.RunLine {
+  /// The median of each slice, in nanoseconds; empty where the line is older than slices.
+  var sliceMedians: [Double] { slicesNs.map { $0.map { median($0.map(Double.init)) } } ?? mediansNs ?? [] }
+}
+
+extension RecordLine.Runs {
+  /// Digits that are kept of a median: parts of the least of a row's.
+  private static let parts = 4000.0
+
+  /// A row's runs with the medians of their slices alone.
+  init(_ row: Int, _ runs: [Run]) {
+    let numbers = runs.map(\.number)
+    self.init(
+      row: row, numbers: zip(numbers, [0] + numbers).map { $0 - $1 },
+      partners: runs.map { run in run.partner.map { $0 - run.number } ?? 0 })
+    if runs.allSatisfy({ !$0.sliceMediansNs.isEmpty }) {
+      let unit = max(1, Int((runs.flatMap(\.sliceMediansNs).min() ?? 1) / Self.parts))
+      unitNs = unit
+      medians = runs.map { run in
+        let whole = run.sliceMediansNs.map { Int(($0 / Double(unit)).rounded()) }
+        return zip(whole, [0] + whole).map { $0 - $1 }
+      }
+    } else {
+      mediansNs = runs.map { Int($0.medianNs.rounded()) }
+      ratios = runs.allSatisfy { $0.ratio == nil } ? nil : runs.map { (($0.ratio ?? 0) * 1e6).rounded() / 1e6 }
+    }
+    let loads = runs.compactMap { run -> (String, Double)? in
+      let load = run.metrics["other-load"] ?? 0
+      return load > Row.OtherWork.least ? ("\(run.number)", (load * 100).rounded() / 100) : nil
+    }
+    otherLoad = loads.isEmpty ? nil : Dictionary(loads) { first, _ in first }
+  }
+
+  /// The runs one by one.
+  /// - Throws: ``UserError`` where the lists are not of one length.
+  func lines() throws -> [RecordLine.RunLine] {
+    for (name, count) in [
+      ("partners", partners.count), ("medians", medians?.count ?? numbers.count),
+      ("mediansNs", mediansNs?.count ?? numbers.count), ("ratios", ratios?.count ?? numbers.count),
+    ] {
+      try require(count == numbers.count, "\(name), its length", count, "one for each of \(numbers.count) runs")
+    }
+    var number = 0
+    return numbers.indices.map { index in
+      number += numbers[index]
+      var line = RecordLine.RunLine(number: number, row: row)
+      line.partner = partners[index] == 0 ? nil : number + partners[index]
+      var sum = 0
+      line.mediansNs = medians?[index].map { difference in
+        sum += difference
+        return Double(sum * (unitNs ?? 1))
+      }
+      line.medianNs = mediansNs.map { Double($0[index]) }
+      line.ratio = ratios.flatMap { $0[index] > 0 ? $0[index] : nil }
+      line.metrics = otherLoad?["\(number)"].map { ["other-load": $0] }
+      return line
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import BenchModel
+import BenchStatistics
+import Foundation
+
+/// How Pacer stands beside other engines: against each of them, from processes that ran interleaved with it.
+public struct PeerFinding: Sendable {
+  public struct Rival: Sendable {
+    public var configuration: Row
+    /// Pacer's time over this engine's.
+    public var ratio: Estimate
+    var effect: Attribution.Effect { Attribution.Effect(of: ratio, over: .one) }
+  }
+
+  public var pacer: Row
+  public var rivals: [Rival]
+
+  /// Pairs with each rival that a claim against all of them needs.
+  static let pairsForClaim = 10
+
+  /// One for each row of Pacer that other engines' ratios are to.
+  public static func all(in file: Record) -> [PeerFinding] {
+    let measured = file.rows.filter { $0.status == .measured }
+    let most = measured.filter { $0.configuration[Axes.engine] == "pacer" }.map { $0[Axes.passes].count }.max() ?? 0
+    // With everything off, Pacer is nobody's measure.
+    let own = measured.filter {
+      $0.configuration[Axes.engine] == "pacer" && $0.baseline == nil && $0.configuration[Axes.passes].count == most
+    }
+    return own.compactMap { pacer in
+      let rivals = measured.filter { $0.configuration[Axes.engine] != "pacer" && $0.baseline == pacer.id }.compactMap {
+        other in
+        other.ratio.map { ratio in
+          var inverse = Estimate.product([(ratio, -1)])
+          inverse.count = ratio.count
+          return Rival(configuration: other, ratio: inverse)
+        }
+      }
+      return rivals.isEmpty ? nil : PeerFinding(pacer: pacer, rivals: rivals.sorted { $0.ratio.value > $1.ratio.value })
+    }
+  }
+
+  /// Whether Pacer is faster than each of them: all at once with at most one chance in twenty of a wrong claim (Holm), from
+  /// ten pairs or more each.
+  public var beatsAll: Bool {
+    guard rivals.allSatisfy({ $0.ratio.count >= Self.pairsForClaim && $0.ratio.value < 1 && $0.ratio.logError > 0 })
+    else {
+      return false
+    }
+    let p = rivals.map { 1 - studentTCumulative(-log($0.ratio.value) / $0.ratio.logError, $0.ratio.count - 1) }.sorted()
+    return p.enumerated().allSatisfy { $1 <= 0.05 / Double(p.count - $0) }
+  }
+
+  /// "mobilenet-v2, pacer, all on, arena: faster than executorch 1.22× (1.19–1.25); not resolved against ncnn (2 pairs)."
+  public var words: String {
+    func list(_ finding: Attribution.Effect.Finding, _ phrase: String) -> String? {
+      let those = rivals.filter { $0.effect.finding == finding }
+      return those.isEmpty
+        ? nil : phrase + those.map { "\($0.configuration.label) \($0.effect.words)" }.joined(separator: ", ")
+    }
+    let parts = [
+      list(.faster, "faster than "), list(.slower, "slower than "), list(.none, "against "), list(.unknown, "against "),
+    ]
+    let claim = beatsAll && rivals.count > 1 ? "; faster than every other engine measured here" : ""
+    return "\(pacer.configuration.model), \(pacer.label): " + parts.compactMap { $0 }.joined(separator: "; ") + claim
+      + "."
+  }
+}

@@ -1,0 +1,99 @@
+import BenchModel
+import BenchProtocol
+import Foundation
+import Synchronization
+import TensorCore
+
+/// The commands that do a configuration's work, and what they need for it.
+public struct Workers: Sendable {
+  public var own: WorkerCommand
+  /// Put before `own`, as `qemu-x86_64 -cpu Nehalem`.
+  public var prefix: [String] = []
+  /// Whether `own` is another program that may not build the models itself, and gets them as files.
+  public var exportsForOwn = false
+  /// Commands of other engines, by name.
+  public var peers: [String: WorkerCommand] = [:]
+  /// Seconds after which a worker is ended.
+  public var timeout: Double = 300
+  /// Where reference outputs are kept between runs.
+  public var cacheFolder: URL
+  /// Writes what an engine needs of a configuration and returns file paths by kind.
+  public var exportFiles: (@Sendable (Configuration) throws -> [String: String])?
+  public var chance: Chance
+  public var clock = MonotonicClock.system
+  package var launcher: any Launcher = ProcessLauncher()
+  /// Of the protocol, by command: each is asked once.
+  private let versions = Versions()
+
+  public init(own: WorkerCommand, cacheFolder: URL, chance: Chance = Chance()) {
+    (self.own, self.cacheFolder, self.chance) = (own, cacheFolder, chance)
+  }
+
+  private final class Versions: Sendable {
+    let known = Mutex<[WorkerCommand: Int]>([:])
+  }
+
+  /// The command for a configuration, in a protocol that it understands, and the job with the files it needs.
+  /// - Throws: ``UserError`` or ``UnknownName`` where there is no such engine or its files cannot be written.
+  package func assignment(_ configuration: Configuration, _ job: Job) async throws -> Assignment {
+    let engine = configuration[Axes.engine]
+    let isOwn = engine == Axes.engine.standard
+    guard var command = isOwn ? own.prefixed(prefix) : peers[engine] else {
+      throw UnknownName(kind: "engine", name: engine, known: [Axes.engine.standard] + peers.keys.sorted())
+    }
+    command.version = await version(of: command)
+    var job = job
+    if job.layout == nil && job.action != .output { job.layout = chance.layout() }
+    if job.configuration != nil && (!isOwn || exportsForOwn) {
+      do { job.files = try exportFiles?(configuration) ?? [:] } catch {
+        throw UserError("the model could not be exported: \(error)")
+      }
+    }
+    return Assignment(command, job)
+  }
+
+  /// The protocol that a command speaks: what its hello says. One that says none is taken for this program's.
+  private func version(of command: WorkerCommand) async -> Int {
+    if let version = command.version ?? versions.known.withLock({ $0[command] }) { return version }
+    var hello = await launcher.run(Assignment(command, Job(.idle)), timeout: min(timeout, 60)).hello
+    if hello == nil {
+      // Version 1 says no hello to a job that it cannot read.
+      var old = command
+      old.version = 1
+      hello = await launcher.run(Assignment(old, Job(.idle)), timeout: min(timeout, 60)).hello
+    }
+    let version = hello?.protocol == 1 ? 1 : protocolVersion
+    // A worker that could not be asked is asked again.
+    if hello != nil { versions.known.withLock { $0[command] = version } }
+    return version
+  }
+
+  /// - Parameter seconds: that are left, where those are fewer than a worker may take.
+  package func perform(_ configuration: Configuration, _ job: Job, within seconds: Double = .infinity) async
+    -> JobOutcome
+  {
+    do {
+      return await launcher.run(
+        try await assignment(configuration, job), timeout: max(min(timeout, seconds), 0.01))
+    } catch {
+      return JobOutcome(failure: .notStarted("\(error)"))
+    }
+  }
+
+  /// One job of a command that is no engine's, such as the control.
+  package func perform(_ command: WorkerCommand, _ job: Job, within seconds: Double = .infinity) async -> JobOutcome {
+    await launcher.run(await assignment(command, job), timeout: max(min(timeout, seconds), 0.01))
+  }
+
+  package func assignment(_ command: WorkerCommand, _ job: Job) async -> Assignment {
+    var (command, job) = (command, job)
+    command.version = await version(of: command)
+    if job.layout == nil && job.action != .output { job.layout = chance.layout() }
+    return Assignment(command, job)
+  }
+
+  /// The version that a command says it has; nil where it says none.
+  public func release(of command: WorkerCommand) async -> String? {
+    await launcher.run(await assignment(command, Job(.idle)), timeout: 60).hello?.version
+  }
+}

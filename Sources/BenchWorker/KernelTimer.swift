@@ -1,0 +1,52 @@
+import BenchProtocol
+import BenchStatistics
+import Pacer
+
+/// Times the kernels of a graph one by one, each in a session of its own: what it computes on is in cache, as far as it
+/// fits. Nodes that run the same kernel on the same shapes are timed once.
+struct KernelTimer {
+  let job: Job
+  let backend: any Backend
+  let options: PrepareOptions
+
+  init(_ job: Job, _ backend: any Backend, _ options: PrepareOptions) {
+    (self.job, self.backend, self.options) = (job, backend, options)
+  }
+
+  func times(of graph: Graph) throws -> [WorkerLine.NodeTime] {
+    var nodes: [WorkerLine.NodeTime] = []
+    var places: [String: Int] = [:]
+    for node in graph.nodes {
+      guard case .kernel(let kernel) = backend.support(for: node, in: graph, options), kernel != "view" else {
+        continue
+      }
+      let types = graph.inputTypes(of: node)
+      let key = "\(type(of: node.op).name) \(node.op.attributes) \(types)"
+      if let place = places[key] {
+        nodes[place].count! += 1
+        continue
+      }
+      places[key] = nodes.count
+      var time = WorkerLine.NodeTime(
+        node: node.name, op: type(of: node.op).name, kernel: kernel, timeNs: try self.time(graph.alone(node)))
+      time.macs = node.op.cost(for: types).macs
+      time.bytes = graph.bytes(of: node)
+      time.count = 1
+      let weights = node.op.parameterInputs.filter { $0 < types.count && types[$0].shape.rank > 1 }
+      let filters = weights.map { " ∗ \(types[$0].shape)" }.joined()
+      time.shapes = "\(types[0].shape)\(filters) → \(graph[node.outputs[0]].type.shape)"
+      nodes.append(time)
+    }
+    return nodes
+  }
+
+  private func time(_ graph: Graph) throws -> Int {
+    let session = try backend.prepare(graph, options).makeSession()
+    for input in session.inputs {
+      for i in input.floats.indices { input.floats[i] = Float(i % 17) / 16 - 0.5 }
+    }
+    let sampler = Sampler(job, work: session.run)
+    let (_, iterations) = try sampler.warmUp()
+    return Int(median(try sampler.time(iterations).latenciesNs.map(Double.init)))
+  }
+}

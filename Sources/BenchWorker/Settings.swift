@@ -1,0 +1,66 @@
+import BenchProtocol
+import Pacer
+
+/// What a worker reads of a configuration. What it does not know is an error: it would measure something else.
+package struct Settings {
+  package enum InputBuffer: String { case reused, fresh }
+
+  package var backend: String
+  package var passes: [String]
+  package var weights: String?
+  package var input: String?
+  package var shape: Shape?
+  package var inputBuffer: InputBuffer?
+  package var options = PrepareOptions()
+
+  /// Choices that say how a row came to be, and change nothing by themselves.
+  private static let silent: Set<String> = ["model", "engine", "preset"]
+
+  /// - Throws: ``UserError`` or ``UnknownName`` that names the axis.
+  package init(_ configuration: Configuration, _ catalog: WorkerCatalog) throws {
+    var rest = configuration.choices.filter { !Self.silent.contains($0.key) }
+    func take<Value: AxisRepresentable>(_ key: String, _ type: Value.Type = Value.self) throws -> Value? {
+      guard let choice = rest.removeValue(forKey: key) else { return nil }
+      guard let value = Value(axisValue: choice) else { throw UserError("\(key) cannot be \(choice.text)") }
+      return value
+    }
+    func choose<Value: RawRepresentable & CaseIterable>(_ key: String, _ type: Value.Type) throws -> Value?
+    where Value.RawValue == String {
+      guard let text: String = try take(key) else { return nil }
+      if let value = Value(rawValue: text) { return value }
+      throw UnknownName(kind: key, name: text, known: Value.allCases.map(\.rawValue))
+    }
+    backend = try take("backend") ?? "cpu"
+    passes = try take("passes") ?? []
+    weights = try take("weights")
+    input = try take("input")
+    shape = try (take("shape") as String?).map(Self.shape)
+    inputBuffer = try (take("input-buffer") as String?).flatMap(InputBuffer.init)
+    options.kernels = try choose("kernels", KernelFamily.self) ?? options.kernels
+    options.allocator = try choose("allocator", AllocatorKind.self) ?? options.allocator
+    options.precision = try choose("precision", Precision.self) ?? options.precision
+    options.storage = try choose("storage", TensorStorage.self)
+    options.threads = try take("threads") ?? options.threads
+    options.instructionSet = try take("isa")
+    options.device = try take("device")
+    options.cachesPipelines = try take("pipeline-cache") ?? options.cachesPipelines
+    options.inPlace = try take("in-place") ?? options.inPlace
+    options.hugePages = try take("huge-pages") ?? options.hugePages
+    for (key, choice) in rest.sorted(by: { $0.key < $1.key }) {
+      guard let apply = catalog.axes[key] else {
+        throw UserError("this worker knows no axis \"\(key)\", which is \(choice.text)")
+      }
+      try apply(choice, &options)
+    }
+    try require((1...256).contains(options.threads), "threads", options.threads, "a number from 1 to 256")
+  }
+
+  private static func shape(_ text: String) throws -> Shape {
+    let extents = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+    let shape = Shape(extents.compactMap { $0 })
+    try require(
+      !extents.contains(nil) && shape.elementCount.map { $0 > 0 } == true, "shape", text,
+      "extents are from 1 up and fit in memory")
+    return shape
+  }
+}

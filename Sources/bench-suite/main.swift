@@ -1,0 +1,3 @@
+import BenchCommands
+
+BenchSuite.main(.standard)

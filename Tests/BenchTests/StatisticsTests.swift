@@ -1,0 +1,61 @@
+import PacerBench
+import Testing
+
+@testable import BenchModel
+@testable import BenchReport
+@testable import BenchRunner
+@testable import BenchStatistics
+@testable import BenchWorker
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+@Suite struct StatisticsTests {
+  @Test(arguments: [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (9, 2.262), (30, 2.042)])
+  func `quantiles of Student's t are those of the tables`(degrees: Int, expected: Double) {
+    #expect(abs(studentT975(degrees) - expected) < 0.001)
+  }
+
+  @Test(arguments: [3, 5, 10], [0.01, 0.1])
+  func `the interval holds the truth as often as it says`(count: Int, sigma: Double) {
+    var generator = SeededGenerator(seed: UInt64(count) * 1000 + UInt64(sigma * 100))
+    let trials = 4000
+    var hits = 0
+    for _ in 0..<trials {
+      let estimate = Estimate(geometric: (0..<count).map { _ in 0.8 * exp(sigma * generator.normal()) })
+      if estimate.low <= 0.8 && 0.8 <= estimate.high { hits += 1 }
+    }
+    // Four standard deviations of a binomial with p = 0.95.
+    let bound = 4 * (0.95 * 0.05 / Double(trials)).squareRoot()
+    #expect(abs(Double(hits) / Double(trials) - 0.95) < bound)
+  }
+
+  @Test func `a single process has no interval`() {
+    #expect(!Estimate(geometric: [3]).relativeHalfWidth.isFinite)
+    #expect(Format.spread(Estimate(geometric: [3])) == "?")
+  }
+
+  @Test func `the median of few values`() {
+    #expect(median([3, 1, 2]) == 2 && median([4, 1, 2, 3]) == 2.5 && median([]).isNaN)
+  }
+
+  @Test func `warm-up ends when two windows agree and not before`() {
+    #expect(!Sampler.isSteady([100, 100, 100, 100, 100, 100, 100, 100, 100]))
+    #expect(Sampler.isSteady([200, 100, 100, 100, 100, 100, 101, 101, 101, 101]))
+    #expect(!Sampler.isSteady([100, 100, 100, 100, 100, 90, 90, 90, 90, 90]))
+  }
+}
+
+@Suite struct AccuracyTests {
+  @Test func `differences are measured against the largest reference value`() throws {
+    let accuracy = try #require(Accuracy([1, 2, 3, 4, 5.5], reference: [1, 2, 3, 4, 5]))
+    #expect(accuracy.absolute == 0.5 && accuracy.relative == 0.1 && accuracy.top1 && accuracy.top5 == 5)
+  }
+  @Test func `NaN and a wrong length are no accuracy at all`() {
+    #expect(Accuracy([.nan], reference: [1]) == nil)
+    #expect(Accuracy([1, 2], reference: [1]) == nil)
+  }
+}
