@@ -42,7 +42,7 @@ struct ProtocolOne: Dialect {
   func data(_ job: Job) throws -> Data {
     let old = OldJob(
       action: job.action == .inspect ? "counts" : job.action.rawValue,
-      cell: job.configuration.map(LegacyConfiguration.init), iterations: job.iterations, minTime: job.minSeconds,
+      cell: try job.configuration.map(LegacyConfiguration.init), iterations: job.iterations, minTime: job.minSeconds,
       warmup: job.warmup, takesTurns: job.interleaved, processors: job.processors, slowdown: job.slowdown,
       files: job.files)
     let encoder = JSONEncoder()

@@ -51,7 +51,8 @@ package struct ProcessLauncher: Launcher {
     let (command, job) = (assignment.command, assignment.job)
     do {
       let dialect: any Dialect = command.version == 1 ? ProtocolOne() : ProtocolTwo()
-      let data = try dialect.data(job)
+      let data: Data
+      do { data = try dialect.data(job) } catch { return JobOutcome(failure: .notStarted("\(error)")) }
       let started = Supervisor.command(command.executable, command.arguments)
       let options = Supervisor.options
       let (ours, theirs) = try Supervisor.socketPair()

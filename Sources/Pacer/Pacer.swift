@@ -9,7 +9,7 @@
 @_exported import TensorCore
 
 /// Pacer's release. A version in a result adds commit and changes to it.
-public let pacerRelease = "0.8.0"
+public let pacerRelease = "0.9.0"
 
 /// Rewrites a graph for fast inference and returns the new graph; the one given stays as it is.
 ///

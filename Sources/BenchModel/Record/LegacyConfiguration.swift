@@ -24,7 +24,8 @@ package struct LegacyConfiguration: Codable, Sendable {
   var threads: Int?
   var isa: String?
 
-  package init(_ configuration: Configuration) {
+  /// - Throws: ``UserError`` where a choice is on an axis that those versions do not have.
+  package init(_ configuration: Configuration) throws {
     engine = configuration[Axes.engine]
     model = configuration.model
     weights = configuration[Axes.weights]
@@ -44,6 +45,10 @@ package struct LegacyConfiguration: Codable, Sendable {
     inputBuffer = configuration[Axes.inputBuffer]?.rawValue
     threads = configuration[Axes.threads]
     isa = configuration[Axes.isa].map { $0 == "sse2" ? "baseline" : $0 }
+    let said = self.configuration
+    for (key, choice) in configuration.choices.sorted(by: { $0.key < $1.key }) where said[key] != choice {
+      throw UserError("a worker of protocol 1 knows no axis \"\(key)\" that is \(choice.text)")
+    }
   }
 
   package var configuration: Configuration {

@@ -1,5 +1,11 @@
-// A package outside Pacer's own: it adds an op, a pass and a metric, and runs them.
-import Pacer
+// A package outside Pacer's own: to the harness it adds a model of an op of its own, a pass, an axis, a metric with its
+// probe and a report, each in one declaration, and has Pacer's commands run and write all of them.
+//
+//   Consumer                 checks that it works
+//   Consumer worker          the process that is measured
+//   Consumer bench WORDS     bench-suite with what is added here
+import Foundation
+import PacerBench
 
 struct Negate: Op {
   static let name = "negate"
@@ -8,6 +14,16 @@ struct Negate: Op {
   func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     [try Tensor(inputs[0].shape, inputs[0].values.map { -$0 })]
   }
+}
+
+/// −(−(−x))
+let negations = ModelDescription(name: "negations", inputShape: [1, 4]) { shape in
+  var graph = Graph(name: "negations")
+  let x = graph.addInput("x", TensorType(shape))
+  let once = try graph.addNode("once", Negate(), [x])
+  let twice = try graph.addNode("twice", Negate(), [once])
+  graph.setOutputs([try graph.addNode("again", Negate(), [twice])])
+  return graph
 }
 
 /// −(−x) = x
@@ -36,39 +52,165 @@ struct RemoveDoubleNegation: Pass {
   }
 }
 
-var graph = Graph(name: "negations")
-let x = graph.addInput("x", TensorType([1, 4]))
-let once = try graph.addNode("once", Negate(), [x])
-let twice = try graph.addNode("twice", Negate(), [once])
-graph.setOutputs([try graph.addNode("again", Negate(), [twice])])
+/// The axis, whole: its key, help, values, standard choice and words in labels.
+let frugal = Axis<Bool>(
+  "frugal", "Whether tensors share one planned block of small pages: on or off (default).", standard: false,
+  values: .flag, engines: ["pacer"], label: { isOn, _ in isOn ? "frugal" : nil })
 
-let input = try Tensor([1, 4], [1, -2, 3, -4])
-let expected = try graph.evaluate([input])[0].values
-precondition(expected == [-1, 2, -3, 4])
+/// Times that a process gave its processor up.
+final class SwitchProbe: Probe {
+  private var before = 0
+  private var sum = 0
+  private var count = 0
 
-let (optimised, reports) = try Pipeline([RemoveDoubleNegation()]).run(on: graph, for: PlainTarget())
-precondition(reports[0].rewrites == 1 && optimised.nodes.count == 1 && graph.nodes.count == 3)
+  private var switches: Int {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+    return line?.split(separator: "\t").last.flatMap { Int($0) } ?? 0
+  }
 
-let backend = CPUBackend()
-let options = PrepareOptions(kernels: .reference)
-let session = try backend.prepare(optimised, options).makeSession()
-session.inputs[0].write(input.values)
-try session.run()
-precondition(session.outputs[0].values == expected)
-if case .kernel = backend.support(for: optimised.nodes[0], in: optimised, PrepareOptions()) {
-  preconditionFailure("there is no fast kernel for an op of somebody else")
+  func begin() { before = switches }
+  func end(iterations: Int) {
+    sum += switches - before
+    count += iterations
+  }
+  var readings: [WorkerLine.Reading] { count > 0 ? [.init("switches", Double(sum) / Double(count))] : [] }
 }
 
-var catalog = Catalog.standard()
-catalog.passes.append(RemoveDoubleNegation())
-catalog.metrics.append(Metric("visits", "processes that timed the cell", .count, .exact) { Double($0.visits.count) })
-let suite = Suite(
-  name: "consumer", budget: 60, cellBudget: 60,
-  groups: [CellGroup(choices: ["model": ["resnet-18"], "passes": ["remove-double-negation"]], place: "here")])
-let cells = try suite.cells(catalog)
-precondition(cells.count == 1 && cells[0].cell.passes == ["remove-double-negation"])
-let file = ResultFile(
-  version: "1", suite: suite.name, suiteDigest: Suite.digest(cells), started: "now", command: "consumer",
-  environment: .current(processor: catalog.processorName, isa: "any", git: "none"), cells: cells)
-precondition(CSVReport().render(file, catalog).contains(",visits,ratio,"))
-print("consumer: op, pass and metric from outside work")
+struct LabelReport: Report {
+  let name = "labels"
+  let extensions = ["labels"]
+  func render(_ file: Record, _ catalog: Catalog) -> String { file.rows.map { "\($0.label)\n" }.joined() }
+}
+
+let runtime = {
+  var runtime = Runtime.standard
+  runtime.models.append(negations)
+  runtime.passes.append(RemoveDoubleNegation())
+  return runtime
+}()
+
+func worker() -> WorkerCatalog {
+  var catalog = WorkerCatalog(
+    runtime: runtime, probes: ProbeDeclaration.standard(nil) + [ProbeDeclaration(.timed) { _ in SwitchProbe() }])
+  catalog.axes[frugal.key] = { choice, options in
+    guard Bool(axisValue: choice) == true else { return }
+    (options.allocator, options.hugePages) = (.arena, false)
+  }
+  return catalog
+}
+
+func harness() -> Harness {
+  var harness = Harness(runtime: runtime)
+  harness.catalog.axes.add(frugal)
+  harness.catalog.metrics.append(
+    .reading("switches", "times an inference gave its processor up", .count, .sampled, column: "switches"))
+  harness.reports.append(LabelReport())
+  harness.worker = WorkerCommand(CommandLine.arguments[0], ["worker"], version: protocolVersion)
+  // The same worker again, as an engine beside Pacer's.
+  harness.engines["mine"] = harness.worker
+  return harness
+}
+
+let words = Array(CommandLine.arguments.dropFirst())
+switch words.first {
+case "worker": exit(Worker.serve(worker()))
+case "bench": exit(await BenchSuite.run(Array(words.dropFirst()), harness()))
+case nil: try check()
+default: fatalError("Consumer, Consumer worker or Consumer bench WORDS")
+}
+
+func expect(_ condition: Bool, _ message: @autoclosure () -> String) {
+  if condition { return }
+  try? FileHandle.standardError.write(contentsOf: Data("consumer: \(message())\n".utf8))
+  exit(1)
+}
+
+/// Runs this program in a folder and returns what it prints.
+func bench(_ words: [String], in folder: URL, status: Int32 = 0) throws -> String {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
+  process.arguments = ["bench"] + words
+  process.currentDirectoryURL = folder
+  let output = Pipe()
+  (process.standardOutput, process.standardError) = (output, output)
+  try process.run()
+  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  expect(process.terminationStatus == status, "\(words): status \(process.terminationStatus)\n\(text)")
+  return text
+}
+
+func require(_ text: String, _ parts: String...) {
+  for part in parts { expect(text.contains(part), "no \"\(part)\" in:\n\(text)") }
+}
+
+func check() throws {
+  let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-consumer-\(UUID())")
+  let suites = folder.appendingPathComponent("Suites")
+  try FileManager.default.createDirectory(at: suites, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  func read(_ name: String) throws -> String {
+    try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+  }
+
+  func metric(_ name: String, of record: String) throws -> [Double] {
+    struct Summary: Decodable { var rows: [Row] }
+    struct Row: Decodable { var metrics: [String: Double] }
+    let text = try bench(["report", record, "--format", "json"], in: folder)
+    return try JSONDecoder().decode(Summary.self, from: Data(text.utf8)).rows.compactMap { $0.metrics[name] }
+  }
+
+  // The axis: in the list, on the command line, in a schema.
+  require(try bench(["list", "axes"], in: folder), "frugal")
+  require(try bench(["list", "passes"], in: folder), "remove-double-negation")
+  require(try bench(["measure", "resnet-18", "--axis", "frugal=maybe"], in: folder, status: 64), "frugal is on or off")
+  require(try bench(["measure", "resnet-18", "--axis", "frugl=on"], in: folder, status: 64), "frugal")
+  _ = try bench(["schema"], in: folder)
+  require(try read("Suites/schemas/suite.schema.json"), #""frugal""#)
+
+  // The axis in a suite, a record, a table, a label and an effect; the metric and the report beside it.
+  try Data(
+    """
+    name: mine
+    budget: 60
+    rounds: 3
+    job:
+      iterations: 5
+    configurations:
+      - model: resnet-18
+        shape: 1x3x32x32
+        passes: all
+        frugal: [off, on]
+    """.utf8
+  ).write(to: suites.appendingPathComponent("mine.yaml"))
+  _ = try bench(["run", "mine", "--output", "mine.jsonl"], in: folder)
+  let record = try read("mine.jsonl")
+  require(record, #""frugal":true"#, #""switches""#)
+  let table = try bench(["report", "mine.jsonl", "--format", "markdown"], in: folder)
+  require(table, "frugal on instead of off", "switches")
+  require(try bench(["report", "mine.jsonl", "--format", "labels"], in: folder), "frugal")
+  // What the axis does is done: a planned block needs no allocation.
+  let counts = try metric("tensor-allocations", of: "mine.jsonl")
+  expect(counts.count == 2 && counts[0] > 0 && counts[1] == 0, "\(counts)")
+
+  // The command line takes it too.
+  let given = ["--axis", "frugal=off,on", "--rounds", "2", "--iterations", "5", "--output", "given.jsonl"]
+  require(try bench(["measure", "resnet-18", "--shape", "1x3x32x32"] + given, in: folder), "frugal", "switches")
+
+  // The model with its op and the pass: three nodes, and one.
+  _ = try bench(
+    [
+      "measure", "negations", "--kernels", "reference", "--passes", "none,remove-double-negation", "--rounds", "2",
+      "--iterations", "5", "--output", "negations.jsonl",
+    ], in: folder)
+  let nodes = try metric("nodes", of: "negations.jsonl")
+  expect(nodes == [3, 1], "\(nodes)")
+  // There is no fast kernel for an op of somebody else.
+  require(
+    try bench(["measure", "negations", "--rounds", "1", "--output", "fast.jsonl"], in: folder, status: 1), "negate")
+
+  // An engine from outside.
+  require(try bench(["check-worker", "--engine", "mine", "--shape", "1x3x32x32"], in: folder), "output right")
+  print("consumer: model, op, pass, axis, metric, report and engine from outside work")
+}
