@@ -139,7 +139,8 @@ import Testing
     for object in objects where object["kind"] as? String == "runs" {
       let row = try #require(object["row"] as? Int)
       let (steps, unit) = (try #require(object["medians"] as? [[Int]]), try #require(object["unitNs"] as? Int))
-      let (numbers, others) = (try #require(object["numbers"] as? [Int]), try #require(object["partners"] as? [Int]))
+      let numbers = try #require(object["numbers"] as? [Int])
+      let others = object["partners"] as? [Int] ?? numbers.map { _ in -1 }
       var number = 0
       for index in numbers.indices {
         number += numbers[index]
@@ -166,7 +167,9 @@ import Testing
     var checked = 0
     for entry in library.entries where !entry.file.isAsStored {
       let url = results.appendingPathComponent("\(entry.version)/\(entry.host)/\(entry.file.suite).jsonl")
-      let ratios = try Self.ratios(Data(contentsOf: url))
+      let data = try Data(contentsOf: url)
+      #expect(data.count < 100 << 10, "\(url.path)")
+      let ratios = try Self.ratios(data)
       for (index, row) in entry.file.rows.enumerated() {
         guard let ratio = row.ratio else { continue }
         let mean = exp(ratios[index]!.map { log($0) }.reduce(0, +) / Double(ratios[index]!.count))
@@ -174,7 +177,7 @@ import Testing
         checked += 1
       }
     }
-    #expect(checked > 50 || library.entries.allSatisfy(\.file.isAsStored))
+    #expect(checked > 30)
   }
 
   @Test func `records of older versions are read, and their ratios are as stored`() async throws {

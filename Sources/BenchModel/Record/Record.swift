@@ -32,7 +32,7 @@ public struct Record: Sendable {
   private var dependents: [Int: [Int]] = [:]
   /// The first row of each graph with the same other choices.
   private var graphs: [String: Int] = [:]
-  private var hellos: [String: WorkerLine.Hello] = [:]
+  private var common: CommonFacts
   private var numbers = 0
 
   public var version: String { start.version }
@@ -44,7 +44,7 @@ public struct Record: Sendable {
 
   /// - Parameter catalog: names rows; what its passes are is the record's.
   public init(_ start: RecordLine.Start, _ catalog: Catalog) {
-    (self.start, environment) = (start, start.environment)
+    (self.start, environment, common) = (start, start.environment, CommonFacts(catalog.axes))
     rows = Row.planned(start.configurations, catalog, passes: start.passes)
     indices = Dictionary(rows.enumerated().map { ($1.id, $0) }) { first, _ in first }
     for (index, planned) in start.configurations.enumerated() {
@@ -104,11 +104,8 @@ public struct Record: Sendable {
     let index = try index(line.row)
     try line.prepared?.check()
     var row = rows[index]
-    let engine = row.configuration[Axes.engine]
-    // What an engine says of itself is kept once.
-    let hello = line.hello ?? (line.prepared == nil ? nil : hellos[engine])
-    if hellos[engine] == nil { hellos[engine] = hello }
-    (row.status, row.reason, row.hello, row.prepared) = (line.status, line.reason, hello, line.prepared)
+    let line = common.with(line, row.configuration)
+    (row.status, row.reason, row.hello, row.prepared) = (line.status, line.reason, line.hello, line.prepared)
     (row.notes, row.metrics) = (line.notes ?? [], line.metrics ?? [:])
     (row.unavailableMetrics, row.accuracy) = (line.unavailable ?? [:], line.accuracy)
     (row.outputDigest, row.expectedDigest) = (line.output, line.expected)

@@ -53,16 +53,16 @@ public struct RecordKeeper: Sendable {
   /// in place of single readings.
   /// - Throws: ``UserError`` where two files of one name could no longer be told apart.
   package static func compact(_ lines: [RecordLine], _ record: Record, _ axes: AxisTable) throws -> [RecordLine] {
-    var hellos: [String: WorkerLine.Hello] = [:]
+    var common = CommonFacts(axes)
     let tellers = Self.tellers(record)
     var result = try lines.compactMap { line -> RecordLine? in
       switch line {
       case .start(let start): return .start(try portable(start, axes))
       case .inspected(var inspected):
-        let engine = record.rows[inspected.row].configuration[Axes.engine]
-        let hello = inspected.hello
-        inspected.hello = hello == hellos[engine] ? nil : hello
-        hellos[engine] = hellos[engine] ?? hello
+        inspected = common.without(inspected, record.rows[inspected.row].configuration)
+        inspected.accuracy = inspected.accuracy.map(Self.short)
+        // What only a run asks.
+        inspected.metrics?["steady-latency"] = nil
         if !tellers.contains(inspected.row) { inspected.prepared?.passes = nil }
         inspected.unavailable = inspected.unavailable?.isEmpty == true ? nil : inspected.unavailable
         return .inspected(inspected)
@@ -72,7 +72,7 @@ public struct RecordKeeper: Sendable {
     }
     for (index, row) in record.rows.enumerated() where !row.runs.isEmpty {
       result.append(.runs(.init(index, row.runs)))
-      let names = Set(row.runs.flatMap(\.metrics.keys) + row.medians.keys).subtracting(["other-load"])
+      let names = Set(row.runs.flatMap(\.metrics.keys) + row.medians.keys).subtracting(["other-load", "warm-up"])
       let metrics = names.compactMap { name in row.medianOfRuns(name).map { (name, Self.short($0)) } }
       let latencies = row.latenciesNs.isEmpty ? row.runs.map(\.medianNs) : row.latenciesNs
       let quantiles = row.quantilesNs ?? quantiles(of: latencies)
@@ -118,6 +118,13 @@ public struct RecordKeeper: Sendable {
 
   /// Five significant digits: no median over runs has more.
   private static func short(_ value: Double) -> Double { Double(String(format: "%.5g", value)) ?? value }
+
+  private static func short(_ accuracy: Accuracy) -> Accuracy {
+    var accuracy = accuracy
+    (accuracy.absolute, accuracy.relative) = (short(accuracy.absolute), short(accuracy.relative))
+    accuracy.cosine = (accuracy.cosine * 1e9).rounded() / 1e9
+    return accuracy
+  }
 
   private static func slug(_ text: String) -> String { hostAlias(text) }
 }

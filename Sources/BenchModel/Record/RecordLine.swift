@@ -89,8 +89,8 @@ public enum RecordLine: Sendable, Equatable {
     public var row: Int
     /// Each but the first as the difference from the one before.
     public var numbers: [Int]
-    /// A partner's number less the run's own; 0 where there is none.
-    public var partners: [Int]
+    /// A partner's number less the run's own; 0 where there is none. Nil where each is the run before.
+    public var partners: [Int]?
     /// Medians of slices are whole numbers of this.
     public var unitNs: Int?
     /// Of each run the medians of its slices, each but the first as the difference from the one before.
@@ -102,7 +102,8 @@ public enum RecordLine: Sendable, Equatable {
     public var otherLoad: [String: Double]?
 
     public init(row: Int, numbers: [Int], partners: [Int]) {
-      (self.row, self.numbers, self.partners) = (row, numbers, partners)
+      (self.row, self.numbers) = (row, numbers)
+      self.partners = partners.allSatisfy { $0 == -1 } ? nil : partners
     }
   }
 
@@ -199,6 +200,53 @@ extension RecordLine: Codable {
   }
 }
 
+/// What inspected configurations have in common: a kept record says it once, and says it again where it is something else.
+/// An engine's hello is one for all of them; device, weights, input and expected output are one for the same work on the
+/// same backend.
+struct CommonFacts {
+  private var hellos: [String: WorkerLine.Hello] = [:]
+  private var earlier: [[String]: RecordLine.Inspected] = [:]
+  private let axes: AxisTable
+
+  init(_ axes: AxisTable) { self.axes = axes }
+
+  /// The line without what an earlier one says too.
+  mutating func without(_ line: RecordLine.Inspected, _ configuration: Configuration) -> RecordLine.Inspected {
+    combine(line, configuration, leavesOut: true)
+  }
+
+  /// The line with what an earlier one says for it.
+  mutating func with(_ line: RecordLine.Inspected, _ configuration: Configuration) -> RecordLine.Inspected {
+    combine(line, configuration, leavesOut: false)
+  }
+
+  private mutating func combine(
+    _ line: RecordLine.Inspected, _ configuration: Configuration, leavesOut: Bool
+  ) -> RecordLine.Inspected {
+    guard var prepared = line.prepared else { return line }
+    func pick<Value: Equatable>(_ value: Value?, _ before: Value?) -> Value? {
+      leavesOut ? (value == before ? nil : value) : value ?? before
+    }
+    var result = line
+    let engine = configuration[Axes.engine]
+    result.hello = pick(line.hello, hellos[engine])
+    hellos[engine] = hellos[engine] ?? line.hello
+    let key = [engine, configuration[Axes.backend], axes.work(of: configuration).id]
+    if let before = earlier[key], let told = before.prepared {
+      prepared.device = pick(prepared.device, told.device)
+      prepared.weights = pick(prepared.weights, told.weights)
+      prepared.input = pick(prepared.input, told.input)
+      prepared.originalWeightBytes = pick(prepared.originalWeightBytes, told.originalWeightBytes)
+      prepared.macs = pick(prepared.macs, told.macs)
+      result.expected = pick(line.expected, before.expected)
+    } else {
+      earlier[key] = line
+    }
+    result.prepared = prepared
+    return result
+  }
+}
+
 extension RecordLine.RunLine {
   /// The median of each slice, in nanoseconds; empty where the line is older than slices.
   var sliceMedians: [Double] { slicesNs.map { $0.map { median($0.map(Double.init)) } } ?? mediansNs ?? [] }
@@ -206,7 +254,7 @@ extension RecordLine.RunLine {
 
 extension RecordLine.Runs {
   /// Digits that are kept of a median: parts of the least of a row's.
-  private static let parts = 4000.0
+  private static let parts = 1000.0
 
   /// A row's runs with the medians of their slices alone.
   init(_ row: Int, _ runs: [Run]) {
@@ -236,7 +284,7 @@ extension RecordLine.Runs {
   /// - Throws: ``UserError`` where the lists are not of one length.
   func lines() throws -> [RecordLine.RunLine] {
     for (name, count) in [
-      ("partners", partners.count), ("medians", medians?.count ?? numbers.count),
+      ("partners", partners?.count ?? numbers.count), ("medians", medians?.count ?? numbers.count),
       ("mediansNs", mediansNs?.count ?? numbers.count), ("ratios", ratios?.count ?? numbers.count),
     ] {
       try require(count == numbers.count, "\(name), its length", count, "one for each of \(numbers.count) runs")
@@ -245,7 +293,8 @@ extension RecordLine.Runs {
     return numbers.indices.map { index in
       number += numbers[index]
       var line = RecordLine.RunLine(number: number, row: row)
-      line.partner = partners[index] == 0 ? nil : number + partners[index]
+      let partner = partners?[index] ?? -1
+      line.partner = partner == 0 ? nil : number + partner
       var sum = 0
       line.mediansNs = medians?[index].map { difference in
         sum += difference
