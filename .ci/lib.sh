@@ -24,7 +24,7 @@ instruction_sets() { echo sse2 avx2 avx512; }
 own_instruction_sets() { .build/debug/bench-suite list backends | sed -n 's/^instruction sets: //p' | tr -d ,; }
 
 # tests COMMAND...: runs tests, adds them up in $counts, and fails where one was skipped that should have run. What may be
-# skipped here is what this machine cannot have: arithmetic in 16 bits, and the golden figures outside of our own checkouts.
+# skipped here is what this machine cannot have: arithmetic in 16 bits, and the golden values outside of our own checkouts.
 counts=${counts:-$(mktemp)}
 tests() {
   local log status=0 allowed='cannot compute in float16'

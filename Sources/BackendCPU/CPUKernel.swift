@@ -39,7 +39,7 @@ struct KernelRequest {
 }
 
 /// Kernels in order of preference: the first whose maker answers is taken. Choice depends on ops and shapes alone, never
-/// on timing, so that the same cell runs the same kernels on every run.
+/// on timing, so that the same configuration runs the same kernels on every run.
 let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   DepthwiseNHWCKernel.make,
   WinogradKernel.make,

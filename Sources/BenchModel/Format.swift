@@ -1,7 +1,7 @@
 import BenchStatistics
 import Foundation
 
-/// Figures in the words of reports. No digit is printed that says nothing.
+/// Numbers in the words of reports. No digit is printed that says nothing.
 public enum Format {
   /// Three significant digits in the unit that fits.
   public static func time(_ nanoseconds: Double) -> String {

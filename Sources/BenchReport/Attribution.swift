@@ -4,11 +4,11 @@ import BenchStatistics
 import Foundation
 import RuntimeCore
 
-/// What single options were worth in a result.
+/// The effects of single options in a record.
 ///
 /// Every effect is a contrast: a weighted sum of the logarithms of rows' ratios to their common baseline. One pass in
 /// one place is +1 for the row with it and −1 for the row without; a main effect is the mean of all such places, an
-/// interaction the difference of two, a Shapley share a weighted mean. Cells are independent processes, so the variances
+/// interaction the difference of two, a Shapley share a weighted mean. Runs are independent processes, so the variances
 /// add up, and a row that stands on both sides cancels: what runs the same graph is worth exactly nothing.
 public struct Attribution: Sendable {
   public struct Effect: Sendable {

@@ -70,7 +70,7 @@ extension Comparison {
     document.table(Self.table(exact.differences, base: "base", head: "head"))
   }
 
-  /// Differences of exact metrics; the same of several rows is one row.
+  /// Differences of deterministic metrics; the same of several rows is one row.
   static func table(_ differences: [ExactComparison.Difference], base: String, head: String) -> Table {
     Table(
       ["configuration", "metric", base, head, "verdict"], left: 2,

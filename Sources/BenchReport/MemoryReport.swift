@@ -8,7 +8,7 @@ extension MemoryProfile.Entry {
     let step = timeline.steps.isEmpty ? nil : timeline.steps[timeline.peakStep]
     let alive = timeline.alive(at: timeline.peakStep).sorted { $0.byteCount > $1.byteCount }
     let most = Format.bytes(Double(timeline.peakBytes))
-    var text = "Most is alive at step \(timeline.peakStep), \(step?.node ?? "none"): \(most), "
+    var text = "Peak live memory is at step \(timeline.peakStep), \(step?.node ?? "none"): \(most), "
     text += alive.prefix(3).map { "\($0.name) \(Format.bytes(Double($0.byteCount)))" }.joined(separator: " + ")
     text += alive.count > 3 ? " and \(alive.count - 3) more. " : ". "
     if remedies.isEmpty {
@@ -27,7 +27,7 @@ extension MemoryProfile.Entry {
 
   fileprivate var timelineTable: Table {
     Table(
-      ["step", "node", "op", "begins", "alive", "held"], left: 4,
+      ["step", "node", "op", "begins", "live", "reserved"], left: 4,
       timeline.steps.enumerated().map { index, step in
         let mark = index == timeline.peakStep ? " (most)" : ""
         return [
@@ -42,7 +42,7 @@ extension MemoryProfile.Entry {
 
   fileprivate var peakTable: Table {
     Table(
-      ["alive then", "bytes", "steps"], left: 1,
+      ["live then", "bytes", "steps"], left: 1,
       timeline.alive(at: timeline.peakStep).sorted { $0.byteCount > $1.byteCount }.map {
         [$0.name, Format.bytes(Double($0.byteCount)), "\($0.first)–\($0.last)"]
       })
@@ -56,7 +56,7 @@ extension MemoryProfile {
     for advice in entries.map(\.advice).uniqued() { document.text(advice) }
     document.table(
       Table(
-        ["configuration", "alive at most", "held at most", "blocks", "weights, inputs, outputs"], left: 1,
+        ["configuration", "peak live", "peak reserved", "blocks", "weights, inputs, outputs"], left: 1,
         entries.map { entry in
           [
             entry.label, Format.bytes(Double(entry.timeline.peakBytes)),

@@ -49,7 +49,7 @@ public struct PeerFinding: Sendable {
     return p.enumerated().allSatisfy { $1 <= 0.05 / Double(p.count - $0) }
   }
 
-  /// "mobilenet-v2, pacer, all on, arena: faster than executorch 1.22× (1.19–1.25); not resolved against ncnn (2 pairs)."
+  /// "mobilenet-v2, pacer, all passes, arena: faster than executorch 1.22× (1.19–1.25); not resolved against ncnn (2 pairs)."
   public var words: String {
     func list(_ finding: Attribution.Effect.Finding, _ phrase: String) -> String? {
       let those = rivals.filter { $0.effect.finding == finding }

@@ -3,7 +3,7 @@ import BenchStatistics
 import Foundation
 import RuntimeCore
 
-/// The performance recipe: what each option is, how to switch it on, and what it was worth where it was measured.
+/// The performance recipe: what each option is, how to switch it on, and its effect where it was measured.
 /// Every number comes from a kept result; the same results give the same bytes.
 public struct Recipe: Sendable {
   let library: RecordLibrary
@@ -35,7 +35,7 @@ public struct Recipe: Sendable {
   public var gaps: [Gap] {
     var gaps: [Gap] = []
     let suites = Set(library.entries.map(\.file.suite))
-    for (section, suite) in [("Passes", "default"), ("Passes that change each other's worth", "attribution")]
+    for (section, suite) in [("Passes", "default"), ("Passes that change each other's effect", "attribution")]
     where !suites.contains(suite) {
       gaps.append(Gap(section: section, suite: suite))
     }
@@ -72,7 +72,7 @@ public struct Recipe: Sendable {
   public var document: Document {
     var document = Document("Performance recipe")
     document.text(
-      "What each option of Pacer is worth, as measured on the machines below, and how to switch it on. Nothing here is "
+      "What each option of Pacer buys, as measured on the machines below, and how to switch it on. Nothing here is "
         + "remembered: `bench-suite recipe` writes this page from the results beside it, and `bench-suite recipe --check` "
         + "proves that it is theirs. An effect is the speed-up with the option over without it, with its 95 % interval; "
         + "\"not significant\" means that the interval holds 1, \"not resolved\" that there were fewer than five pairs, \"same "
@@ -173,12 +173,12 @@ public struct Recipe: Sendable {
     let costs = ["load", "optimise", "prepare", "weight-bytes", "peak-resident", "heap-allocations", "error"]
     document.table(
       Table(
-        ["model", "what it was worth"] + hosts, left: 2,
+        ["model", "speed-up"] + hosts, left: 2,
         models.flatMap { model in
           [
             row(model, "alone") { $0.alone(pass.name) },
-            row(model, "after those before it") { $0.inOrder(pass.name) },
-            row(model, "on top of all others") { $0.last(pass.name) },
+            row(model, "cumulative") { $0.inOrder(pass.name) },
+            row(model, "ablation: all others on") { $0.last(pass.name) },
           ]
         }))
     document.table(
@@ -196,7 +196,7 @@ public struct Recipe: Sendable {
   }
 
   private func describeInteractions(_ document: inout Document) {
-    document.heading("Passes that change each other's worth")
+    document.heading("Passes that change each other's effect")
     var rows: [[String]] = []
     var hasAny = false
     for model in models {
@@ -228,7 +228,7 @@ public struct Recipe: Sendable {
     document.heading("Memory format")
     document.text(
       "Images are kept in NCHW unless the pass channels-last is on: `--format nhwc` or `--format nchw` on the command "
-        + "line. Both have kernels of their own; what the pass was worth stands above.")
+        + "line. Both have kernels of their own; the pass's own effect stands above.")
     section(
       "Allocators", "allocator",
       "`PrepareOptions(allocator: .caching)` keeps freed tensors for the next request of their size class (PyTorch Mobile: "
@@ -313,13 +313,13 @@ public struct Recipe: Sendable {
     document.heading("Setting up a benchmark")
     document.text(
       "`bench-suite doctor` says how noisy the machine is and what to do about it. End other work; fix the frequency where "
-        + "you can. Never compare times of two sessions: let the two things take slices, as every ratio here was measured, "
+        + "you can. Never compare times of two sessions: interleave them, as every ratio here was measured, "
         + "in fresh processes on the same processor. `bench-suite compare BASE HEAD` does it for two versions, "
         + "`bench-suite gate` for a pull request.")
     document.heading("Reading the tables")
     document.text(
       "A× (B–C) reads: the speed-up with the option is A, and the truth lies between B and C in 95 of 100 such "
         + "measurements. Alone: every other pass is off. On top of all others: what would be lost by "
-        + "leaving it out. A pass may be worth much alone and little on top, where another does its work too.")
+        + "leaving it out. A pass may buy much alone and little in an ablation, where another does its work too.")
   }
 }

@@ -63,10 +63,10 @@ extension Doctor {
       seconds: interleaved.seconds, sigma: interleaved.series.sigma)
     if sequence.series.pairs.count > 5 { noise.sigmaInSequence = sequence.series.sigma }
     let rule = TimeRule()
-    let share = Self.gateSeconds / interleaved.seconds / Double(Self.gateCells)
+    let share = Self.gateSeconds / interleaved.seconds / Double(Self.gateConfigurations)
     let most = min(Int(Double(interleaved.series.pairs.count) * share), TimeRule.looks.last!)
     noise.resolvable = SignTest.smallestDetectable(
-      pairs: most, sigma: noise.sigma, margin: rule.margin, alpha: rule.falsePositives / Double(Self.gateCells)
+      pairs: most, sigma: noise.sigma, margin: rule.margin, alpha: rule.falsePositives / Double(Self.gateConfigurations)
     ).map { $0 - 1 }
     self.noise = noise
   }
@@ -109,7 +109,8 @@ extension Doctor {
     add(
       "steal time", machine.steal.map { String(format: "%.2f %%", $0 * 100) } ?? "unavailable",
       advice: (machine.steal ?? 0) > 0.01
-        ? "the hypervisor gives processors away: use a dedicated host, or trust counts and pairs in slices only" : nil)
+        ? "the hypervisor gives processors away: use a dedicated host, or trust deterministic metrics and interleaved pairs only"
+        : nil)
     let error = pacer_counter_error()
     add(
       "instruction counter", error == 0 ? "available" : "unavailable: \(String(cString: strerror(error)))",

@@ -9,7 +9,7 @@ public struct UnknownName: Error, CustomStringConvertible {
   }
 }
 
-/// Insertions, deletions and substitutions that slice one text into the other.
+/// Insertions, deletions and substitutions that turn one text into the other.
 func editDistance(_ a: String, _ b: String) -> Int {
   let (a, b) = (Array(a), Array(b))
   var row = Array(0...b.count)

@@ -197,7 +197,7 @@ enum KnownResult {
 
   @Test func `every number comes from the results, with host and older version`() {
     let text = recipe([entry]).document.markdown.replacing(#/ +/#, with: " ")
-    #expect(text.contains("| model | what it was worth | desk |"))
+    #expect(text.contains("| model | speed-up | desk |"))
     #expect(text.contains("| mobilenet-v2 | alone | 2.000× (1.998–2.002) (1-gabc) |"), "\(text)")
     #expect(text.contains("`optimizeForMobile(graph, disabling: [\"freeze\"])`"))
     #expect(recipe([entry], release: "1").document.markdown.contains("(1-gabc)") == false)

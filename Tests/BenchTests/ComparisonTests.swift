@@ -12,7 +12,7 @@ import Testing
   private static let report = """
     # 1 → 2
 
-    Of 2 configurations in both, 1 exact metrics are worse, 1 better, 0 changed; \
+    Of 2 configurations in both, 1 deterministic metrics are worse, 1 better, 0 changed; \
     of 1 ratios within a run, 0 rose and 1 fell beyond both intervals.
 
     Absolute times from separate runs are not comparable: only deterministic metrics are, and ratios within one run.
@@ -79,7 +79,7 @@ import Testing
     #expect(compare(base, head).report.markdown == Self.report)
   }
 
-  @Test func `a reading that only one version has is changed, not better or worse`() {
+  @Test func `a metric that only one version has is changed, not better or worse`() {
     var head = file("2", [([], 1, [])])
     let base = file("1", [([], 1, [])])
     head.rows[0].metrics["arena-bytes"] = 64

@@ -31,7 +31,7 @@ import Testing
     #expect(abs(SignTest.p([1, 2, 3, -1]) - 0.625) < 1e-12 && SignTest.p([]) == 1)
   }
 
-  @Test func `no alarm in 299 gates means less than one in a hundred`() {
+  @Test func `no false positive in 299 gates means less than one in a hundred`() {
     #expect(SignTest.interval(0, of: 299).high < 0.01 && SignTest.interval(0, of: 298).high > 0.00999)
     let (low, high) = SignTest.interval(36, of: 40)
     #expect(abs(low - 0.7634) < 1e-3 && abs(high - 0.9721) < 1e-3)
@@ -64,9 +64,9 @@ import Testing
   /// Gates of rows whose true ratios are given, each on fresh noise.
   private func simulate(
     gates: Int, ratios: [Double], sigma: Double, seed: UInt64, heavyTails: Bool = false
-  ) async -> (alarmed: Int, found: Int, passed: Int, pairs: Double) {
+  ) async -> (falsePositives: Int, found: Int, passed: Int, pairs: Double) {
     var generator = SeededGenerator(seed: seed)
-    var (alarmed, found, passed, pairs) = (0, 0, 0, 0)
+    var (falsePositives, found, passed, pairs) = (0, 0, 0, 0)
     for _ in 0..<gates {
       let results = await TimeRule().decide(series: ratios.count) { requests in
         var fresh: [Int: [Double]] = [:]
@@ -79,21 +79,21 @@ import Testing
         }
         return fresh
       }
-      alarmed += zip(results, ratios).contains { $0.verdict == .regression && $1 <= 1.01 } ? 1 : 0
+      falsePositives += zip(results, ratios).contains { $0.verdict == .regression && $1 <= 1.01 } ? 1 : 0
       found += zip(results, ratios).contains { $0.verdict == .regression && $1 > 1.01 } ? 1 : 0
       passed += zip(results, ratios).contains { $0.verdict == .pass && $1 >= 1.03 } ? 1 : 0
     }
-    return (alarmed, found, passed, Double(pairs) / Double(gates))
+    return (falsePositives, found, passed, Double(pairs) / Double(gates))
   }
 
   @Test(arguments: [0.005, 0.01, 0.02, 0.03])
-  func `equal versions and harmless ones raise fewer falsePositives than promised`(sigma: Double) async {
+  func `equal versions and harmless ones raise fewer false positives than promised`(sigma: Double) async {
     for (ratio, rows) in [(1.0, 4), (1.01, 4), (1.01, 64)] {
       for heavyTails in [false, true] {
         let gates = rows == 4 ? 1000 : 100
         let result = await simulate(
           gates: gates, ratios: Array(repeating: ratio, count: rows), sigma: sigma, seed: 3, heavyTails: heavyTails)
-        #expect(SignTest.interval(result.alarmed, of: gates).low <= 0.01, "\(ratio) × \(rows): \(result)")
+        #expect(SignTest.interval(result.falsePositives, of: gates).low <= 0.01, "\(ratio) × \(rows): \(result)")
       }
     }
   }

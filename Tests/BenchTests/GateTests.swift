@@ -134,7 +134,7 @@ private func gate(
     let text = gate([.regression], times: [.pass]).report.markdown
     #expect(
       text.hasPrefix(
-        "# Pacer gate: REGRESSION\n\nREGRESSION: 2 configurations counted: exact metrics 1 worse; against b: "))
+        "# Pacer gate: REGRESSION\n\nREGRESSION: 2 configurations counted: deterministic metrics 1 worse; against b: "))
     #expect(text.replacing(#/ +/#, with: " ").contains("| m: c0 | heap-allocations | 1 | 2 | REGRESSION |"))
     #expect(text.contains("## Times") && text.contains("PASS"))
   }
@@ -193,7 +193,7 @@ private func gate(
       ])
   }
 
-  @Test func `accepting keeps other toolchains until a reading changes, and what cannot be counted here`() {
+  @Test func `accepting keeps other toolchains until a metric changes, and what cannot be counted here`() {
     let first = Baseline().accepting(
       [row([], ["heap-allocations": 9, "instructions": 1000])], toolchain: "other", metrics: metrics)
     let id = row([], [:]).id

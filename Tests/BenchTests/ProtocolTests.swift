@@ -245,13 +245,12 @@ private func run(_ command: WorkerCommand, _ job: Job = Job(.idle), timeout: Dou
     #expect(readings.reading("slices") == 3 && readings.reading("iterations") == 15)
   }
 
-  @Test func `the overhead of an iteration of nothing is below a microsecond`() throws {
+  @Test func `every iteration of nothing is timed`() throws {
     var configuration = small
     configuration[Axes.backend] = "null"
     var job = Job(.latency, configuration)
     (job.iterations, job.warmup) = (20_000, 100)
     let sample = try #require(JobOutcome(try lines(job)).samples.first)
-    // No duration is asserted: what is counted is that each was timed.
     #expect(sample.latenciesNs.count == 20_000 && sample.latenciesNs.allSatisfy { $0 > 0 })
   }
 }

@@ -4,7 +4,7 @@ import ModelZoo
 import TensorCore
 import Testing
 
-/// Golden figures, trained weights and photographs that lie beside a checkout, where there are any.
+/// Golden values, trained weights and photographs that lie beside a checkout, where there are any.
 public enum Shared {
   public static let folder: URL? = {
     let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -15,7 +15,7 @@ public enum Shared {
 
   public static let isPresent = folder != nil
   /// Why tests that need it are skipped.
-  public static let isMissing: Comment = "no folder ../shared with golden figures beside this checkout"
+  public static let isMissing: Comment = "no folder ../shared with golden values beside this checkout"
 
   public static func path(_ relative: String) -> String { folder!.appendingPathComponent(relative).path }
 

@@ -16,8 +16,8 @@ struct CompareCommand: AsyncParsableCommand {
       bench-suite compare 0.1.0-g71eb61d0c1f2 0.2.0-g0123456789ab        two versions recorded under Results/
       bench-suite compare A/default.json B/default.json
 
-      Git revisions are built once each, and timed in pairs of fresh processes that take slices on the same processors.
-      Stored results are compared by exact metrics and by ratios within each run: times of different sessions differ
+      Git revisions are built once each, and timed in interleaved pairs of fresh processes on the same processors.
+      Stored results are compared by deterministic metrics and by ratios within each run: times of different sessions differ
       for reasons that no version has.
 
       Exit status: 0 compared, 1 the tool failed, 3 invalid (the control moved, or an output is wrong), 5 nothing to
@@ -43,7 +43,7 @@ struct CompareCommand: AsyncParsableCommand {
   var host: String?
   @Flag(help: "Print JSON instead of Markdown.")
   var json = false
-  @Option(help: "Figures to write, JSON; reports go beside it (default: Results/compare/BASE..HEAD.json).")
+  @Option(help: "Comparison to write, JSON; reports go beside it (default: Results/compare/BASE..HEAD.json).")
   var output: String?
 
   func validate() throws {

@@ -20,7 +20,7 @@ struct GateCommand: AsyncParsableCommand {
 
       Tier 0 counts: allocations, bytes, arena, weights, accuracy, and instructions where valgrind is installed. Worse
       is REGRESSION, better IMPROVEMENT; what a configuration is (graph, kernels, output) is CHANGED. Tier 1 times pairs of fresh
-      processes that take slices, until each configuration is shown slower by more than the margin or not slower by the target;
+      processes, interleaved, until each configuration is shown slower by more than the margin or not slower by the target;
       both stand in Suites/gate.yaml.
 
       Exit status: 0 pass (unresolved times pass with a warning), 1 the tool failed, 2 regression, 3 invalid (an output

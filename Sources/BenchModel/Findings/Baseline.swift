@@ -2,7 +2,7 @@ import BenchProtocol
 import BenchStatistics
 import Foundation
 
-/// The exact metrics that the repository promises: `Suites/baselines/<suite>.json`. No times: those do not travel.
+/// The deterministic metrics that the repository promises: `Suites/baselines/<suite>.json`. No times: those do not travel.
 public struct Baseline: Codable, Sendable, Equatable {
   public static let schema = "pacer-baseline-2"
   /// What a row without any baseline is listed under.

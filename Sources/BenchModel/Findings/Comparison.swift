@@ -2,8 +2,8 @@ import BenchProtocol
 import BenchStatistics
 import Foundation
 
-/// What two versions say about each other. Two stored results give exact metrics and the ratios taken within each run;
-/// two programs measured side by side give exact metrics and times.
+/// What two versions say about each other. Two stored results give deterministic metrics and the ratios taken within each run;
+/// two programs measured side by side give deterministic metrics and times.
 public struct Comparison: Encodable, Sendable {
   /// A row's ratio to its baseline in either run.
   public struct RatioPair: Codable, Sendable {
@@ -155,8 +155,8 @@ public struct Comparison: Encodable, Sendable {
     if exact.count > 0 {
       parts.append(
         exact.differences.isEmpty
-          ? "no exact metric differs"
-          : "\(exact.count(.regression)) exact metrics are worse, \(exact.count(.improvement)) better, "
+          ? "no deterministic metric differs"
+          : "\(exact.count(.regression)) deterministic metrics are worse, \(exact.count(.improvement)) better, "
             + "\(exact.count(.changed)) changed")
     }
     if !ratios.isEmpty {

@@ -51,5 +51,5 @@ public struct Doctor: Codable, Sendable {
 
   /// Seconds of the gate that is asked about, and its configurations.
   package static let gateSeconds = 300.0
-  package static let gateCells = 4
+  package static let gateConfigurations = 4
 }

@@ -2,7 +2,7 @@ import BenchProtocol
 import BenchStatistics
 import Foundation
 
-/// What counting says about two versions: exact metrics with a direction, identities without one. No statistics.
+/// What counting says about two versions: deterministic metrics with a direction, identities without one. No statistics.
 public struct ExactComparison: Codable, Sendable {
   /// One deterministic metric or identity of one row that differs.
   public struct Difference: Codable, Sendable {
@@ -104,7 +104,7 @@ public struct ExactComparison: Codable, Sendable {
 }
 
 extension Row {
-  /// Whether exact metrics were taken, be it that time was measured in another row of the same graph.
+  /// Whether deterministic metrics were taken, be it that time was measured in another row of the same graph.
   public var hasMetrics: Bool { status == .measured || status == .same }
 
   /// The status, with its reason.

@@ -94,7 +94,8 @@ public struct GateResult: Encodable, Sendable {
       ]
       let words = counts.compactMap { verdict, word in count(verdict) > 0 ? "\(count(verdict)) \(word)" : nil }
       let found =
-        words.isEmpty ? "all exact metrics match the baseline" : "exact metrics " + words.joined(separator: ", ")
+        words.isEmpty
+        ? "all deterministic metrics match the baseline" : "deterministic metrics " + words.joined(separator: ", ")
       parts.append(
         "\(Format.number(counted, "configuration")) counted: \(found)"
           + (isAccepted && !words.isEmpty ? " (accepted)" : ""))

@@ -70,7 +70,7 @@ public struct SpreadChart: Sendable {
   public var rows: [Row]
 }
 
-/// Figures over versions, oldest first.
+/// Metrics over versions, oldest first.
 public struct LineChart: Sendable {
   public struct Series: Sendable {
     public var name: String

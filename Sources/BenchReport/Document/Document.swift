@@ -8,11 +8,11 @@ public struct Document: Sendable {
   public enum Block: Sendable {
     case heading(String, level: Int)
     case text(String)
-    /// What throws doubt on figures.
+    /// What throws doubt on numbers.
     case note(String)
     case code(String)
     case table(Table)
-    /// Drawn where the markup can; the tables hold the same figures.
+    /// Drawn where the markup can; the tables hold the same numbers.
     case chart(Chart)
   }
 
@@ -59,7 +59,7 @@ public struct Table: Sendable {
   }
 
   public var headings: [String]
-  /// How many columns hold words; the others hold figures and are set to the right.
+  /// How many columns hold words; the others hold numbers and are set to the right.
   public var left: Int
   public var rows: [Row]
 

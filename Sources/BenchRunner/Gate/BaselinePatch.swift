@@ -2,7 +2,7 @@ import BenchModel
 import Foundation
 
 extension Baseline {
-  /// The patch that slices the file at `url` into this baseline, as git applies it.
+  /// The patch that turns the file at `url` into this baseline, as git applies it.
   public func patch(of url: URL, named path: String) async throws -> String {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
     defer { try? FileManager.default.removeItem(at: folder) }
