@@ -36,6 +36,20 @@ struct AxisChoice: Sendable {
     try text.flatMap { try Axes.shape.parse($0, Harness.current.catalog).first ?? nil }.flatMap { Shape(axisValue: $0) }
   }
 
+  /// From `key=value,key=value`: one choice on each axis that is named, on no model.
+  static func configuration(_ text: String) throws -> Configuration {
+    var result = Configuration(choices: [:])
+    for assignment in text.split(separator: ",") {
+      let choice = try AxisChoice(assignment: String(assignment))
+      let catalog = Harness.current.catalog
+      guard let axis = catalog.axes[choice.key], let value = try axis.parse(choice.texts[0], catalog).first else {
+        throw ValidationError("\(choice.key) is no axis; `list axes` names them")
+      }
+      try axis.choose(value, in: &result, catalog)
+    }
+    return result
+  }
+
   /// From `key=value`.
   init(assignment: String) throws {
     let parts = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -16,7 +16,7 @@ public struct Attribution: Sendable {
     public var ratio: Estimate?
     /// Places it is averaged over.
     public var places: Int
-    /// Pairs of processes behind the least sure of its metrics.
+    /// Pairs of processes behind the least sure of its numbers.
     public var pairs: Int
     /// The two rows, where there is one place.
     public var with: Row?

@@ -21,12 +21,14 @@ public struct History: Sendable {
   }
 
   let suite: String
+  /// Label of the reference row.
   let reference: String
   let hosts: [Host]
 
+  /// - Parameter reference: of any model.
   /// - Throws: ``UserError`` where no run is kept, or none has the reference.
   public init(
-    _ library: RecordLibrary, _ catalog: Catalog, suite: String, host: String?, reference: String
+    _ library: RecordLibrary, _ catalog: Catalog, suite: String, host: String?, reference: Configuration
   ) throws {
     let runs = library.entries.filter { $0.file.suite == suite && (host == nil || $0.host == host) }
     guard !runs.isEmpty else {
@@ -34,15 +36,15 @@ public struct History: Sendable {
         "no run of the suite \(suite)\(host.map { " on \($0)" } ?? "") is kept: bench-suite run \(suite) && "
           + "bench-suite record --suite \(suite)")
     }
-    (self.suite, self.reference) = (suite, reference)
+    (self.suite, self.reference) = (suite, Labels.of(reference, catalog))
     hosts = Set(runs.map(\.host)).sorted().map { name in
       let mine = runs.filter { $0.host == name }
       return Host(
         name: name, versions: mine.map(\.version),
-        series: Self.series(of: mine.map { VersionRun($0.file, catalog.axes) }, reference))
+        series: Self.series(of: mine.map { VersionRun($0.file, catalog.axes) }, reference, catalog.axes))
     }.filter { !$0.series.isEmpty }
     if hosts.isEmpty {
-      throw UserError("no run has the reference row \"\(reference)\": choose another with --reference")
+      throw UserError("no run has the reference configuration, \(self.reference): choose another with --reference")
     }
   }
 
@@ -67,11 +69,16 @@ public struct History: Sendable {
     }
   }
 
-  static func series(of runs: [VersionRun], _ reference: String) -> [Series] {
-    /// What the reference is in any version, by model: the newest run that calls a row so says it.
+  static func series(of runs: [VersionRun], _ reference: Configuration, _ axes: AxisTable) -> [Series] {
+    /// The reference in any version, by model.
     var references: [String: String] = [:]
     for run in runs {
-      for (key, row) in run.rows where row.label == reference { references[row.configuration.model] = key }
+      for model in run.rows.values.map(\.configuration.model).uniqued() {
+        var configuration = reference
+        configuration[Axes.model] = model
+        let key = axes.id(of: configuration, ofAll: Set(run.file.passes))
+        if run.rows[key] != nil { references[model] = key }
+      }
     }
     var keys: [String] = []
     var names: [String: Row] = [:]

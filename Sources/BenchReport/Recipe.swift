@@ -8,7 +8,7 @@ import RuntimeCore
 public struct Recipe: Sendable {
   let library: RecordLibrary
   let catalog: Catalog
-  /// Release whose metrics are current; those of another say which.
+  /// Release whose records are current; those of another say which.
   let release: String
 
   /// Suites whose configurations are the models as they are used; those of others are tiny, or of other engines.
@@ -19,7 +19,7 @@ public struct Recipe: Sendable {
     (self.catalog, self.release) = (catalog, release)
   }
 
-  /// A section that has no metrics, and what would give it some.
+  /// A section of which nothing is measured, and what would give it some.
   public struct Gap: Sendable {
     public var section: String
     public var suite: String
@@ -97,7 +97,7 @@ public struct Recipe: Sendable {
             [host, entry.file.environment.summary, entry.file.suite, entry.version, entry.file.started]
           }
         }))
-    for gap in gaps { document.note("\(gap.section): no metrics yet. `\(gap.command)` gives some.") }
+    for gap in gaps { document.note("\(gap.section): nothing measured yet. `\(gap.command)` gives some.") }
   }
 
   // MARK: Decisions
@@ -216,7 +216,7 @@ public struct Recipe: Sendable {
       }
     }
     guard hasAny else {
-      return document.text("No metrics yet: `\(Self.command("attribution"))` gives some.")
+      return document.text("Nothing measured yet: `\(Self.command("attribution"))` gives some.")
     }
     document.text("Together over apart: above 1 they help each other, below 1 they do each other's work.")
     document.table(Table(["model", "passes"] + hosts, left: 2, rows))
@@ -295,7 +295,8 @@ public struct Recipe: Sendable {
         }.map { "on \(host) \($0.0)" }
       }
       let why = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
-      document.text("No metrics yet\(why): no kept run of the suites \(Self.suites.joined(separator: ", ")) has any.")
+      document.text(
+        "Nothing measured yet\(why): no kept record of the suites \(Self.suites.joined(separator: ", ")) has any.")
     } else {
       document.table(Table(["model", "option", ""] + hosts, left: 3, rows))
       guard axis == "backend" else { return }

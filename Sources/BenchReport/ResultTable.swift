@@ -9,7 +9,7 @@ public struct ResultTable: Sendable {
     ["configuration", "latency", "±", "ratio", "±", "n"] + catalog.metrics.compactMap(\.column)
   }
 
-  /// One row; where it has no metrics, its label and the reason.
+  /// One row; where it has no times, its label and the reason.
   /// - Parameter label: what a row's id is called.
   public static func row(
     _ result: Row, _ catalog: Catalog, _ label: (String) -> String = { $0 }

@@ -2,8 +2,9 @@ import BenchProtocol
 
 /// How two fresh processes are interleaved: each does a slice of some milliseconds of work, then the other does.
 ///
-/// What disturbs the machine for longer than a slice disturbs both, so the median over the slices of the log ratio moves by
-/// one or two per cent where the processes' own medians move by ten.
+/// What disturbs the machine for longer than a slice disturbs both, so the ratio of the slices moves by one or two per cent
+/// where the processes' own medians move by ten. Who goes first changes with every slice, and slices are even in number, so
+/// that each process has as many of either kind.
 package struct Interleaving: Sendable, Equatable {
   /// How fast one inference is and how many it takes to be steady.
   struct Pace: Sendable {
@@ -36,7 +37,7 @@ package struct Interleaving: Sendable, Equatable {
 
   /// Slices that are taken in any case.
   package var least: Int
-  /// Further slices are taken until each process has timed so many seconds …
+  /// Further slices are taken, two by two, until each process has timed so many seconds …
   var seconds = 0.0
   /// … or there were so many.
   var most = 100_000
@@ -50,11 +51,13 @@ package struct Interleaving: Sendable, Equatable {
   /// Slices of processes that are to work for so many seconds.
   static func count(_ paces: [Pace], seconds: Double) -> Int {
     let slice = paces.map(\.slice).max() ?? time
-    return max(Int(min(seconds / slice, 100_000)), fewest(of: slice))
+    return even(max(Int(min(seconds / slice, 100_000)), fewest(of: slice)))
   }
 
   /// How many slices of so many seconds are enough in any case.
   static func fewest(of slice: Double) -> Int {
-    slice * Double(fewest) <= longest ? fewest : max(Int(longest / slice), 2)
+    slice * Double(fewest) <= longest ? fewest : even(max(Int(longest / slice), 2))
   }
+
+  private static func even(_ count: Int) -> Int { count + count % 2 }
 }

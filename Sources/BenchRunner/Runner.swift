@@ -209,7 +209,7 @@ public actor Runner {
     var plan: Interleaving?
     if isInterleaved {
       if let iterations = suite.job.iterations {
-        let count = (1...Interleaving.fewest).last { iterations % $0 == 0 }!
+        let count = (1...Interleaving.fewest).last { iterations % $0 == 0 && ($0 % 2 == 0 || $0 == 1) }!
         plan = Interleaving(least: count)
         for side in jobs.indices { jobs[side].iterations = iterations / count }
       } else {

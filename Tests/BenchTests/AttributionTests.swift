@@ -145,7 +145,7 @@ enum KnownResult {
 
   @Test func `a step is where a ratio leaves the interval of the one before`() throws {
     let history = try History(
-      library([0.9, 0.9, 0.6]), KnownResult.catalog, suite: "default", host: nil, reference: "no passes")
+      library([0.9, 0.9, 0.6]), KnownResult.catalog, suite: "default", host: nil, reference: Configuration(model: ""))
     let series = try #require(history.hosts.first?.series)
     #expect(series.map(\.label) == ["freeze alone"] && series[0].steps == [2])
     let text = history.document.markdown
@@ -162,21 +162,25 @@ enum KnownResult {
     entries += library([0.5]).entries
     entries[2].version = "3.0"
     let history = try History(
-      RecordLibrary(entries: entries), KnownResult.catalog, suite: "default", host: nil, reference: "no passes")
-    #expect(history.hosts.map(\.name) == ["desk"], "on lab no row has the reference's label")
+      RecordLibrary(entries: entries), KnownResult.catalog, suite: "default", host: nil,
+      reference: Configuration(model: ""))
+    #expect(history.hosts.map(\.name) == ["desk", "lab"], "what it was called then does not matter")
     entries[1].host = "desk"
     let joined = try History(
-      RecordLibrary(entries: entries), KnownResult.catalog, suite: "default", host: nil, reference: "no passes")
+      RecordLibrary(entries: entries), KnownResult.catalog, suite: "default", host: nil,
+      reference: Configuration(model: ""))
     #expect(joined.hosts[0].series.count == 1 && joined.hosts[0].series[0].ratios.allSatisfy { $0 != nil })
   }
 
   @Test func `a reference that no run has is an error with the next step`() {
     let error = #expect(throws: UserError.self) {
-      try History(library([0.9]), KnownResult.catalog, suite: "default", host: nil, reference: "no such")
+      try History(
+        library([0.9]), KnownResult.catalog, suite: "default", host: nil,
+        reference: Configuration(choices: ["kernels": .text("im2col")]))
     }
     #expect(error?.description.contains("--reference") == true)
     #expect(throws: UserError.self) {
-      try History(library([0.9]), KnownResult.catalog, suite: "other", host: nil, reference: "no passes")
+      try History(library([0.9]), KnownResult.catalog, suite: "other", host: nil, reference: Configuration(model: ""))
     }
   }
 }
@@ -203,11 +207,11 @@ enum KnownResult {
     #expect(recipe([entry], release: "1").document.markdown.contains("(1-gabc)") == false)
   }
 
-  @Test func `the same results give the same bytes, and no results are no metrics`() {
+  @Test func `the same results give the same bytes, and without results it says so`() {
     #expect(recipe([entry]).document.markdown == recipe([entry]).document.markdown)
     let empty = recipe([])
     #expect(empty.gaps.map(\.suite) == ["default", "attribution"])
-    #expect(empty.document.markdown.contains("no metrics yet. `bench-suite run default"))
+    #expect(empty.document.markdown.contains("nothing measured yet. `bench-suite run default"))
     #expect(!empty.document.markdown.contains("× (1.9"))
   }
 }

@@ -98,7 +98,8 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
         let file = KnownResult.file([[], ["freeze"]], version: version) { $0.isEmpty ? 1 : value }
         return .init(version: version, host: "desk", file: file)
       })
-    let history = try History(library, KnownResult.catalog, suite: "default", host: nil, reference: "no passes")
+    let history = try History(
+      library, KnownResult.catalog, suite: "default", host: nil, reference: Configuration(model: ""))
     try holds(
       history.document.html,
       #"check("step", document.querySelectorAll("circle.step").length === 1);"#, ["step"])

@@ -151,7 +151,8 @@ import Testing
       }
     }
     for pair in partners where baselines[pair.row] != nil && medians[pair.partner]?.row == baselines[pair.row] {
-      let logs = zip(medians[pair.number]!.values, medians[pair.partner]!.values).map { log($0 / $1) }.sorted()
+      let slices = zip(medians[pair.number]!.values, medians[pair.partner]!.values).map { $0 / $1 }
+      let logs = slices.indices.dropLast().filter { $0 % 2 == 0 }.map { log(slices[$0] * slices[$0 + 1]) / 2 }.sorted()
       let middle = logs.count / 2
       ratios[pair.row, default: []].append(
         exp(logs.count % 2 == 1 ? logs[middle] : (logs[middle - 1] + logs[middle]) / 2))

@@ -14,6 +14,24 @@ import Testing
 #endif
 
 @Suite struct StatisticsTests {
+  @Test(arguments: [2, 7, 8, 11])
+  func `who goes first in a slice takes nothing from the ratio`(slices: Int) {
+    // The process that goes second finds its data in the cache, 20 % faster: each in every second slice.
+    let (cold, warm) = (1.2, 1.0)
+    let base = (0..<slices).map { $0 % 2 == 0 ? warm : cold }
+    let head = (0..<slices).map { 1.03 * ($0 % 2 == 0 ? cold : warm) }
+    #expect(abs(interleavedLogRatio(base: base, head: head) - log(1.03)) < 1e-12)
+    #expect(abs(interleavedLogRatio(base: head, head: base) + log(1.03)) < 1e-12)
+  }
+
+  @Test func `a burst over two slices takes nothing from the ratio either`() {
+    var head = [Double](repeating: 1.03, count: 8)
+    (head[2], head[3]) = (9, 9)
+    #expect(abs(interleavedLogRatio(base: [Double](repeating: 1, count: 8), head: head) - log(1.03)) < 1e-12)
+    #expect(interleavedLogRatio(base: [], head: []).isNaN)
+    #expect(interleavedLogRatio(base: [2], head: [3]) == log(1.5))
+  }
+
   @Test(arguments: [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (9, 2.262), (30, 2.042)])
   func `quantiles of Student's t are those of the tables`(degrees: Int, expected: Double) {
     #expect(abs(studentT975(degrees) - expected) < 0.001)

@@ -70,7 +70,7 @@ struct CompareCommand: AsyncParsableCommand {
       ) { StandardError.write($0) }
       StandardOutput.print(json ? text : report.markdown, terminator: "")
       if !json {
-        for (name, file) in zip(["report ", "page   ", "metrics"], files) {
+        for (name, file) in zip(["report", "page  ", "json  "], files) {
           StandardOutput.print("\(name) \(displayPath(file))")
         }
       }

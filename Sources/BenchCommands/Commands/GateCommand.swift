@@ -14,7 +14,7 @@ struct GateCommand: AsyncParsableCommand {
       bench-suite gate                  counts against the committed baseline, times against the merge base
       bench-suite gate HEAD~1 --strict  another base; changed identities and unresolved times fail too
       bench-suite gate --exact-only     counts alone: nothing is built, no times are taken
-      bench-suite gate --accept         make the metrics of now the baseline
+      bench-suite gate --accept         make what is counted now the baseline
       bench-suite gate --base-worker 'old/engine --serve' --head-worker 'new/engine --serve'
       bench-suite gate --self-test      how often the gate is right on this machine
 
@@ -232,7 +232,7 @@ struct GateCommand: AsyncParsableCommand {
     var others = result
     others.differences = result.differences.filter { $0.metric == "status" }
     guard [.pass, .unresolved, .improvement, .noData].contains(others.verdict), result.timingProblem == nil else {
-      terminal.announce("nothing is accepted: \(others.verdict.rawValue) apart from the metrics")
+      terminal.announce("nothing is accepted: \(others.verdict.rawValue) apart from what was counted")
       return nil
     }
     try new.write(to: baselineURL)
@@ -332,7 +332,7 @@ struct GateCommand: AsyncParsableCommand {
     }
     let file = projectFolder.appendingPathComponent("Results/local/self-test.json")
     try writeFile(JSONEncoder.readable.encode(result), to: file)
-    StandardOutput.print("metrics \(displayPath(file))\n")
+    StandardOutput.print("written \(displayPath(file))\n")
     if kinds.contains(.same) { StandardOutput.print(await replays(result.recorded, suite.rule)) }
     return 0
   }

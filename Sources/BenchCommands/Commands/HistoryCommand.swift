@@ -20,8 +20,11 @@ struct HistoryCommand: AsyncParsableCommand {
   var suite = "default"
   @Option(help: "Host (default: each of those that runs are kept of).")
   var host: String?
-  @Option(help: "Label of the reference row (default: im2col, no passes, whose kernels stay as they are).")
-  var reference = "im2col, no passes"
+  @Option(
+    help: ArgumentHelp(
+      "Reference: key=value of each axis that is not at its standard choice, commas between (default: "
+        + "kernels=im2col, which stay as they are)."), transform: { try AxisChoice.configuration($0) })
+  var reference: Configuration?
   @Option(help: "File to write: a page (.html) or Markdown (default: print Markdown).")
   var output: String?
 
@@ -30,7 +33,8 @@ struct HistoryCommand: AsyncParsableCommand {
   func run() async throws {
     try await userFacing {
       let library = try RecordLibrary(projectFolder.appendingPathComponent("Results"), catalog)
-      let history = try History(library, catalog, suite: suite, host: host, reference: reference)
+      let usual = Configuration(choices: [Axes.kernels.key: .text(KernelFamily.im2col.rawValue)])
+      let history = try History(library, catalog, suite: suite, host: host, reference: reference ?? usual)
       guard let output = try output.map({ try OutputName($0, ["md", "html"]) }) else {
         return StandardOutput.print(history.document.markdown, terminator: "")
       }

@@ -45,7 +45,7 @@ struct RecipeCommand: AsyncParsableCommand {
         let format = try output.flatMap { try OutputName($0, ["md", "html"]).format }
         try writeFile(Data(recipe.document.text(as: format).utf8), to: file)
         for gap in recipe.gaps {
-          StandardOutput.print("no metrics yet for \"\(gap.section)\": bench-suite run \(gap.suite)")
+          StandardOutput.print("nothing measured yet for \"\(gap.section)\": bench-suite run \(gap.suite)")
         }
         StandardOutput.print("recipe  \(displayPath(file))")
         return Int32(0)

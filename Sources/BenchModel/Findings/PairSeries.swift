@@ -6,7 +6,7 @@ public struct Pair: Codable, Sendable {
   /// Medians of one inference, in nanoseconds.
   public var base: Double
   public var head: Double
-  /// Median over the slices of ln(head / base).
+  /// ln(head / base), from their slices.
   public var difference: Double
   public var baseFirst: Bool
   public var processors: [Int]?

@@ -116,7 +116,7 @@ public struct Run: Sendable, Equatable {
   public var timed: Int
   /// What probes read.
   public var metrics: [String: Double]
-  /// Time over that of the baseline's run beside it: the median over the slices. Nil for the baseline itself.
+  /// Time over that of the baseline's run beside it: from their slices. Nil for the baseline itself.
   public var ratio: Double?
 
   package init(
@@ -128,10 +128,9 @@ public struct Run: Sendable, Equatable {
     (self.metrics, self.ratio, self.medianNs) = (metrics, ratio, medianNs ?? median(sliceMediansNs))
   }
 
-  /// The ratio of two interleaved runs: the median over their slices of head over base.
+  /// The ratio of two interleaved runs, from the medians of their slices.
   package static func ratio(of slices: [Double], to others: [Double]) -> Double? {
-    let differences = zip(slices, others).map { log($0 / $1) }
-    return differences.isEmpty ? nil : exp(median(differences))
+    slices.isEmpty || others.isEmpty ? nil : exp(interleavedLogRatio(base: others, head: slices))
   }
 }
 

@@ -2,7 +2,7 @@ import BenchModel
 import BenchStatistics
 import RuntimeCore
 
-/// A drawing of metrics that also stand in a table.
+/// A drawing of numbers that also stand in a table.
 public enum Chart: Sendable {
   case bars(BarChart)
   case spreads(SpreadChart)

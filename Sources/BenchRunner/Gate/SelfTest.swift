@@ -74,7 +74,7 @@ public struct SelfTest: Sendable {
     if slowed != nil { trial.slowed += 1 }
     if let reason = comparison.invalid {
       trial.invalid += 1
-      // The same reason with another reading is the same reason.
+      // The same reason with another number is the same reason.
       trial.invalidReasons[reason.replacing(#/[+-]?\d+(\.\d+)?/#, with: "…"), default: 0] += 1
       return
     }

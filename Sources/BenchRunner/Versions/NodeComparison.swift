@@ -62,7 +62,10 @@ extension SideBySide {
       if !rights.isEmpty { difference.head = median(rights) }
       if a != nil && b != nil {
         difference.ratio = MedianInterval(
-          times.map { slices in exp(median(slices.compactMap { a, b in a.flatMap { a in b.map { log($0 / a) } } })) })
+          times.map { slices in
+            let both = slices.compactMap { a, b in a.flatMap { a in b.map { (a, $0) } } }
+            return exp(interleavedLogRatio(base: both.map(\.0), head: both.map(\.1)))
+          })
       }
       return difference
     }

@@ -117,7 +117,7 @@ public actor PairedRunner {
       return
     }
     var pair = Pair(
-      base: median(lefts), head: median(rights), difference: median(zip(lefts, rights).map { log($1 / $0) }),
+      base: median(lefts), head: median(rights), difference: interleavedLogRatio(base: lefts, head: rights),
       baseFirst: baseFirst, processors: plain.processors)
     for reading in a.readings {
       guard let base = reading.value, let head = b.reading(reading.name) else { continue }
