@@ -40,7 +40,7 @@ struct AxisChoice: Sendable {
   static func configuration(_ text: String) throws -> Configuration {
     var result = Configuration(choices: [:])
     for assignment in text.split(separator: ",") {
-      let choice = try AxisChoice(assignment: String(assignment))
+      let choice = try AxisChoice(assignment: String(assignment), to: "--reference")
       let catalog = Harness.current.catalog
       guard let axis = catalog.axes[choice.key], let value = try axis.parse(choice.texts[0], catalog).first else {
         throw ValidationError("\(choice.key) is no axis; `list axes` names them")
@@ -50,13 +50,13 @@ struct AxisChoice: Sendable {
     return result
   }
 
-  /// From `key=value`.
-  init(assignment: String) throws {
+  /// From `key=value`, given to an option.
+  init(assignment: String, to option: String = "--axis") throws {
     let parts = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     let known = Harness.current.catalog.axes.keys
-    guard parts.count == 2 else { throw ValidationError("--axis is key=value, not \"\(assignment)\"") }
+    guard parts.count == 2 else { throw ValidationError("\(option) is key=value, not \"\(assignment)\"") }
     guard known.contains(String(parts[0])) else {
-      throw ValidationError("--axis: \(UnknownName(kind: "axis", name: String(parts[0]), known: known))")
+      throw ValidationError("\(option): \(UnknownName(kind: "axis", name: String(parts[0]), known: known))")
     }
     try self.init(String(parts[0]), String(parts[1]))
   }
@@ -139,7 +139,7 @@ struct RunnerOptions: ParsableArguments {
   var resume = false
   @Option(help: "Kill a worker that takes this many seconds longer than it is to time.", transform: Values.seconds)
   var timeout: Double = 300
-  @Option(help: "Seed of all chance (default: drawn, and printed in the record).", transform: Values.seed)
+  @Option(help: "Seed of all chance (default: drawn, and written in the record).", transform: Values.seed)
   var seed: UInt64?
   @Flag(help: "Print rows with their estimates as JSON instead of a table.")
   var json = false

@@ -23,13 +23,13 @@ final class Terminal: Sendable {
   private let isInteractive: Bool
   private let isQuiet: Bool
 
-  /// The row's column, as wide as the longest label.
+  /// The label's column, as wide as the longest label.
   private let labelWidth: Int
 
   /// What rows are called, by id.
   private let labels: [String: String]
 
-  /// - Parameter rows: those whose rows are to come.
+  /// - Parameter rows: those that are to come.
   init(isQuiet: Bool, rows: [Row] = []) {
     self.isQuiet = isQuiet
     labels = Dictionary(rows.map { ($0.id, $0.label) }) { first, _ in first }
@@ -82,7 +82,7 @@ final class Terminal: Sendable {
 
   func summarise(_ file: Record, url: String, reports: [String]) {
     if let shortfall = ResultTable.shortfall(file) { put("\n\(shortfall)\n") }
-    for model in uniqueModels(file) {
+    for model in file.rows.map(\.configuration.model).uniqued() {
       put("\n\(model)\n\(heading)\n")
       for row in file.rows where row.configuration.model == model && row.status != .same { put(self.row(row) + "\n") }
     }
@@ -104,13 +104,7 @@ final class Terminal: Sendable {
     }
   }
 
-  private func uniqueModels(_ file: Record) -> [String] {
-    var seen: [String] = []
-    for row in file.rows where !seen.contains(row.configuration.model) { seen.append(row.configuration.model) }
-    return seen
-  }
-
-  /// Of the columns behind the row's.
+  /// Of the columns behind the label's.
   private static let widths = [9, 6, 6, 6, 3]
   private static let metricWidth = 8
   private var heading: String { columns(ResultTable.headings(catalog)) }
@@ -122,11 +116,11 @@ final class Terminal: Sendable {
   }
 
   private func columns(_ fields: [String]) -> String {
-    let metrics = fields.dropFirst().enumerated().map { index, text in
+    let padded = fields.dropFirst().enumerated().map { index, text in
       let width = index < Self.widths.count ? Self.widths[index] : Self.metricWidth
       return String(repeating: " ", count: max(0, width - text.count)) + text
     }
-    return ([Self.pad(fields[0], labelWidth)] + metrics).joined(separator: " ")
+    return ([Self.pad(fields[0], labelWidth)] + padded).joined(separator: " ")
   }
 
   private static func pad(_ text: String, _ width: Int) -> String {

@@ -10,7 +10,7 @@ extension Doctor {
         format: "Noise: %.1f %% (standard deviation of a pair of equal versions, %d pairs of %@ in %.0f s)",
         noise.sigma * 100, noise.pairs, noise.configuration, noise.seconds)
       if let sequence = noise.sigmaInSequence {
-        text += String(format: "; processes that run one after the other by %.1f %%", sequence * 100)
+        text += String(format: "; of processes that run one after the other %.1f %%", sequence * 100)
       }
       text +=
         noise.resolvable.map {

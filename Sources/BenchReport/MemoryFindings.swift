@@ -5,7 +5,7 @@ import RuntimeCore
 
 /// What a result says about presets and about where tensors come from, in words.
 extension Record {
-  /// The ladder of the presets, with this machine's own metrics: one for each choice on the other axes.
+  /// The ladder of the presets, with this machine's own times: one for each choice on the other axes.
   func describePresets(_ rows: [Row], _ catalog: Catalog, _ document: inout Document) {
     let presets = rows.filter { $0.configuration[Axes.preset] != nil && $0.latency != nil && $0.relativeTime != nil }
     func others(_ configuration: Configuration) -> Configuration {

@@ -75,7 +75,7 @@ extension MemoryProfile {
       document.heading("How to read this")
       document.text(
         """
-        Alive are the tensors that a later step still reads, and a step's working memory. Held is what the allocator keeps \
+        Live are the tensors that a later step still reads, and a step's working memory. Reserved is what the allocator keeps \
         from the system: the same where each tensor goes straight back, more where a cache keeps freed blocks, the whole \
         block where it was planned ahead. Drawn are real addresses of one steady inference, without the gaps in which \
         nothing lies; on a device the places in the plan, and blocks of their own one behind the other.

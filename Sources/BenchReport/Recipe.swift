@@ -262,7 +262,10 @@ public struct Recipe: Sendable {
       "GPU and accelerators", "backend",
       "`--backend vulkan,metal,nnapi`; a software driver, such as Mesa's llvmpipe, shows that kernels are right, not fast.",
       &document)
-    section("Quantisation", "precision", "`--precision int8`.", &document)
+    section(
+      "Precision", "precision",
+      "On a GPU, `--precision fp16` stores in 16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
+      &document)
   }
 
   private func section(_ title: String, _ axis: String, _ text: String, _ document: inout Document) {
@@ -320,7 +323,8 @@ public struct Recipe: Sendable {
     document.heading("Reading the tables")
     document.text(
       "A× (B–C) reads: the speed-up with the option is A, and the truth lies between B and C in 95 of 100 such "
-        + "measurements. Alone: every other pass is off. On top of all others: what would be lost by "
-        + "leaving it out. A pass may buy much alone and little in an ablation, where another does its work too.")
+        + "measurements. Alone: every other pass is off. Cumulative: those before it are on. "
+        + "Ablation: all others are on, so it is what would be lost by leaving it out. A pass may buy much alone and little in an ablation, where another does its work too."
+    )
   }
 }

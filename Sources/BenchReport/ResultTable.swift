@@ -106,10 +106,7 @@ public struct ResultTable: Sendable {
     }
     guard let first = fitting.first, measured.count > 1 else { return nil }
     // Other inputs are other work.
-    let own = fitting.filter {
-      $0.configuration[Axes.shape] == first[Axes.shape] && $0.configuration[Axes.weights] == first[Axes.weights]
-        && $0.configuration[Axes.input] == first[Axes.input]
-    }
+    let own = fitting.filter { $0.hasWork(of: first) }
     let place = backend == "cpu" ? (threads == 1 ? "one thread" : "\(threads) threads") : backend!
     var sentence = "\(model) takes \(Format.time(first.latency!.value)) on \(place) with \(first.label)"
     if let baseline = first.baseline, let ratio = first.ratio {

@@ -2,6 +2,12 @@ import BenchModel
 import BenchProtocol
 import Foundation
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// The file that a record grows in: each line is written once, at its end. A complete record that lies there is never lost:
 /// once the new one has something to show, the former one is kept beside it under the time at which it began.
 struct RecordWriter {
@@ -56,7 +62,7 @@ struct RecordWriter {
 
   /// - Parameter keeping: bytes from the beginning; nil for what keeps nothing.
   private mutating func open(keeping count: Int?) throws {
-    descriptor = Glibc.open(url.path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    descriptor = openFile(url.path, O_WRONLY | O_APPEND | O_CLOEXEC)
     guard descriptor >= 0 else { throw UserError("\(url.path) cannot be written: \(SystemError(errno))") }
     if let count, ftruncate(descriptor, off_t(count)) != 0 {
       throw UserError("\(url.path) cannot be written: \(SystemError(errno))")
@@ -70,7 +76,7 @@ struct RecordWriter {
   }
 
   mutating func close() {
-    if descriptor >= 0 { Glibc.close(descriptor) }
+    if descriptor >= 0 { closeFile(descriptor) }
     descriptor = -1
   }
 
@@ -91,3 +97,7 @@ struct RecordWriter {
     return kept
   }
 }
+
+// The system's own, under names that no method has.
+private func openFile(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }
+private func closeFile(_ descriptor: Int32) { _ = close(descriptor) }

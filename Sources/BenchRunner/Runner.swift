@@ -188,7 +188,7 @@ public actor Runner {
     }
     let number = record.nextNumber
     var partner: Int?
-    if outcomes.b.failure == nil {
+    if outcomes.b.problem == nil && !outcomes.b.samples.isEmpty {
       try note(outcomes.a, baseline, place, number: number, partner: number + 1, since: before)
       partner = number
     }

@@ -2,7 +2,7 @@ import BenchModel
 import BenchProtocol
 import TensorCore
 
-/// Asks a worker for everything the protocol has and says what is wrong with its answers: for whoever writes one.
+/// Asks a worker for what the harness needs of any engine and says what is wrong with its answers: for whoever writes one.
 public struct WorkerCheck: Sendable {
   public enum Answer: String, Sendable, Codable {
     case right, wrong

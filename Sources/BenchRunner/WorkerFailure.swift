@@ -17,8 +17,6 @@ public enum WorkerFailure: Error, Equatable, Sendable, CustomStringConvertible {
   /// It ended without a hello.
   case silent(lastError: String)
   case wrongProtocol(Int)
-  /// It ended before it had done what it was asked for.
-  case incomplete(String)
 
   public var description: String {
     func behind(_ lastError: String) -> String { lastError.isEmpty ? "" : "; last error line: \(lastError)" }
@@ -26,7 +24,7 @@ public enum WorkerFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case .interrupted: "interrupted"
     case .late(let seconds):
       "no answer within \(seconds < 10 ? String(format: "%.2g", seconds) : "\(Int(seconds))") s; the worker was ended"
-    case .notStarted(let reason), .malformed(let reason), .reported(let reason), .incomplete(let reason): reason
+    case .notStarted(let reason), .malformed(let reason), .reported(let reason): reason
     case .signalled(let signal, let lastError):
       "the worker was ended by signal \(signal) (\(String(cString: strsignal(signal))))\(behind(lastError))"
     case .exited(let status, let lastError): "the worker exited with status \(status)\(behind(lastError))"
@@ -44,7 +42,7 @@ public enum WorkerFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case .signalled(let signal, let text): .signalled(signal, lastError: Format.plain(text))
     case .exited(let status, let text): .exited(status, lastError: Format.plain(text))
     case .silent(let text): .silent(lastError: Format.plain(text))
-    case .interrupted, .late, .wrongProtocol, .incomplete: self
+    case .interrupted, .late, .wrongProtocol: self
     }
   }
 

@@ -3,7 +3,7 @@ import Pacer
 
 /// What a worker reads of a configuration. What it does not know is an error: it would measure something else.
 package struct Settings {
-  package enum InputBuffer: String { case reused, fresh }
+  package enum InputBuffer: String, CaseIterable { case reused, fresh }
 
   package var backend: String
   package var passes: [String]
@@ -35,7 +35,7 @@ package struct Settings {
     weights = try take("weights")
     input = try take("input")
     shape = try (take("shape") as String?).map(Self.shape)
-    inputBuffer = try (take("input-buffer") as String?).flatMap(InputBuffer.init)
+    inputBuffer = try choose("input-buffer", InputBuffer.self)
     options.kernels = try choose("kernels", KernelFamily.self) ?? options.kernels
     options.allocator = try choose("allocator", AllocatorKind.self) ?? options.allocator
     options.precision = try choose("precision", Precision.self) ?? options.precision

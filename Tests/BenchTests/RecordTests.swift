@@ -124,6 +124,54 @@ import Testing
     }
   }
 
+  @Test func `no number of a kept line traps`() async throws {
+    try await inFolder { folder in
+      let maker = ended(maker())
+      let kept = try RecordKeeper.compact(maker.lines, maker.record(), AxisTable())
+      for (change, words) in [
+        (
+          { (line: inout RecordLine) in
+            if case .summary(var summary) = line {
+              summary.quantilesNs = [1]
+              line = .summary(summary)
+            }
+          }, "quantilesNs"
+        ),
+        (
+          {
+            if case .runs(var runs) = $0 {
+              runs.numbers[0] = 1 << 50
+              $0 = .runs(runs)
+            }
+          }, "numbers"
+        ),
+        (
+          {
+            if case .runs(var runs) = $0 {
+              runs.medians?[0][0] = 1 << 50
+              $0 = .runs(runs)
+            }
+          }, "medians"
+        ),
+        (
+          {
+            if case .runs(var runs) = $0 {
+              runs.unitNs = 0
+              $0 = .runs(runs)
+            }
+          }, "unitNs"
+        ),
+      ] as [((inout RecordLine) -> Void, String)] {
+        var lines = kept
+        for index in lines.indices { change(&lines[index]) }
+        let url = folder.appendingPathComponent("bad.jsonl")
+        try lines.reduce(into: Data()) { $0 += try $1.data }.write(to: url)
+        let error = #expect(throws: UserError.self) { try Record.read(url, catalog) }
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+      }
+    }
+  }
+
   /// What a stranger computes from the lines alone, in another way than the product does.
   static func ratios(_ data: Data) throws -> [Int: [Double]] {
     var medians: [Int: (row: Int, values: [Double])] = [:]

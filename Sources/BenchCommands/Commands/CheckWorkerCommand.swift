@@ -7,7 +7,7 @@ import Foundation
 
 struct CheckWorkerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "check-worker", abstract: "Ask a worker for everything the protocol has and say what is wrong.",
+    commandName: "check-worker", abstract: "Ask a worker for what the harness needs and say what is wrong.",
     discussion: """
       bench-suite check-worker -- python3 my-engine.py     asks a command
       bench-suite check-worker --engine onnxruntime        asks an engine under Suites/peers
@@ -37,7 +37,8 @@ struct CheckWorkerCommand: AsyncParsableCommand {
       workers.timeout = timeout
       if let program = command.first {
         // As an engine of its own: passes and kernels are Pacer's.
-        let engine = URL(fileURLWithPath: program).lastPathComponent
+        let name = URL(fileURLWithPath: program).lastPathComponent
+        let engine = name == Axes.engine.standard ? "\(name)-worker" : name
         workers.peers[engine] = WorkerCommand(program, Array(command.dropFirst()))
         group.choices[Axes.engine.key] = [engine]
       }

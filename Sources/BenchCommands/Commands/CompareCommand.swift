@@ -14,7 +14,7 @@ struct CompareCommand: AsyncParsableCommand {
       bench-suite compare                       the merge base and the working tree, uncommitted changes included
       bench-suite compare v1.0 HEAD --model mobilenet-v2 --threads 1,2
       bench-suite compare 0.1.0-g71eb61d0c1f2 0.2.0-g0123456789ab        two versions recorded under Results/
-      bench-suite compare A/default.json B/default.json
+      bench-suite compare A/default.jsonl B/default.jsonl
 
       Git revisions are built once each, and timed in interleaved pairs of fresh processes on the same processors.
       Stored results are compared by deterministic metrics and by ratios within each run: times of different sessions differ
@@ -52,7 +52,9 @@ struct CompareCommand: AsyncParsableCommand {
   }
 
   private func metrics() throws -> [Metric] {
-    try metric.split(separator: ",").map { try GateSuite.sampled(String($0), catalog) }
+    let names = metric.split(separator: ",")
+    guard !names.isEmpty else { throw UserError("a metric is missing") }
+    return try names.map { try GateSuite.sampled(String($0), catalog) }
   }
 
   func run() async throws {

@@ -89,6 +89,9 @@ struct GateCommand: AsyncParsableCommand {
     }
     if injectIn != nil && inject == nil { throw ValidationError("--inject-in goes with --inject") }
     if let injectIn, injectIn < 1 { throw ValidationError("--inject-in is a number from 1") }
+    if selfTest && (base != nil || inject != nil || accept || exactOnly || junit != nil || output != nil || json) {
+      throw ValidationError("--self-test goes with --suite, --time-budget, --gates and --trials only")
+    }
     if !selfTest && (trials != nil || gates != nil) {
       throw ValidationError("--trials and --gates go with --self-test")
     }

@@ -18,7 +18,7 @@ struct HistoryCommand: AsyncParsableCommand {
 
   @Option(help: "Suite whose runs are followed.")
   var suite = "default"
-  @Option(help: "Host (default: each of those that runs are kept of).")
+  @Option(help: "Host (default: every host with kept runs).")
   var host: String?
   @Option(
     help: ArgumentHelp(

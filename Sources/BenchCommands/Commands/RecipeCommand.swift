@@ -75,6 +75,7 @@ struct RecipeCommand: AsyncParsableCommand {
       suite: try Suite.load(gap.suite, in: suitesFolders, catalog), options: try RunnerOptions.parse([]),
       command: "bench-suite run \(gap.suite)")
     let result = try await run.run()
+    if result.ending == .interrupted { throw ExitCode(130) }
     let keeper = try RecordKeeper(result, folder: folder, host: host, catalog)
     StandardOutput.print("kept    \(displayPath(try await keeper.keep(ownResult(gap.suite))))")
   }

@@ -67,8 +67,8 @@ public struct Baseline: Codable, Sendable, Equatable {
         let base = (metric.dependsOnToolchain ? entry.toolchains[toolchain] : entry.metrics)?[metric.name]
         if base == nil && head == nil { continue }
         if let base, let head, !metric.differs(base, head) { continue }
-        let known = metric.dependsOnToolchain && entry.toolchains[toolchain] == nil
-        let missing = known ? "no baseline for \(toolchain)" : "–"
+        let isUnknown = metric.dependsOnToolchain && entry.toolchains[toolchain] == nil
+        let missing = isUnknown ? "no baseline for \(toolchain)" : "–"
         let unavailable = result.unavailableMetrics[metric.name].map { "unavailable: \($0)" }
         add(
           metric.name, base.map { metric.unit.exactText($0) } ?? missing,

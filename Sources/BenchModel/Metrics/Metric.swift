@@ -56,7 +56,7 @@ public struct Metric: Sendable {
   }
 }
 
-/// Nanoseconds of one iteration, of which everything else here is about.
+/// Nanoseconds of one iteration, which everything else here is about.
 public let latencyMetric = Metric(
   "latency", "median over fresh processes of one inference's wall time", .nanoseconds, .sampled
 ) { $0.latency?.value }
@@ -81,6 +81,8 @@ public let standardMetrics: [Metric] = [
   .reading("tensor-peak-bytes", "peak live bytes of tensors and working memory", .bytes, .deterministic),
   .reading("cache-misses", "requests of one steady inference that a cache sent to the system", .count, .deterministic),
   .reading("peak-resident", "peak resident set above that of an empty worker", .bytes, .sampled, column: "peak"),
+  .reading(
+    "huge-pages", "bytes of the process on pages of 2 MiB", .bytes, .sampled, direction: .higherIsBetter),
   .reading(
     "steady-faults", "minor page faults per inference, in the best of a few windows of inferences", .count, .sampled),
   .reading("arena-bytes", "the planned block", .bytes, .deterministic),

@@ -40,7 +40,7 @@ public struct MachineDescription: Codable, Sendable, Equatable {
       processor: catalog.processorName, isa: catalog.availableInstructionSets.last ?? "unknown", git: git)
   }
 
-  /// Warnings about what makes metrics of this machine hard to trust.
+  /// Warnings about what makes times of this machine hard to trust.
   public var warnings: [String] {
     var list: [String] = []
     if loadAverage > 0.5 * Double(processors) {
@@ -58,7 +58,7 @@ public struct MachineDescription: Codable, Sendable, Equatable {
     return list
   }
 
-  /// What keeps metrics from being joined with another machine's; nil where nothing does.
+  /// What keeps measurements from being joined with another machine's; nil where nothing does.
   public func difference(from other: MachineDescription) -> String? {
     let fields: [(String, KeyPath<MachineDescription, String>)] = [
       ("processor", \.processor), ("instruction set", \.isa), ("processors allowed", \.cpuset), ("CPU quota", \.quota),

@@ -74,6 +74,10 @@ public struct Record: Sendable {
       }
     case .summary(let line):
       let row = try index(line.row)
+      try require(
+        line.quantilesNs.count == 5 && line.quantilesNs.allSatisfy { $0 > 0 }, "quantilesNs", line.quantilesNs,
+        "five percentiles above 0")
+      try Self.check(timed: line.timed)
       (rows[row].quantilesNs, rows[row].medians) = (line.quantilesNs.map(Double.init), line.metrics)
       rows[row].timedInAll = line.timed
     case .end(let line):
@@ -127,6 +131,10 @@ public struct Record: Sendable {
     }
   }
 
+  private static func check(timed: Int) throws {
+    try require((0...1 << 44).contains(timed), "timed", timed, "iterations are from 0 to 2⁴⁴")
+  }
+
   private mutating func apply(_ line: RecordLine.RunLine) throws {
     let index = try index(line.row)
     let medians = line.sliceMedians
@@ -134,6 +142,7 @@ public struct Record: Sendable {
       medians.allSatisfy { $0 > 0 && $0.isFinite } && (line.medianNs ?? 1) > 0, "slices", line.number,
       "the latencies of a run are above 0")
     try require(!medians.isEmpty || line.medianNs != nil, "slices", "none", "a run that timed nothing is none")
+    try line.timed.map(Self.check)
     try require((line.ratio ?? 1) > 0, "ratio", line.ratio ?? 1, "a ratio is above 0")
     var metrics = line.metrics ?? [:]
     if let peak = metrics["peak-resident"] {
@@ -200,7 +209,4 @@ public struct Record: Sendable {
   public var hasTimes: Bool { rows.contains { !$0.runs.isEmpty } }
   /// Whether every row has metrics, or a reason that is its own. A run that was cut short has not.
   public var isComplete: Bool { hasEnded && ending == nil }
-
-  /// The record of a run that is still going on, as it would be if it ended now.
-  package mutating func note(elapsed: Double) { self.elapsed = elapsed }
 }

@@ -289,6 +289,15 @@ extension RecordLine.Runs {
     ] {
       try require(count == numbers.count, "\(name), its length", count, "one for each of \(numbers.count) runs")
     }
+    // Sums of what a file says must not overflow.
+    for (name, values, limit) in [
+      ("numbers", numbers, 1 << 40), ("partners", partners ?? [], 1 << 40), ("unitNs", [unitNs ?? 1], 1 << 20),
+      ("medians", medians?.flatMap { $0 } ?? [], 1 << 40),
+    ] {
+      let wrong = values.first { !(-limit...limit).contains($0) }
+      try require(wrong == nil, name, wrong ?? 0, "from −\(limit) to \(limit)")
+    }
+    try require((unitNs ?? 1) > 0, "unitNs", unitNs ?? 1, "nanoseconds above 0")
     var number = 0
     return numbers.indices.map { index in
       number += numbers[index]
@@ -298,7 +307,7 @@ extension RecordLine.Runs {
       var sum = 0
       line.mediansNs = medians?[index].map { difference in
         sum += difference
-        return Double(sum * (unitNs ?? 1))
+        return Double(sum) * Double(unitNs ?? 1)
       }
       line.medianNs = mediansNs.map { Double($0[index]) }
       line.ratio = ratios.flatMap { $0[index] > 0 ? $0[index] : nil }

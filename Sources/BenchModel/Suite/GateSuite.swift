@@ -11,7 +11,7 @@ public struct GateSuite: Sendable {
   public var rule: TimeRule
   /// Seconds for the times.
   public var budget: Double
-  /// Sampled metrics that decide, the first of all latency.
+  /// Sampled metrics that decide; latency unless others are named.
   public var metrics: [Metric]
   /// Configurations that are inspected and held against the committed baseline.
   public var exact: [ConfigurationGroup]

@@ -70,7 +70,7 @@ public struct SpreadChart: Sendable {
   public var rows: [Row]
 }
 
-/// Metrics over versions, oldest first.
+/// Ratios over versions, oldest first.
 public struct LineChart: Sendable {
   public struct Series: Sendable {
     public var name: String

@@ -79,7 +79,7 @@ enum HTMLPage {
     th[aria-sort=ascending] button::after{content:" ▲"}th[aria-sort=descending] button::after{content:" ▼"}
     tbody tr:hover{background:var(--shade)}
     .verdict{font-weight:600}.regression,.failed,.invalid{color:var(--bad)}.improvement,.pass{color:var(--good)}
-    .unresolved,.layout,.changed,.no-data{color:var(--doubt)}
+    .unresolved,.changed,.no-data{color:var(--doubt)}
     form{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:1rem 0;padding:.7rem;background:var(--shade);
     border-radius:6px}
     form:empty{display:none}

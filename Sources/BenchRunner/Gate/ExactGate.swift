@@ -34,7 +34,8 @@ public struct ExactGate: Sendable {
     }
     guard !instructions.isEmpty else { return results }
     do {
-      let count = try await InstructionCount(workers.own.prefixed(workers.prefix), folder: workers.cacheFolder)
+      guard workers.prefix.isEmpty else { throw UserError("instructions are not counted behind a worker prefix") }
+      let count = try await InstructionCount(workers.own, folder: workers.cacheFolder)
       defer { count.close() }
       for (done, row) in instructions.enumerated() where !Task.isCancelled {
         progress("\(row.configuration.model): \(row.label), instructions", exact.count + done, total)

@@ -41,6 +41,8 @@ public struct SelfTest: Sendable {
     for gate in 0..<gates {
       for (index, kind) in kinds.enumerated() where !Task.isCancelled {
         var session = session
+        // One series for each row: what is known of them is their latency.
+        session.metrics = [latencyMetric]
         var slowed: Int?
         switch kind {
         case .same: break

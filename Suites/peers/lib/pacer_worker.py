@@ -47,8 +47,12 @@ def warm_up(run, wanted):
     return {"firstInferenceNs": first, "iterations": len(warm), "timeNs": sum(warm), "steady": steady}, warm
 
 
+# Axes that are obeyed, or whose choice is in the files.
+AXES = {"model", "engine", "backend", "device", "precision", "threads", "isa", "shape", "weights", "input"}
+
+
 def processors():
-    """Processors that this process may use, as far as its control group leaves it whole ones."""
+    """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -68,6 +72,11 @@ def work(name, load, backends, isas, is_debug_build):
          isDebugBuild=hasattr(sys, "gettotalrefcount") or is_debug_build())
     if job["action"] == "idle":
         return peak_resident()
+    if job["action"] not in ("inspect", "latency"):
+        return emit("skipped", reason=f"{name} is not asked for {job['action']} here")
+    unknown = sorted(set(configuration) - AXES)
+    if unknown:
+        return emit("skipped", reason=f"{name} knows no {', '.join(unknown)}")
     if configuration["backend"] not in backends:
         return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {configuration['backend']}")
     if configuration.get("isa") not in (None, *isas):
