@@ -39,7 +39,6 @@ extension Catalog {
   /// The names of what a runtime has.
   public init(_ runtime: Runtime) {
     self.init(
-      version: pacerRelease,
       models: runtime.models.map { model in
         Catalog.Model(name: model.name, aliases: model.aliases, inputShape: model.inputShape) {
           (try? model.build(model.inputShape)).map(character)

@@ -43,7 +43,6 @@ public struct Catalog: Sendable {
     }
   }
 
-  public var version: String
   public var models: [Model]
   public var backends: [Backend]
   /// In the order in which they run.
@@ -56,11 +55,11 @@ public struct Catalog: Sendable {
   public var processorName: String
 
   public init(
-    version: String, models: [Model], backends: [Backend], passes: [Pass], metrics: [Metric] = standardMetrics,
+    models: [Model], backends: [Backend], passes: [Pass], metrics: [Metric] = standardMetrics,
     axes: AxisTable = AxisTable(), instructionSets: [String] = [], availableInstructionSets: [String] = [],
     processorName: String = ""
   ) {
-    (self.version, self.models, self.backends, self.passes) = (version, models, backends, passes)
+    (self.models, self.backends, self.passes) = (models, backends, passes)
     (self.metrics, self.axes, self.instructionSets) = (metrics, axes, instructionSets)
     (self.availableInstructionSets, self.processorName) = (availableInstructionSets, processorName)
   }

@@ -61,21 +61,6 @@ struct ProtocolOne: Dialect {
     var slowsDown: Bool?
     var isDebugBuild: Bool?
   }
-  private struct Prepared: Decodable {
-    var loadTime: Int
-    var optimiseTime: Int
-    var prepareTime: Int
-    var passes: [WorkerLine.Prepared.PassResult]?
-    var graph: String?
-    var weights: String?
-    var input: String?
-    var nodes: Int?
-    var macs: Int?
-    var weightBytes: Int?
-    var originalWeightBytes: Int?
-    var kernels: [String: Int]?
-    var device: String?
-  }
   private struct Sample: Decodable {
     var firstInference: Int
     var warmup: Int
@@ -110,17 +95,8 @@ struct ProtocolOne: Dialect {
             interleaves: line.takesTurns, obeysSlowdown: line.slowsDown, isDebugBuild: line.isDebugBuild))
       ]
     case "prepared":
-      let line = try read(Prepared.self)
-      var prepared = WorkerLine.Prepared(
-        loadNs: line.loadTime, optimiseNs: line.optimiseTime, prepareNs: line.prepareTime)
-      (prepared.passes, prepared.graph, prepared.weights, prepared.input) = (
-        line.passes, line.graph, line.weights, line.input
-      )
-      (prepared.nodes, prepared.macs, prepared.weightBytes) = (line.nodes, line.macs, line.weightBytes)
-      (prepared.originalWeightBytes, prepared.device) = (line.originalWeightBytes, line.device)
-      prepared.kernels = line.kernels.map(Self.renamed)
       // It says no more before it waits.
-      return [.prepared(prepared), .ready]
+      return [.prepared(try read(LegacyPrepared.self).line), .ready]
     case "sample":
       let line = try read(Sample.self)
       let warmed = WorkerLine.Warmed(
@@ -133,7 +109,7 @@ struct ProtocolOne: Dialect {
         .profile(
           try read(Profile.self).nodes.map { node in
             var time = WorkerLine.NodeTime(
-              node: node.node, op: node.op, kernel: Self.renamed(node.kernel), timeNs: node.time)
+              node: node.node, op: node.op, kernel: LegacyPrepared.kernel(node.kernel), timeNs: node.time)
             (time.count, time.shapes, time.macs, time.bytes) = (node.count, node.shapes, node.macs, node.bytes)
             time.allocations = node.allocations
             return time
@@ -142,13 +118,5 @@ struct ProtocolOne: Dialect {
     case "figure": return [.metric(try read(WorkerLine.Reading.self))]
     default: return [try read(WorkerLine.self)]
     }
-  }
-
-  /// The first instruction set was called "baseline".
-  private static func renamed(_ kernel: String) -> String {
-    kernel.hasSuffix("-baseline") ? String(kernel.dropLast(8)) + "sse2" : kernel
-  }
-  private static func renamed(_ kernels: [String: Int]) -> [String: Int] {
-    Dictionary(kernels.map { (renamed($0.key), $0.value) }, uniquingKeysWith: +)
   }
 }

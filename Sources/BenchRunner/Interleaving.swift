@@ -40,7 +40,7 @@ package struct Interleaving: Sendable, Equatable {
   /// Further slices are taken, two by two, until each process has timed so many seconds …
   var seconds = 0.0
   /// … or there were so many.
-  var most = 100_000
+  static let most = 100_000
 
   /// Seconds of a slice, where an inference does not take longer.
   static let time = 0.003
@@ -48,10 +48,9 @@ package struct Interleaving: Sendable, Equatable {
   /// Seconds after which a process has had slices enough, were they fewer than `fewest`.
   static let longest = 2.0
 
-  /// Slices of processes that are to work for so many seconds.
-  static func count(_ paces: [Pace], seconds: Double) -> Int {
-    let slice = paces.map(\.slice).max() ?? time
-    return even(max(Int(min(seconds / slice, 100_000)), fewest(of: slice)))
+  /// Slices of a process that is to work for so many seconds.
+  static func count(_ pace: Pace, seconds: Double) -> Int {
+    even(max(Int(min(seconds / pace.slice, Double(most))), fewest(of: pace.slice)))
   }
 
   /// How many slices of so many seconds are enough in any case.

@@ -32,7 +32,7 @@ package struct ProcessLauncher: Launcher {
             timed = min(await one.timed, await two.timed)
             slice += 1
           } while slice <= plan.least
-            || slice <= plan.most && (timed < plan.seconds || plan.seconds > 0 && slice % 2 == 0)
+            || slice <= Interleaving.most && (timed < plan.seconds || plan.seconds > 0 && slice % 2 == 0)
           try await one.finish()
           try await two.finish()
         }

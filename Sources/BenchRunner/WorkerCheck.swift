@@ -145,7 +145,7 @@ public struct WorkerCheck: Sendable {
     }
     let slices = 3
     let outcomes = await workers.launcher.interleave(
-      assignment, assignment, Interleaving(least: slices, most: slices), timeout: workers.timeout)
+      assignment, assignment, Interleaving(least: slices), timeout: workers.timeout)
     for outcome in [outcomes.first, outcomes.second] {
       if let problem = outcome.problem { return Judgement.wrong(problem).finding(asked) }
       let lines = outcome.lines

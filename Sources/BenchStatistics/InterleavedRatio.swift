@@ -11,7 +11,7 @@
 /// was the other's too, so that in each slice one run is at a disadvantage, alternately: 20 % where the weights just fit a
 /// cache. The mean over two slices has none of it, where a median over single ones would take whichever side has one more.
 /// - Parameters:
-///   - base, head: medians of the slices, in their order, all above 0. Where there is one slice alone it is that slice's ratio; an odd
+///   - base, head: medians of the slices, in their order, all above 0. Of one slice alone it is that slice's ratio; an odd
 ///     one at the end is left out.
 /// - Returns: ln(head / base); NaN of nothing.
 public func interleavedLogRatio(base: [Double], head: [Double]) -> Double {

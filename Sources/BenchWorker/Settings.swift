@@ -3,8 +3,6 @@ import Pacer
 
 /// What a worker reads of a configuration. What it does not know is an error: it would measure something else.
 package struct Settings {
-  package enum InputBuffer: String, CaseIterable { case reused, fresh }
-
   package var backend: String
   package var passes: [String]
   package var weights: String?
@@ -24,22 +22,16 @@ package struct Settings {
       guard let value = Value(axisValue: choice) else { throw UserError("\(key) cannot be \(choice.text)") }
       return value
     }
-    func choose<Value: RawRepresentable & CaseIterable>(_ key: String, _ type: Value.Type) throws -> Value?
-    where Value.RawValue == String {
-      guard let text: String = try take(key) else { return nil }
-      if let value = Value(rawValue: text) { return value }
-      throw UnknownName(kind: key, name: text, known: Value.allCases.map(\.rawValue))
-    }
     backend = try take("backend") ?? "cpu"
     passes = try take("passes") ?? []
     weights = try take("weights")
     input = try take("input")
-    shape = try (take("shape") as String?).map(Self.shape)
-    inputBuffer = try choose("input-buffer", InputBuffer.self)
-    options.kernels = try choose("kernels", KernelFamily.self) ?? options.kernels
-    options.allocator = try choose("allocator", AllocatorKind.self) ?? options.allocator
-    options.precision = try choose("precision", Precision.self) ?? options.precision
-    options.storage = try choose("storage", TensorStorage.self)
+    shape = try take("shape")
+    inputBuffer = try take("input-buffer")
+    options.kernels = try take("kernels") ?? options.kernels
+    options.allocator = try take("allocator") ?? options.allocator
+    options.precision = try take("precision") ?? options.precision
+    options.storage = try take("storage")
     options.threads = try take("threads") ?? options.threads
     options.instructionSet = try take("isa")
     options.device = try take("device")
@@ -53,14 +45,5 @@ package struct Settings {
       try apply(choice, &options)
     }
     try require((1...256).contains(options.threads), "threads", options.threads, "a number from 1 to 256")
-  }
-
-  private static func shape(_ text: String) throws -> Shape {
-    let extents = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-    let shape = Shape(extents.compactMap { $0 })
-    try require(
-      !extents.contains(nil) && shape.elementCount.map { $0 > 0 } == true, "shape", text,
-      "extents are from 1 up and fit in memory")
-    return shape
   }
 }

@@ -186,7 +186,7 @@ public struct Worker {
 
   /// One inference, with what the configuration does about its input before.
   private func inference(
-    _ session: any Session, _ input: Tensor, _ buffer: Settings.InputBuffer?
+    _ session: any Session, _ input: Tensor, _ buffer: InputBuffer?
   ) -> () throws -> Void {
     switch buffer {
     case nil: session.run

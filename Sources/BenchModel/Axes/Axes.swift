@@ -2,20 +2,6 @@ import BenchProtocol
 import RuntimeCore
 import TensorCore
 
-extension KernelFamily: AxisRepresentable {}
-extension AllocatorKind: AxisRepresentable {}
-extension Precision: AxisRepresentable {}
-extension TensorStorage: AxisRepresentable {}
-
-/// What an application does for each inference before it runs.
-public enum InputBuffer: String, AxisRepresentable, CaseIterable {
-  /// Writes the input into the session's own tensor.
-  case reused
-  /// Makes a tensor (from the C library, whatever the allocator), writes the input into it, hands it to the session and
-  /// drops it afterwards.
-  case fresh
-}
-
 /// The axes that come with Pacer, in the order of labels.
 public enum Axes {
   /// Whose options most axes are.

@@ -37,7 +37,7 @@ public enum AxisValues: Sendable {
         throw UserError("\(key) is on or off, not \"\(text)\"")
       }
       return .flag(["on", "true"].contains(text))
-    case .shape: return .text("\(try Self.shape(text))")
+    case .shape: return .text("\(try Shape(checking: text))")
     case .text, .path:
       guard !text.isEmpty else { throw UserError("\(key) is empty") }
       return .text(text)
@@ -49,20 +49,6 @@ public enum AxisValues: Sendable {
   {
     if let found = known.first(where: { $0.name == text || $0.aliases.contains(text) }) { return .text(found.name) }
     throw UnknownName(kind: key, name: text, known: known.map(\.name))
-  }
-
-  /// A shape as it is written, such as 1x3x224x224.
-  /// - Throws: ``UserError`` where it is none, or too large.
-  static func shape(_ text: String) throws -> Shape {
-    let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-    guard !parts.isEmpty, parts.allSatisfy({ $0.map { (1...65536).contains($0) } ?? false }) else {
-      throw UserError("shape must look like 1x3x224x224, not \"\(text)\"")
-    }
-    let shape = Shape(parts.compactMap { $0 })
-    guard shape.elementCount.map({ $0 <= 1 << 30 }) == true else {
-      throw UserError("shape \(text) is larger than 4 GiB")
-    }
-    return shape
   }
 
   /// What the absence of a choice is called.
@@ -91,12 +77,4 @@ public enum AxisValues: Sendable {
 
   /// Whether a value is the path of a file, whose content counts rather than its name.
   public var isPath: Bool { if case .path = self { true } else { false } }
-}
-
-extension Shape: AxisRepresentable {
-  public init?(axisValue: AxisValue?) {
-    guard case .text(let text) = axisValue, let shape = try? AxisValues.shape(text) else { return nil }
-    self = shape
-  }
-  public var axisValue: AxisValue? { .text("\(self)") }
 }

@@ -5,30 +5,8 @@ import Foundation
 /// A result as versions before 0.9 wrote it: one JSON object with the latencies of each process and its ratio, whose
 /// slices were not kept. It is read, and never written.
 struct LegacyRecord: Decodable {
-  struct Visit: Decodable {
-    struct Prepared: Decodable {
-      var loadTime: Int
-      var optimiseTime: Int
-      var prepareTime: Int
-      var passes: [WorkerLine.Prepared.PassResult]?
-      var graph: String?
-      var weights: String?
-      var input: String?
-      var nodes: Int?
-      var macs: Int?
-      var weightBytes: Int?
-      var originalWeightBytes: Int?
-      var kernels: [String: Int]?
-      var device: String?
-
-      var line: WorkerLine.Prepared {
-        var line = WorkerLine.Prepared(loadNs: loadTime, optimiseNs: optimiseTime, prepareNs: prepareTime)
-        (line.passes, line.graph, line.weights, line.input) = (passes, graph, weights, input)
-        (line.nodes, line.macs, line.weightBytes) = (nodes, macs, weightBytes)
-        (line.originalWeightBytes, line.kernels, line.device) = (originalWeightBytes, kernels, device)
-        return line
-      }
-    }
+  /// Called a visit there.
+  struct TimedRun: Decodable {
     struct Sample: Decodable {
       var firstInference: Int
       var latencies: [Int]
@@ -36,13 +14,14 @@ struct LegacyRecord: Decodable {
     }
     var round: Int
     var at: Double
-    var prepared: Prepared
+    var prepared: LegacyPrepared
     var sample: Sample
     var figures: [String: Double]
     var ratio: Double?
   }
 
-  struct Cell: Decodable {
+  /// Called a cell there.
+  struct Entry: Decodable {
     struct Hello: Decodable {
       var engine: String
       var version: String
@@ -50,21 +29,28 @@ struct LegacyRecord: Decodable {
       var processor: String?
       var isDebugBuild: Bool?
     }
-    var cell: LegacyConfiguration
+    var configuration: LegacyConfiguration
     var label: String
     var status: RowStatus
     var reason: String?
     var sameAs: String?
     var baseline: String?
     var notes: [String]?
-    var prepared: Visit.Prepared?
+    var prepared: LegacyPrepared?
     var hello: Hello?
     var figures: [String: Double]
     var unavailableFigures: [String: String]?
     var accuracy: Accuracy?
     var outputDigest: String?
     var expectedDigest: String?
-    var visits: [Visit]
+    var runs: [TimedRun]
+
+    private enum CodingKeys: String, CodingKey {
+      case configuration = "cell"
+      case label, status, reason, sameAs, baseline, notes, prepared, hello, figures, unavailableFigures, accuracy
+      case outputDigest, expectedDigest
+      case runs = "visits"
+    }
   }
 
   static let schemas = ["pacer-result-1", "pacer-result-2"]
@@ -80,9 +66,15 @@ struct LegacyRecord: Decodable {
   var environment: MachineDescription
   var idleResident: [String: Double]?
   var passes: [String]?
-  var cells: [Cell]
+  var entries: [Entry]
   var isComplete: Bool
   var ending: Record.Ending?
+
+  private enum CodingKeys: String, CodingKey {
+    case schema, version, suite, suiteDigest, started, elapsed, command, workerPrefix, environment, idleResident, passes
+    case entries = "cells"
+    case isComplete, ending
+  }
 
   static func read(_ data: Data) throws -> LegacyRecord {
     let file = try CheckedJSON.decode(LegacyRecord.self, from: data)
@@ -94,12 +86,12 @@ struct LegacyRecord: Decodable {
 
   /// The same as lines: what a run of it would have written.
   func lines() throws -> [RecordLine] {
-    let configurations = cells.map(\.cell.configuration)
-    let passes = passes ?? cells.flatMap { $0.cell.passes ?? [] }.uniqued()
+    let configurations = entries.map(\.configuration.configuration)
+    let passes = passes ?? entries.flatMap { $0.configuration.passes ?? [] }.uniqued()
     var start = RecordLine.Start(
       version: version, suite: suite, suiteDigest: suiteDigest, started: started, command: command, seed: nil,
       environment: environment, passes: passes,
-      configurations: cells.indices.map { index in
+      configurations: entries.indices.map { index in
         PlannedConfiguration(configuration: configurations[index], baseline: baseline(of: index))
       })
     start.workerPrefix = workerPrefix
@@ -108,23 +100,25 @@ struct LegacyRecord: Decodable {
     for (engine, bytes) in (idleResident ?? [:]).sorted(by: { $0.key < $1.key }) {
       lines.append(.idle(engine: engine, bytes: bytes))
     }
-    for (row, cell) in cells.enumerated() where cell.status != .pending {
-      lines.append(.inspected(inspected(cell, row)))
+    for (row, entry) in entries.enumerated() where entry.status != .pending {
+      lines.append(.inspected(inspected(entry, row)))
     }
     // Pairs ran one after the other: numbers follow the time.
-    let runs = cells.enumerated().flatMap { row, cell in cell.visits.map { (row: row, visit: $0) } }
-      .sorted { ($0.visit.at, $0.row) < ($1.visit.at, $1.row) }
-    for (number, run) in runs.enumerated() { lines.append(.run(try line(run.visit, number: number, row: run.row))) }
-    for (row, cell) in cells.enumerated() where !cell.visits.isEmpty {
-      let latencies = cell.visits.flatMap { $0.sample.latencies.map(Double.init) }
+    let runs = entries.enumerated().flatMap { row, entry in entry.runs.map { (row: row, run: $0) } }
+      .sorted { ($0.run.at, $0.row) < ($1.run.at, $1.row) }
+    for (number, timed) in runs.enumerated() {
+      lines.append(.run(try line(timed.run, number: number, row: timed.row)))
+    }
+    for (row, entry) in entries.enumerated() where !entry.runs.isEmpty {
+      let latencies = entry.runs.flatMap { $0.sample.latencies.map(Double.init) }
       lines.append(
         .summary(
           .init(
             row: row, quantilesNs: quantiles(of: latencies).map { Int($0.rounded()) },
-            timed: cell.visits.reduce(0) { $0 + ($1.sample.timed ?? $1.sample.latencies.count) }, metrics: [:])))
+            timed: entry.runs.reduce(0) { $0 + ($1.sample.timed ?? $1.sample.latencies.count) }, metrics: [:])))
     }
-    for (row, cell) in cells.enumerated() where cell.status == .failed && !cell.visits.isEmpty {
-      lines.append(.failed(row: row, reason: cell.reason ?? ""))
+    for (row, entry) in entries.enumerated() where entry.status == .failed && !entry.runs.isEmpty {
+      lines.append(.failed(row: row, reason: entry.reason ?? ""))
     }
     lines.append(
       .end(
@@ -134,53 +128,53 @@ struct LegacyRecord: Decodable {
     return lines
   }
 
-  /// What a row's ratio is to. The first schema joined by labels, which a model's rows of other inputs may share; the second by ids of its own kind,
-  /// which are joined by what they stood for.
+  /// What a row's ratio is to. The first schema joined by labels, which a model's rows of other inputs may share; the second
+  /// by ids of its own kind.
   private func baseline(of index: Int) -> Int? {
-    cells[index].baseline.flatMap { row(named: $0, like: index) }
+    entries[index].baseline.flatMap { row(named: $0, like: index) }
   }
 
   private func row(named name: String, like index: Int) -> Int? {
-    let mine = cells[index].cell
+    let mine = entries[index].configuration
     if schema == Self.schemas[0] {
-      let named = cells.indices.filter { cells[$0].label == name && cells[$0].cell.model == mine.model }
+      let named = entries.indices.filter { entries[$0].label == name && entries[$0].configuration.model == mine.model }
       let same = named.first {
-        let other = cells[$0].cell
+        let other = entries[$0].configuration
         return other.shape == mine.shape && other.weights == mine.weights && other.input == mine.input
       }
       return same ?? named.first
     }
-    return cells.indices.first { cells[$0].cell.formerID == name }
+    return entries.indices.first { entries[$0].configuration.formerID == name }
   }
 
-  private func inspected(_ cell: Cell, _ index: Int) -> RecordLine.Inspected {
-    var line = RecordLine.Inspected(row: index, status: cell.status)
-    line.sameAs = cell.sameAs.flatMap { row(named: $0, like: index) }
-    (line.reason, line.notes) = (cell.reason, cell.notes)
-    line.hello = cell.hello.map {
+  private func inspected(_ entry: Entry, _ index: Int) -> RecordLine.Inspected {
+    var line = RecordLine.Inspected(row: index, status: entry.status)
+    line.sameAs = entry.sameAs.flatMap { row(named: $0, like: index) }
+    (line.reason, line.notes) = (entry.reason, entry.notes)
+    line.hello = entry.hello.map {
       .init(
         engine: $0.engine, version: $0.version, protocol: 1, isa: $0.isa.map { $0 == "baseline" ? "sse2" : $0 },
         processor: $0.processor, isDebugBuild: $0.isDebugBuild)
     }
-    (line.prepared, line.metrics, line.unavailable) = (cell.prepared?.line, cell.figures, cell.unavailableFigures)
-    (line.accuracy, line.output, line.expected) = (cell.accuracy, cell.outputDigest, cell.expectedDigest)
+    (line.prepared, line.metrics, line.unavailable) = (entry.prepared?.line, entry.figures, entry.unavailableFigures)
+    (line.accuracy, line.output, line.expected) = (entry.accuracy, entry.outputDigest, entry.expectedDigest)
     return line
   }
 
-  private func line(_ visit: Visit, number: Int, row: Int) throws -> RecordLine.RunLine {
+  private func line(_ run: TimedRun, number: Int, row: Int) throws -> RecordLine.RunLine {
     try require(
-      !visit.sample.latencies.isEmpty && visit.sample.latencies.allSatisfy { $0 > 0 }, "visits[].sample.latencies",
+      !run.sample.latencies.isEmpty && run.sample.latencies.allSatisfy { $0 > 0 }, "visits[].sample.latencies",
       "empty", "a run has latencies above 0")
-    try visit.prepared.line.check()
+    try run.prepared.line.check()
     var line = RecordLine.RunLine(number: number, row: row)
-    (line.round, line.at, line.ratio) = (visit.round, visit.at, visit.ratio)
-    line.medianNs = median(visit.sample.latencies.map(Double.init))
-    line.timed = visit.sample.timed ?? visit.sample.latencies.count
-    var metrics = visit.figures
+    (line.round, line.at, line.ratio) = (run.round, run.at, run.ratio)
+    line.medianNs = median(run.sample.latencies.map(Double.init))
+    line.timed = run.sample.timed ?? run.sample.latencies.count
+    var metrics = run.figures
     metrics["peak-resident-above-idle"] = nil
     for (name, time) in [
-      ("load", visit.prepared.loadTime), ("optimise", visit.prepared.optimiseTime),
-      ("prepare", visit.prepared.prepareTime), ("first-inference", visit.sample.firstInference),
+      ("load", run.prepared.loadTime), ("optimise", run.prepared.optimiseTime),
+      ("prepare", run.prepared.prepareTime), ("first-inference", run.sample.firstInference),
     ] {
       metrics[name] = Double(time)
     }

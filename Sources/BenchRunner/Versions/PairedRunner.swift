@@ -81,7 +81,7 @@ public actor PairedRunner {
       return
     }
     series[index].iterations = pace.iterations()
-    series[index].slices = Interleaving.count([pace], seconds: Self.processTime)
+    series[index].slices = Interleaving.count(pace, seconds: Self.processTime)
     series[index].warmup = pace.warmup(within: Self.processTime / 2)
     if !series[index].isInterleaved { series[index].iterations *= series[index].slices }
   }
