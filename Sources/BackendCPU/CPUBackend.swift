@@ -28,22 +28,16 @@ public struct CPUBackend: Backend {
     if options.kernels == .reference { return .kernel("reference") }
     if isView(node.op) { return .kernel("view") }
     do {
-      guard let kernel = try Self.kernel(for: node, in: graph, options) else {
-        return .unsupported(reason: "no CPU kernel for \(type(of: node.op).name)")
-      }
-      return .kernel(kernel.name)
+      // What there is no kernel for runs on the op's own loops.
+      return .kernel(try Self.kernel(for: node, in: graph, options)?.name ?? "reference")
     } catch {
       return .unsupported(reason: "\(error)")
     }
   }
 
-  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
-    guard (1...256).contains(options.threads) else {
-      throw GraphError("\(options.threads) threads: 1 to 256 are possible")
-    }
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     if case .unavailable(let reason) = availability(options) { throw GraphError(reason) }
-    if options.kernels == .reference { return try ReferenceExecutable(graph) }
-    return try CPUExecutable(graph, options)
+    return try CPULowering(nodes, of: graph, options)
   }
 
   /// The instruction set that options ask for.

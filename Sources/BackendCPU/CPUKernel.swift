@@ -1,5 +1,6 @@
 import CIntrinsics
 import GraphCore
+import RuntimeCore
 import TensorCore
 
 /// One node bound to a kernel: shapes and options are settled, pointers come with each call.
@@ -10,7 +11,7 @@ protocol CPUKernel: Sendable {
   /// Inputs whose memory the output may take: each of their elements is read before the same element of the output is
   /// written, and never again.
   var overwritableInputs: [Int] { get }
-  func run(_ call: borrowing KernelCall)
+  func run(_ call: borrowing KernelCall) throws
 }
 
 extension CPUKernel {
@@ -21,10 +22,11 @@ extension CPUKernel {
 /// The pointers of one call.
 struct KernelCall {
   let inputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>>
-  let output: UnsafeMutablePointer<Float>
+  let outputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>>
   let scratch: UnsafeMutablePointer<Float>?
   let pool: ThreadPool
 
+  var output: UnsafeMutablePointer<Float> { outputs[0] }
   func input(_ index: Int) -> UnsafePointer<Float>? { index < inputs.count ? UnsafePointer(inputs[index]) : nil }
 }
 

@@ -154,15 +154,16 @@ struct Im2colConvolutionKernel: CPUKernel {
         fillMatrix(image, matrix)
         let rows = UnsafeMutablePointer(mutating: call.input(1)! + group * perGroup * depth)
         let place = (n * output[1] + group * perGroup) * pixels
-        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>.self, capacity: 4) { pointers in
+        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>.self, capacity: 5) { pointers in
           pointers[0] = matrix
           pointers[1] = rows
           if let bias = call.input(2) { pointers[2] = UnsafeMutablePointer(mutating: bias + group * perGroup) }
           if let residual = call.input(3) { pointers[3] = UnsafeMutablePointer(mutating: residual + place) }
+          pointers[4] = call.output + place
           product.run(
             KernelCall(
-              inputs: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(pointers)[..<call.inputs.count]),
-              output: call.output + place, scratch: matrix + matrixCount, pool: call.pool))
+              inputs: UnsafeBufferPointer(rebasing: pointers[..<call.inputs.count]),
+              outputs: UnsafeBufferPointer(rebasing: pointers[4...]), scratch: matrix + matrixCount, pool: call.pool))
         }
       }
     }

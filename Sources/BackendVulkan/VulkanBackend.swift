@@ -27,6 +27,7 @@ public struct VulkanBackend: Backend {
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     if isView(node, in: graph) { return .kernel("view") }
+    if let reason = VulkanLowering.unreadable(node, in: graph) { return .unsupported(reason: reason) }
     do {
       let device = try VulkanInstance.shared.get().device(named: options.device)
       let request = VulkanRequest(
@@ -42,11 +43,11 @@ public struct VulkanBackend: Backend {
     VulkanTarget(precision: options.precision)
   }
 
-  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     if case .unavailable(let reason) = availability(options) {
       throw GraphError("backend vulkan is unavailable: \(reason)")
     }
-    return try VulkanExecutable(graph, options)
+    return try VulkanLowering(nodes, of: graph, options)
   }
 }
 

@@ -66,18 +66,27 @@ extension Tensor {
 
 /// Writes a tensor where the device can fetch it: images in NCHW, weights as they lie.
 func copy(_ tensor: Tensor, to host: VulkanRegion) {
+  copy(tensor.type, tensor.storage.pointer, to: host)
+  withExtendedLifetime(tensor) {}
+}
+
+func copy(_ type: TensorType, _ pointer: UnsafeMutableRawPointer, to host: VulkanRegion) {
   let target = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
-  let source = UnsafePointer(tensor.floats.baseAddress!)
-  if tensor.format == .nhwc {
-    FormatConversion.convert(from: tensor.type, source, to: .nchw, target)
+  if type.format == .nhwc {
+    FormatConversion.convert(from: type, pointer.assumingMemoryBound(to: Float.self), to: .nchw, target)
   } else {
-    target.update(from: source, count: tensor.floats.count)
+    UnsafeMutableRawPointer(target).copyMemory(from: pointer, byteCount: type.byteCount)
   }
 }
 
 /// Reads what the device has put there, in NCHW, into a tensor of any format.
 func copy(_ host: VulkanRegion, to tensor: Tensor) {
+  copy(host, tensor.type, to: tensor.storage.pointer)
+  withExtendedLifetime(tensor) {}
+}
+
+func copy(_ host: VulkanRegion, _ type: TensorType, to pointer: UnsafeMutableRawPointer) {
   let source = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
   FormatConversion.convert(
-    from: TensorType(tensor.shape), UnsafePointer(source), to: tensor.format, tensor.floats.baseAddress!)
+    from: TensorType(type.shape), UnsafePointer(source), to: type.format, pointer.assumingMemoryBound(to: Float.self))
 }

@@ -73,7 +73,7 @@ struct RootCommand: AsyncParsableCommand {
       ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
       ProfileCommand.self, KernelsCommand.self, MemoryCommand.self, DoctorCommand.self, RecipeCommand.self,
       HistoryCommand.self,
-      OpsCommand.self, BisectAccuracyCommand.self, SchemaCommand.self, CheckWorkerCommand.self,
+      OpsCommand.self, BisectAccuracyCommand.self, PlacementCommand.self, SchemaCommand.self, CheckWorkerCommand.self,
     ],
     defaultSubcommand: RunCommand.self)
 }

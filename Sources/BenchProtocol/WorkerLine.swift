@@ -68,6 +68,21 @@ public enum WorkerLine: Sendable, Equatable {
     /// Kernel name to number of nodes.
     public var kernels: [String: Int]?
     public var device: String?
+    /// Where the nodes run; nil where all run on one backend.
+    public var placement: Placement?
+
+    public struct Placement: Codable, Sendable, Equatable {
+      /// Backend name to number of nodes.
+      public var nodes: [String: Int]
+      /// Why nodes do not run on a backend that is preferred, to number of nodes.
+      public var reasons: [String: Int]
+      /// Copies of tensors between backends in one inference, and their bytes.
+      public var copies: Int
+      public var copiedBytes: Int
+      public init(nodes: [String: Int], reasons: [String: Int], copies: Int, copiedBytes: Int) {
+        (self.nodes, self.reasons, self.copies, self.copiedBytes) = (nodes, reasons, copies, copiedBytes)
+      }
+    }
 
     public init(loadNs: Int, optimiseNs: Int? = nil, prepareNs: Int) {
       (self.loadNs, self.optimiseNs, self.prepareNs) = (loadNs, optimiseNs, prepareNs)

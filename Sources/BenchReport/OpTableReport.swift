@@ -21,7 +21,8 @@ extension OpTable {
       document.text("\(column): unsupported, \(entries.first { $0.column == column }?.reason ?? "").")
     }
     document.text(
-      "In brackets: the cases, each held against the op's own scalar loop. `fast` kernels are made for speed.")
+      "In brackets: the cases, each held against the op's own scalar loops. `fast` kernels are made for speed; what has none "
+        + "runs on the `reference`, those loops.")
     let wrong = entries.flatMap { entry in entry.wrong.map { "\(entry.column): \($0)" } }
     if !wrong.isEmpty {
       document.heading("Wrong")

@@ -79,7 +79,10 @@ public struct ResultTable: Sendable {
         return nil
       }
       let engine = result[Axes.engine] == "pacer" ? "" : " (\(result[Axes.engine]))"
-      return "\(result[Axes.backend])\(engine) ran on \(device)."
+      let placement = result.prepared?.placement.map { placement in
+        " Of \(result.configuration.model), \(placement.words(asked: result[Axes.backend]))"
+      }
+      return "\(result[Axes.backend])\(engine) ran on \(device).\(placement ?? "")"
     }.uniqued()
   }
 

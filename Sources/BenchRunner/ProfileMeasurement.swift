@@ -40,6 +40,7 @@ extension Profile {
         bytes: node.bytes ?? 0, allocations: node.allocations)
     }
     profile.passes = outcomes[0].prepared?.passes ?? []
+    profile.placement = outcomes[0].prepared?.placement
     profile.trace = outcomes[0].trace
     do {
       profile.peaks = try await Peaks.measure(

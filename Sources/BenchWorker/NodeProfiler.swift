@@ -6,13 +6,13 @@ import Pacer
 final class NodeProfiler {
   let worker: Worker
   let job: Job
-  let session: any Session
+  let session: Session
   let placement: [Placement]
   let graph: Graph
   /// Nanoseconds of each node in the last timed inference; nodes that are no work stay at 0.
   private var once: [Double]
 
-  init(worker: Worker, _ job: Job, _ session: any Session, _ placement: [Placement], _ graph: Graph) {
+  init(worker: Worker, _ job: Job, _ session: Session, _ placement: [Placement], _ graph: Graph) {
     (self.worker, self.job, self.session, self.placement, self.graph) = (worker, job, session, placement, graph)
     once = [Double](repeating: 0, count: placement.count)
   }

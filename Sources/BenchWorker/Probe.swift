@@ -24,9 +24,9 @@ public struct ProbeDeclaration: Sendable {
   }
   public var moment: Moment
   /// The session is nil where nothing of Pacer's is timed.
-  public var make: @Sendable ((any Session)?) -> any Probe
+  public var make: @Sendable (Session?) -> any Probe
 
-  public init(_ moment: Moment, _ make: @escaping @Sendable ((any Session)?) -> any Probe) {
+  public init(_ moment: Moment, _ make: @escaping @Sendable (Session?) -> any Probe) {
     (self.moment, self.make) = (moment, make)
   }
 
@@ -81,11 +81,11 @@ final class ResidentProbe: Probe {
 
 /// What a session asks of its allocator in one inference, and its planned block.
 final class TensorProbe: Probe {
-  private let session: (any Session)?
+  private let session: Session?
   private var before: AllocationStatistics?
   private var after: AllocationStatistics?
 
-  init(_ session: (any Session)?) { self.session = session }
+  init(_ session: Session?) { self.session = session }
 
   func begin() { before = session?.allocationStatistics }
   func end(iterations: Int) { after = session?.allocationStatistics }

@@ -88,10 +88,10 @@ public struct Worker {
       picture: settings.input)
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
-    let (optimised, reports) = try Pipeline(passes, checksNumbers: false)
-      .run(on: model.graph, for: backend.target(settings.options))
+    let placer = try Placer(backend, fallback: catalog.runtime.fallback, settings.options)
+    let (optimised, reports) = try Pipeline(passes, checksNumbers: false).run(on: model.graph, for: placer)
     let optimisedAt = monotonicNanoseconds()
-    let executable = try backend.prepare(optimised, settings.options)
+    let executable = try placer.prepare(optimised)
     let session = try executable.makeSession()
     let preparedAt = monotonicNanoseconds()
     session.inputs[0].write(model.input.values)
@@ -105,6 +105,7 @@ public struct Worker {
     (prepared.nodes, prepared.macs) = (optimised.nodes.count, optimised.macs)
     (prepared.weightBytes, prepared.originalWeightBytes) = (optimised.weightBytes, model.graph.weightBytes)
     prepared.kernels = Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +)
+    prepared.placement = WorkerLine.Prepared.Placement(executable)
     prepared.device = "\(device.name), \(device.detail)"
     try emit(.prepared(prepared))
 
@@ -160,7 +161,7 @@ public struct Worker {
     while nextLine() != nil { try measure() }
   }
 
-  private func measureLatency(_ job: Job, _ session: (any Session)?, _ work: @escaping () throws -> Void) throws {
+  private func measureLatency(_ job: Job, _ session: Session?, _ work: @escaping () throws -> Void) throws {
     let sampler = Sampler(job, work: work)
     let probes = catalog.probes.filter { $0.moment == .timed }.map { $0.make(session) }
     var iterations = 1
@@ -175,6 +176,8 @@ public struct Worker {
       try emit(.sample(sample))
     }
     for reading in probes.flatMap(\.readings) { try emit(.metric(reading)) }
+    // Some of the times are another backend's.
+    if let failure = session?.failure { throw failure }
   }
 
   private func control(_ job: Job) throws {
@@ -186,7 +189,7 @@ public struct Worker {
 
   /// One inference, with what the configuration does about its input before.
   private func inference(
-    _ session: any Session, _ input: Tensor, _ buffer: InputBuffer?
+    _ session: Session, _ input: Tensor, _ buffer: InputBuffer?
   ) -> () throws -> Void {
     switch buffer {
     case nil: session.run
@@ -206,7 +209,7 @@ public struct Worker {
 
   /// One inference to reach the steady state and one that is read.
   private func inspect(
-    _ session: any Session, _ infer: () throws -> Void, nodes: Int, checksOutputs: Bool
+    _ session: Session, _ infer: () throws -> Void, nodes: Int, checksOutputs: Bool
   ) throws {
     try infer()
     let probes = catalog.probes.filter { $0.moment == .inspected }.map { $0.make(session) }
@@ -221,7 +224,8 @@ public struct Worker {
     if checksOutputs { try emitOutputs(session) }
   }
 
-  private func emitOutputs(_ session: any Session) throws {
+  private func emitOutputs(_ session: Session) throws {
+    if let failure = session.failure { throw failure }
     for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
   }
 
@@ -262,7 +266,7 @@ public struct Worker {
   }
 
   /// What a device of its own does for an inference, and its own times of the phases: medians of five.
-  private func inspectDevice(_ session: any Session, nodes: Int) throws {
+  private func inspectDevice(_ session: Session, nodes: Int) throws {
     guard let device = try session.deviceStatistics else { return }
     try emit(.metric(.init("device-submits", Double(device.submits))))
     try emit(.metric(.init("device-dispatches", Double(device.dispatches))))
@@ -280,5 +284,17 @@ public struct Worker {
     } catch let error as NodesNotTold {
       for (name, _) in phases { try emit(.metric(.init(name, unavailable: error.description))) }
     }
+  }
+}
+
+extension WorkerLine.Prepared.Placement {
+  /// Nil where all nodes run on one backend.
+  init?(_ executable: Executable) {
+    let nodes = Dictionary(executable.placement.map { ($0.backend, 1) }, uniquingKeysWith: +)
+    guard nodes.count > 1 else { return nil }
+    let reasons = Dictionary(
+      executable.placement.flatMap(\.refusals).map { ("\($0.backend): \($0.reason)", 1) }, uniquingKeysWith: +)
+    let copies = executable.borderCopies
+    self.init(nodes: nodes, reasons: reasons, copies: copies.count, copiedBytes: copies.byteCount)
   }
 }

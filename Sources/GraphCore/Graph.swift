@@ -31,6 +31,8 @@ public struct Node: Sendable {
   public var op: any Op
   public var inputs: [ValueID]
   public var outputs: [ValueID]
+  /// Position of the backend it is placed on, among those it was placed with; nil where none has been chosen yet.
+  public var placed: Int?
 }
 
 /// A model as a value: nodes in execution order, the values between them, and the weights.
@@ -121,31 +123,30 @@ public struct Graph: Sendable {
   }
 
   /// Appends a node, or inserts it before the node at `position`, and infers its output types.
+  /// - Parameter placed: the backend of the nodes whose work it does; nil where it is to be chosen.
   public mutating func addNode(
-    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil
+    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil
   ) throws -> ValueID {
+    let node = try makeNode(name, op, inputs, placed: placed)
+    nodes.insert(node, at: position ?? nodes.count)
+    return node.outputs[0]
+  }
+
+  /// A node and the values it computes, before it has a place among the others.
+  mutating func makeNode(_ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?) throws -> Node {
     let types = try op.outputTypes(for: inputs.map { self[$0].type })
     let outputs = types.enumerated().map { add(types.count == 1 ? name : "\(name).\($0.offset)", $0.element, .node) }
-    nodes.insert(Node(name: name, op: op, inputs: inputs, outputs: outputs), at: position ?? nodes.count)
-    return outputs[0]
+    return Node(name: name, op: op, inputs: inputs, outputs: outputs, placed: placed)
   }
+
+  mutating func removeValue(_ id: ValueID) { table[id.index] = nil }
 
   public mutating func setOutputs(_ ids: [ValueID]) { outputs = ids }
 
-  /// Makes every reader of `old`, the graph's outputs included, read `new`.
-  public mutating func replaceUses(of old: ValueID, with new: ValueID) {
-    for index in nodes.indices { nodes[index].inputs = nodes[index].inputs.map { $0 == old ? new : $0 } }
-    outputs = outputs.map { $0 == old ? new : $0 }
-  }
-
   public mutating func setOp(_ op: any Op, ofNode index: Int) { nodes[index].op = op }
   public mutating func setInputs(_ inputs: [ValueID], ofNode index: Int) { nodes[index].inputs = inputs }
-
-  /// Removes a node whose outputs nobody reads.
-  public mutating func removeNode(at index: Int) {
-    for id in nodes[index].outputs { table[id.index] = nil }
-    nodes.remove(at: index)
-  }
+  /// Chooses the backend of a node, by its position among those the graph is placed with.
+  public mutating func place(_ index: Int, on backend: Int?) { nodes[index].placed = backend }
 
   /// Drops nodes, constants and parameter values that lead to no output. Inputs stay.
   /// - Returns: how many nodes and values went.
@@ -173,17 +174,6 @@ public struct Graph: Sendable {
   public mutating func dropWeightMap() {
     weights = [:]
     parameters = []
-  }
-
-  /// Brings a constant that one node alone reads into another format.
-  /// - Returns: whether there was something to do.
-  package mutating func rearrangeConstant(_ id: ValueID, to format: MemoryFormat) throws -> Bool {
-    guard case .constant(let tensor) = self[id].source, tensor.format != format, users(of: id).count == 1
-    else { return false }
-    let rearranged = try tensor.converted(to: format)
-    self[id].source = .constant(rearranged)
-    self[id].type = rearranged.type
-    return true
   }
 
   /// Infers the type of every computed value anew, in order.

@@ -1,7 +1,7 @@
 import TensorCore
 
 extension Graph: CustomStringConvertible {
-  /// One line per node. Parameters are `@name`, constants `#name`, computed values and inputs `%name`.
+  /// One line per node; `on 1` names a backend that is not the first. Parameters are `@name`, constants `#name`, computed values and inputs `%name`.
   public var description: String {
     var lines = ["graph \(name)"]
     for id in inputs { lines.append("  input %\(self[id].name) : \(self[id].type)") }
@@ -11,7 +11,8 @@ extension Graph: CustomStringConvertible {
       lines.append(
         "  \(node.outputs.map(reference).joined(separator: ", ")) = \(type(of: node.op).name)(\(inputs))"
           + (attributes.isEmpty ? "" : " {\(attributes)}")
-          + " : \(node.outputs.map { self[$0].type.description }.joined(separator: ", "))")
+          + " : \(node.outputs.map { self[$0].type.description }.joined(separator: ", "))"
+          + (node.placed.map { $0 > 0 ? " on \($0)" : "" } ?? ""))
     }
     lines.append("  return \(outputs.map(reference).joined(separator: ", "))")
     return lines.joined(separator: "\n") + "\n"

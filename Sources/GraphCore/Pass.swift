@@ -10,12 +10,24 @@ public protocol Pass: Sendable {
   var off: String { get }
   /// PyTorch Mobile's name for it, where it has one.
   var pytorchName: String? { get }
+  /// Whether it asks what a node's backend wants. Such a pass runs when it is known where each node runs; the others know no
+  /// target.
+  var isForTarget: Bool { get }
   /// - Returns: rewrites made; 0 means that there was nothing to do.
   func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int
 }
 
+extension Pass {
+  public var pytorchName: String? { nil }
+  public var isForTarget: Bool { false }
+}
+
 /// What passes may ask of the device and kernels a graph is optimised for.
 public protocol TargetTraits: Sendable {
+  /// Chooses a backend for each node, before the first pass that asks for what a target wants.
+  func place(_ graph: inout Graph)
+  /// The traits of the backend a node is placed on: the ones to ask about it.
+  func traits(for node: Node) -> any TargetTraits
   /// The formats the target's kernel wants a node's weights in, by input; those that are not named it takes as they are.
   func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat]
   /// Whether a kernel adds a residual to the sums of this convolution.
@@ -28,6 +40,9 @@ public protocol TargetTraits: Sendable {
 }
 
 extension TargetTraits {
+  public func place(_ graph: inout Graph) {}
+  public func traits(for node: Node) -> any TargetTraits { self }
+  public func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] { [:] }
   public func addsResidual(in node: Node, of graph: Graph) -> Bool { false }
   public func prefersWinograd(for node: Node, in graph: Graph) -> Bool { false }
   public func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool { false }

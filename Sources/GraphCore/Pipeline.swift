@@ -8,7 +8,8 @@ public struct PassReport: Sendable, Equatable {
   public let error: Double?
 }
 
-/// Passes in order, the graph verified before the first and after each one.
+/// Passes in order, the graph verified before the first and after each one, and placed before the first that asks for what
+/// a target wants.
 public struct Pipeline: Sendable {
   public var passes: [any Pass]
   /// Whether the graph's function is checked with the reference ops after each pass.
@@ -27,7 +28,12 @@ public struct Pipeline: Sendable {
     var graph = graph
     var reports: [PassReport] = []
     let check = checksNumbers ? try NumericCheck(graph) : nil
+    var isPlaced = false
     for pass in passes {
+      if pass.isForTarget, !isPlaced {
+        target.place(&graph)
+        isPlaced = true
+      }
       let rewrites = try pass.run(on: &graph, for: target)
       do { try graph.verify() } catch { throw GraphError("after pass \(pass.name): \(error)") }
       let error = rewrites > 0 ? try check?.error(of: graph) : nil

@@ -13,14 +13,14 @@ public struct FoldBatchNorm: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    var folds = 0
-    var index = 0
-    while index < graph.nodes.count {
-      if let fold = Fold(graph, convolution: index) {
+    let folds = try graph.rewrite { graph in
+      var folds = 0
+      for handle in graph.handles {
+        guard let fold = Fold(graph, convolution: handle) else { continue }
         try fold.apply(to: &graph)
         folds += 1
       }
-      index += 1
+      return folds
     }
     graph.removeUnused()
     return folds
@@ -28,28 +28,22 @@ public struct FoldBatchNorm: Pass {
 }
 
 private struct Fold {
-  let convolution: Int
-  let norm: Int
+  let convolution: Rewriter.Handle
+  let norm: Rewriter.Handle
   let epsilon: Float
 
-  init?(_ graph: Graph, convolution index: Int) {
-    let node = graph.nodes[index]
-    guard let conv = node.op as? Conv2D, conv.activation == nil, node.inputs.count <= 3,
-      !graph.outputs.contains(node.outputs[0])
+  init?(_ graph: Rewriter, convolution handle: Rewriter.Handle) {
+    guard let node = graph[handle], let conv = node.op as? Conv2D, conv.activation == nil, node.inputs.count <= 3,
+      let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
+      graph[user]!.inputs[0] == node.outputs[0],
+      // A weight that two layers share must stay as it is.
+      node.inputs[1...].allSatisfy({ graph.uses(of: $0) == 1 })
     else { return nil }
-    let users = graph.users(of: node.outputs[0])
-    guard users.count == 1, let batchNorm = graph.nodes[users[0]].op as? BatchNorm else { return nil }
-    // A weight that two layers share must stay as it is.
-    guard node.inputs[1...].allSatisfy({ graph.users(of: $0).count == 1 }) else { return nil }
-    guard graph.nodes[users[0]].inputs[0] == node.outputs[0] else { return nil }
-    self.convolution = index
-    self.norm = users[0]
-    self.epsilon = batchNorm.epsilon
+    (convolution, norm, epsilon) = (handle, user, batchNorm.epsilon)
   }
 
-  func apply(to graph: inout Graph) throws {
-    let node = graph.nodes[convolution]
-    let batchNorm = graph.nodes[norm]
+  func apply(to graph: inout Rewriter) throws {
+    let (node, batchNorm) = (graph[convolution]!, graph[norm]!)
     func data(_ id: ValueID) throws -> Tensor {
       guard let tensor = graph.data(of: id) else { throw GraphError("weight \(graph[id].name) is missing") }
       return try tensor.converted(to: .nchw)
@@ -73,30 +67,13 @@ private struct Fold {
       newBias.floats[o] = Float(shifted * scale + Double(beta.floats[o]))
     }
 
-    replaceData(of: node.inputs[1], with: newWeight, in: &graph)
+    graph.setData(of: node.inputs[1], to: newWeight)
     if node.inputs.count > 2 {
-      replaceData(of: node.inputs[2], with: newBias, in: &graph)
+      graph.setData(of: node.inputs[2], to: newBias)
     } else {
-      let name = node.name + ".bias"
-      let bias: ValueID
-      if case .constant = graph[node.inputs[1]].source {
-        bias = graph.addConstant(name, newBias)
-      } else {
-        bias = graph.addParameter(name, newBias.type)!
-        graph.weights[name] = newBias
-      }
-      graph.setInputs([node.inputs[0], node.inputs[1], bias], ofNode: convolution)
+      let bias = graph.addWeight(node.name + ".bias", newBias, like: node.inputs[1])
+      graph.update(convolution) { $0.inputs.append(bias) }
     }
-    graph.replaceUses(of: batchNorm.outputs[0], with: node.outputs[0])
-    graph.removeNode(at: norm)
-  }
-
-  private func replaceData(of id: ValueID, with tensor: Tensor, in graph: inout Graph) {
-    if case .constant = graph[id].source {
-      graph[id].source = .constant(tensor)
-      graph[id].type = tensor.type
-    } else {
-      graph.weights[graph[id].name] = tensor
-    }
+    graph.remove(norm, readersRead: node.outputs[0])
   }
 }

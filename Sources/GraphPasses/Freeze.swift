@@ -20,29 +20,25 @@ public struct Freeze: Pass {
       graph[value.id].source = .constant(tensor)
       rewrites += 1
     }
-    rewrites += try foldConstants(&graph)
+    rewrites += try graph.rewrite(Self.foldConstants)
     rewrites += graph.parameters.count
     graph.dropWeightMap()
     graph.removeUnused()
     return rewrites
   }
 
-  private func foldConstants(_ graph: inout Graph) throws -> Int {
+  private static func foldConstants(_ graph: inout Rewriter) throws -> Int {
     var folded = 0
-    var index = 0
-    while index < graph.nodes.count {
-      let node = graph.nodes[index]
+    for handle in graph.handles {
+      let node = graph[handle]!
       let arguments = node.inputs.compactMap(graph.data(of:))
-      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else {
-        index += 1
-        continue
-      }
+      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else { continue }
       let results = try node.op.evaluate(arguments.map { try $0.converted(to: .nchw) })
-      for (id, tensor) in zip(node.outputs, results) {
-        let constant = graph.addConstant(graph[id].name, try tensor.converted(to: graph[id].type.format))
-        graph.replaceUses(of: id, with: constant)
+      let constants = try zip(node.outputs, results).map { id, tensor in
+        graph.addConstant(graph[id].name, try tensor.converted(to: graph[id].type.format))
       }
-      graph.removeNode(at: index)
+      for (id, constant) in zip(node.outputs, constants) { graph.replaceUses(of: id, with: constant) }
+      graph.remove(handle, readersRead: constants[0])
       folded += 1
     }
     return folded

@@ -10,7 +10,7 @@ public struct FuseActivation: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    graph.fuseActivations { op, clamp in
+    try graph.fuseActivations { op, clamp in
       guard var conv = op as? Conv2D, conv.activation == nil else { return nil }
       conv.activation = clamp
       return conv
@@ -28,7 +28,7 @@ public struct FuseAddReLU: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    graph.fuseActivations { op, clamp in
+    try graph.fuseActivations { op, clamp in
       guard var add = op as? Add, add.activation == nil, clamp == .relu else { return nil }
       add.activation = clamp
       return add
@@ -38,21 +38,19 @@ public struct FuseAddReLU: Pass {
 
 extension Graph {
   /// Removes each activation whose producer, read by nothing else, can be replaced by `fused(producer, clamp)`.
-  fileprivate mutating func fuseActivations(_ fused: (any Op, Clamp) -> (any Op)?) -> Int {
-    var fusions = 0
-    var index = 0
-    while index < nodes.count {
-      defer { index += 1 }
-      guard let activation = nodes[index].op as? Activation, let source = producer(of: nodes[index].inputs[0]),
-        users(of: nodes[index].inputs[0]).count == 1, !outputs.contains(nodes[index].inputs[0]),
-        let op = fused(nodes[source].op, activation.clamp)
-      else { continue }
-      setOp(op, ofNode: source)
-      replaceUses(of: nodes[index].outputs[0], with: nodes[index].inputs[0])
-      removeNode(at: index)
-      index -= 1
-      fusions += 1
+  fileprivate mutating func fuseActivations(_ fused: (any Op, Clamp) -> (any Op)?) throws -> Int {
+    try rewrite { graph in
+      var fusions = 0
+      for handle in graph.handles {
+        let node = graph[handle]!
+        guard let activation = node.op as? Activation, let source = graph.producer(of: node.inputs[0]),
+          graph.onlyUser(of: node.inputs[0]) == handle, let op = fused(graph[source]!.op, activation.clamp)
+        else { continue }
+        graph.update(source) { $0.op = op }
+        graph.remove(handle, readersRead: node.inputs[0])
+        fusions += 1
+      }
+      return fusions
     }
-    return fusions
   }
 }

@@ -8,15 +8,20 @@ public struct PrepackWeights: Pass {
   public let off = "kernels rearrange their weights at each call"
   public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS"
 
+  public let isForTarget = true
+
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    var packed = 0
-    for node in graph.nodes {
-      for (input, wanted) in target.weightFormats(for: node, in: graph) {
-        if try graph.rearrangeConstant(node.inputs[input], to: wanted) { packed += 1 }
+    try graph.rewrite { [nodes = graph] graph in
+      var packed = 0
+      for handle in graph.handles {
+        let node = graph[handle]!
+        for (input, wanted) in target.traits(for: node).weightFormats(for: node, in: nodes) {
+          if try graph.rearrangeConstant(node.inputs[input], to: wanted) { packed += 1 }
+        }
       }
+      return packed
     }
-    return packed
   }
 }

@@ -10,12 +10,10 @@ public struct RemoveDropout: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    var removed = 0
-    for index in graph.nodes.indices.reversed() where graph.nodes[index].op is Dropout {
-      graph.replaceUses(of: graph.nodes[index].outputs[0], with: graph.nodes[index].inputs[0])
-      graph.removeNode(at: index)
-      removed += 1
+    try graph.rewrite { graph in
+      let dropouts = graph.handles.filter { graph[$0]!.op is Dropout }
+      for dropout in dropouts { graph.remove(dropout, readersRead: graph[dropout]!.inputs[0]) }
+      return dropouts.count
     }
-    return removed
   }
 }

@@ -7,24 +7,29 @@ public struct Winograd: Pass {
   public let name = "winograd"
   public let summary = "compute 3×3 convolutions by Winograd's F(4×4, 3×3), with a quarter of the multiplications"
   public let off = "every convolution is computed directly, with less rounding"
-  public let pytorchName: String? = nil
+
+  public let isForTarget = true
 
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    var rewrites = 0
-    for (index, node) in graph.nodes.enumerated() {
-      guard var op = node.op as? Conv2D, op.algorithm == .direct, op.allowsWinograd(graph[node.inputs[1]].type.shape),
-        case .constant = graph[node.inputs[1]].source, graph.users(of: node.inputs[1]).count == 1,
-        target.prefersWinograd(for: node, in: graph)
-      else { continue }
-      op.algorithm = .winograd
-      graph.setOp(op, ofNode: index)
-      for (input, wanted) in target.weightFormats(for: graph.nodes[index], in: graph) {
-        _ = try graph.rearrangeConstant(node.inputs[input], to: wanted)
+    try graph.rewrite { [before = graph] graph in
+      var rewrites = 0
+      for handle in graph.handles {
+        var node = graph[handle]!
+        guard var op = node.op as? Conv2D, op.algorithm == .direct, op.allowsWinograd(graph[node.inputs[1]].type.shape),
+          case .constant = graph[node.inputs[1]].source, graph.uses(of: node.inputs[1]) == 1,
+          target.traits(for: node).prefersWinograd(for: node, in: before)
+        else { continue }
+        op.algorithm = .winograd
+        graph.update(handle) { $0.op = op }
+        node.op = op
+        for (input, wanted) in target.traits(for: node).weightFormats(for: node, in: before) {
+          _ = try graph.rearrangeConstant(node.inputs[input], to: wanted)
+        }
+        rewrites += 1
       }
-      rewrites += 1
+      return rewrites
     }
-    return rewrites
   }
 }

@@ -44,9 +44,13 @@ public struct Runtime: Sendable {
   public var backends: [any Backend]
   /// In the order in which they run.
   public var passes: [any Pass]
+  /// Runs the nodes that a backend has no kernel for, and the inferences in which one fails; nil for none.
+  public var fallback: (any Backend)?
 
-  public init(models: [ModelDescription], backends: [any Backend], passes: [any Pass]) {
-    (self.models, self.backends, self.passes) = (models, backends, passes)
+  public init(
+    models: [ModelDescription], backends: [any Backend], passes: [any Pass], fallback: (any Backend)? = CPUBackend()
+  ) {
+    (self.models, self.backends, self.passes, self.fallback) = (models, backends, passes, fallback)
   }
 
   /// What comes with Pacer.

@@ -13,25 +13,23 @@ public struct NullBackend: Backend {
   }
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support { .kernel("null") }
   public func target(_ options: PrepareOptions) -> any TargetTraits { PlainTarget() }
-  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
-    NullExecutable(graph: graph)
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) -> any Lowering { NullLowering() }
+}
+
+/// All is on a device that has no memory.
+private struct NullLowering: Lowering {
+  var space: MemorySpace { .device("null") }
+  var device: String { "null" }
+  func isView(_ node: Int) -> Bool { false }
+  func kernel(for node: Int) -> PlannedKernel { PlannedKernel(name: "null") }
+  func byteCount(of value: ValueID) -> Int { 0 }
+  func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {
+    NullSegments(count: segments.count)
   }
 }
 
-struct NullExecutable: Executable {
-  let graph: Graph
-  var placement: [Placement] {
-    graph.nodes.map { Placement(node: $0.name, op: type(of: $0.op).name, device: "null", kernel: "null") }
-  }
-  func makeSession() throws -> any Session { try NullSession(graph) }
-}
-
-final class NullSession: Session {
-  let inputs: [Tensor]
-  let outputs: [Tensor]
-  init(_ graph: Graph) throws {
-    inputs = try graph.inputs.map { try Tensor(zeros: graph[$0].type) }
-    outputs = try graph.outputs.map { try Tensor(zeros: graph[$0].type) }
-  }
-  func run() {}
+private struct NullSegments: CompiledSegments {
+  final class Instance: Segment { func run(_ context: borrowing RunContext) {} }
+  let count: Int
+  func makeSegments() -> [any Segment] { (0..<count).map { _ in Instance() } }
 }

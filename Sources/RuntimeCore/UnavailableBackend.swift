@@ -11,7 +11,7 @@ extension UnavailableBackend {
     .unsupported(reason: reason)
   }
   public func target(_ options: PrepareOptions) throws -> any TargetTraits { PlainTarget() }
-  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     throw GraphError("backend \(name) is unavailable: \(reason)")
   }
 }

@@ -11,7 +11,7 @@ import Testing
 @Suite struct MemoryTests {
   private func session(
     _ model: ModelDescription, _ passes: [any Pass], _ options: PrepareOptions, _ shape: Shape = [1, 3, 64, 64]
-  ) throws -> any Session {
+  ) throws -> Session {
     let (graph, input) = try seeded(model, shape)
     let backend = CPUBackend()
     let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options)).graph

@@ -17,12 +17,12 @@ private struct BrokenBackend: Backend {
   func availability(_ options: PrepareOptions) -> Availability { .available(DeviceInfo(name: "broken", detail: "")) }
   func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support { .kernel("reference") }
   func target(_ options: PrepareOptions) -> any TargetTraits { PlainTarget() }
-  func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> any Executable {
+  func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     var graph = graph
     if let index = graph.nodes.firstIndex(where: { $0.name == node }) {
       graph.setOp(Activation(Clamp(min: 0, max: 0)), ofNode: index)
     }
-    return try ReferenceExecutable(graph)
+    return try CPUBackend().lower(nodes, of: graph, PrepareOptions(kernels: .reference))
   }
 }
 

@@ -21,14 +21,15 @@ extension AccuracyBisection {
     }
     let model = try ModelInput(configuration, in: runtime)
     let input = model.input
+    let placer = try Placer(backend, fallback: runtime.fallback, options)
     var optimised = try Pipeline(runtime.passes(settings.passes), checksNumbers: false)
-      .run(on: model.graph, for: backend.target(options)).graph
-    let usual = try backend.prepare(optimised, options).makeSession()
+      .run(on: model.graph, for: placer).graph
+    let usual = try placer.prepare(optimised).makeSession()
     usual.inputs[0].write(input.values)
     for _ in 0..<2 { try usual.run() }
     let output = optimised.outputs[0]
     optimised.setOutputs(optimised.nodes.map { $0.outputs[0] })
-    let executable = try backend.prepare(optimised, options)
+    let executable = try placer.prepare(optimised)
     let session = try executable.makeSession()
     session.inputs[0].write(input.values)
     func outputs() throws -> [Tensor] {
@@ -43,7 +44,7 @@ extension AccuracyBisection {
     _ = try optimised.evaluate([input]) { node, outputs in
       let index = nodes.count
       let (values, expected) = (first[index].values, try outputs[0].converted(to: .nchw))
-      let alone = try Self.run(node, of: optimised, computed, backend, options)
+      let alone = try Self.run(node, of: optimised, computed, placer)
       computed[node.outputs[0]] = outputs[0]
       nodes.append(
         NodeOutput(
@@ -64,7 +65,7 @@ extension AccuracyBisection {
 
   /// One node on the backend, its activations those of the oracle.
   private static func run(
-    _ node: Node, of graph: Graph, _ computed: [ValueID: Tensor], _ backend: any Backend, _ options: PrepareOptions
+    _ node: Node, of graph: Graph, _ computed: [ValueID: Tensor], _ placer: Placer
   ) throws -> Tensor {
     var single = Graph(name: node.name)
     var arguments: [Tensor] = []
@@ -74,8 +75,8 @@ extension AccuracyBisection {
       arguments.append(tensor)
       return single.addInput(graph[id].name, tensor.type)
     }
-    single.setOutputs([try single.addNode(node.name, node.op, inputs)])
-    let session = try backend.prepare(single, options).makeSession()
+    single.setOutputs([try single.addNode(node.name, node.op, inputs, placed: node.placed)])
+    let session = try placer.prepare(single).makeSession()
     for (tensor, argument) in zip(session.inputs, arguments) {
       _ = tensor.floats.update(fromContentsOf: argument.floats)
     }

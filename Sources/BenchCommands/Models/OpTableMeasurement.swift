@@ -38,13 +38,14 @@ extension OpTable {
       let place =
         entries.firstIndex { $0.op == op && $0.column == column }
         ?? {
-          entries.append(Entry(op: op, column: column, isReference: options.kernels == .reference))
+          entries.append(Entry(op: op, column: column))
           return entries.count - 1
         }()
       entries[place].cases += 1
       switch try Conformance.run(opCase, on: backend, passes: passes, options) {
       case .correct(let kernels):
         entries[place].correct += 1
+        if kernels.contains("reference") { entries[place].onReference += 1 }
         entries[place].kernels = Set(entries[place].kernels + kernels).sorted()
       case .wrong: entries[place].wrong.append(opCase.name)
       case .unsupported(let reason):

@@ -13,24 +13,26 @@ public struct OpTable: Codable, Sendable {
     /// Why the first of those has no kernel.
     public var reason: String?
     public var kernels: [String] = []
-    /// Whether the kernels are the scalar oracle.
-    public var isReference = false
+    /// How many of the correct ones ran on the op's own loops, for want of a kernel or because that was asked for.
+    public var onReference = 0
 
     package init(
       op: String, column: String, cases: Int = 0, correct: Int = 0, wrong: [String] = [], unsupported: [String] = [],
-      reason: String? = nil, kernels: [String] = [], isReference: Bool = false
+      reason: String? = nil, kernels: [String] = [], onReference: Int = 0
     ) {
       (self.op, self.column, self.cases, self.correct) = (op, column, cases, correct)
       (self.wrong, self.unsupported, self.reason, self.kernels) = (wrong, unsupported, reason, kernels)
-      self.isReference = isReference
+      self.onReference = onReference
     }
 
-    /// Correct, and on kernels made for speed; correct; wrong; or why not at all.
+    /// Correct on kernels made for speed, or on the op's own loops; wrong; or why not at all.
     public var words: String {
       if !wrong.isEmpty { return "WRONG in \(wrong.count) of \(cases)" }
       if correct == 0 { return "unsupported: \(reason ?? "")" }
-      let kind = isReference ? "correct" : "fast"
-      return unsupported.isEmpty ? "\(kind) (\(cases))" : "\(kind) in \(correct) of \(cases): \(reason ?? "")"
+      let kind = onReference == correct ? "reference" : "fast"
+      var words = kind
+      if kind == "fast", onReference > 0 { words += ", reference in \(onReference)" }
+      return unsupported.isEmpty ? "\(words) (\(cases))" : "\(words) in \(correct) of \(cases): \(reason ?? "")"
     }
   }
 

@@ -53,6 +53,8 @@ public struct Profile: Codable, Sendable {
   public var profiled: Estimate
   public var passes: [WorkerLine.Prepared.PassResult] = []
   public var trace: WorkerLine.Trace?
+  /// Where nodes run; nil where all run on one backend.
+  public var placement: WorkerLine.Prepared.Placement?
 
   package init(
     version: String, command: String, configuration: Configuration, label: String, environment: MachineDescription,

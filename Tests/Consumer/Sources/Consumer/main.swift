@@ -31,24 +31,21 @@ struct RemoveDoubleNegation: Pass {
   let name = "remove-double-negation"
   let summary = "two negations in a row cancel"
   let off = "both run"
-  let pytorchName: String? = nil
 
   func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    var removed = 0
-    while let (outer, inner) = pair(in: graph) {
-      graph.replaceUses(of: outer.outputs[0], with: inner.inputs[0])
-      graph.removeUnused()
-      removed += 1
+    let removed = try graph.rewrite { graph in
+      var removed = 0
+      for handle in graph.handles {
+        guard let outer = graph[handle], outer.op is Negate, let source = graph.producer(of: outer.inputs[0]),
+          let inner = graph[source], inner.op is Negate
+        else { continue }
+        graph.remove(handle, readersRead: inner.inputs[0])
+        removed += 1
+      }
+      return removed
     }
+    graph.removeUnused()
     return removed
-  }
-
-  private func pair(in graph: Graph) -> (outer: Node, inner: Node)? {
-    for outer in graph.nodes where outer.op is Negate {
-      guard let index = graph.producer(of: outer.inputs[0]), graph.nodes[index].op is Negate else { continue }
-      return (outer, graph.nodes[index])
-    }
-    return nil
   }
 }
 

@@ -1,19 +1,17 @@
-import TensorCore
-
 #if os(Linux)
   import Glibc
 #endif
 
 /// Weights and planned memory are gone through from one end to the other in each inference. On pages of 4 KiB the processor
 /// looks addresses up thousands of times for that; on pages of 2 MiB it seldom has to.
-enum HugePages {
+package enum HugePages {
   private static let size = 2 << 20
 
   /// Asks the system to back these blocks with huge pages now. Where it cannot, nothing changes.
   ///
   /// Blocks lie beside each other in the heap: each page of which they are at least half is asked for, whatever else is
   /// on it. That is `MADV_COLLAPSE`, of Linux 6.1.
-  static func back(_ blocks: [Storage]) {
+  package static func back(_ blocks: [Storage]) {
     #if os(Linux)
       var occupied: [UInt: Int] = [:]
       for block in blocks {

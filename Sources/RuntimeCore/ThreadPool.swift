@@ -1,6 +1,5 @@
 import CIntrinsics
 import GraphCore
-import RuntimeCore
 import Synchronization
 
 #if canImport(Glibc)
@@ -17,8 +16,8 @@ import Synchronization
 /// parameters stay as they are until the piece is done.
 ///
 /// `@unchecked Sendable`: `call` is written by the running thread alone, while no piece is unclaimed or in work.
-final class ThreadPool: @unchecked Sendable {
-  let threadCount: Int
+public final class ThreadPool: @unchecked Sendable {
+  public let threadCount: Int
 
   private struct Call {
     var kernel: PacerKernel
@@ -38,12 +37,12 @@ final class ThreadPool: @unchecked Sendable {
   private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var threads: [pthread_t] = []
   /// Whether the threads note what they do. Set between runs; they see it with the next ticket.
-  var isTraced = false
+  package var isTraced = false
   /// One list per thread, written by it alone before it says that its piece is finished.
   private let spans: UnsafeMutablePointer<[ThreadSpan]>
 
   /// - Throws: ``GraphError`` where the system gives fewer threads: a pool of fewer would be measured under a wrong number.
-  init(threadCount: Int) throws {
+  package init(threadCount: Int) throws {
     self.threadCount = threadCount
     spans = .allocate(capacity: max(threadCount, 1))
     spans.initialize(repeating: [], count: max(threadCount, 1))
@@ -82,7 +81,7 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   /// Wakes the threads, runs `body`, and lets them sleep again.
-  func whileAwake(_ body: () throws -> Void) rethrows {
+  package func whileAwake(_ body: () throws -> Void) rethrows {
     guard !threads.isEmpty else { return try body() }
     pthread_mutex_lock(lock)
     isRunning.store(true, ordering: .releasing)
@@ -94,7 +93,7 @@ final class ThreadPool: @unchecked Sendable {
 
   /// Does items `0..<count` of a kernel and returns when all are done.
   /// - Parameter piecesPerThread: 1 where the first item of a piece costs more than those after it.
-  func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int, piecesPerThread: Int = 4) {
+  package func run<Parameters>(_ kernel: PacerKernel?, _ parameters: Parameters, count: Int, piecesPerThread: Int = 4) {
     guard let kernel, count > 0 else { return }
     withUnsafePointer(to: parameters) { pointer in
       if threads.isEmpty || count == 1 { return kernel(pointer, 0, count, 0) }
@@ -109,7 +108,7 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   /// What the other threads did since it was last asked; to be asked between calls.
-  func takeSpans() -> [ThreadSpan] {
+  package func takeSpans() -> [ThreadSpan] {
     (1..<max(threadCount, 1)).flatMap { thread in
       defer { spans[thread].removeAll(keepingCapacity: true) }
       return spans[thread]

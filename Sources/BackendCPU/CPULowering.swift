@@ -1,0 +1,139 @@
+import CIntrinsics
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Which kernels run some nodes of a graph, and what they need.
+///
+/// `@unchecked Sendable`: immutable after `init`; kernels and tensors in it are only read.
+struct CPULowering: Lowering, @unchecked Sendable {
+  private let options: PrepareOptions
+  /// By node; nil for views and for what runs elsewhere.
+  private let kernels: [(any CPUKernel)?]
+  private let views: Set<Int>
+  let space = MemorySpace.host
+  let device = "cpu"
+
+  init(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws {
+    self.options = options
+    var kernels = [(any CPUKernel)?](repeating: nil, count: graph.nodes.count)
+    var views = Set<Int>()
+    for index in nodes {
+      let node = graph.nodes[index]
+      if options.kernels == .reference {
+        kernels[index] = ReferenceKernel(node, of: graph)
+      } else if BackendCPU.isView(node.op) {
+        views.insert(index)
+      } else {
+        kernels[index] = try CPUBackend.kernel(for: node, in: graph, options) ?? ReferenceKernel(node, of: graph)
+      }
+    }
+    (self.kernels, self.views) = (kernels, views)
+  }
+
+  func isView(_ node: Int) -> Bool { views.contains(node) }
+
+  func kernel(for node: Int) -> PlannedKernel {
+    let kernel = kernels[node]!
+    let scratch = kernel.scratchByteCount
+    return PlannedKernel(
+      name: kernel.name, scratch: scratch > 0 ? [scratch] : [], overwritableInputs: kernel.overwritableInputs)
+  }
+
+  func byteCount(of value: ValueID) -> Int { 0 }
+
+  func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {
+    if options.hugePages {
+      HugePages.back(
+        plan.slots.compactMap { slot in
+          guard slot.space == .host, slot.source == .constant else { return nil }
+          return plan.graph.data(of: slot.values[0])?.storage
+        })
+    }
+    return CPUSegments(
+      plan: plan, segments: segments, kernels: plan.steps.map { $0.node.flatMap { kernels[$0] } })
+  }
+}
+
+/// Steps bound to kernels.
+///
+/// `@unchecked Sendable`: as above.
+struct CPUSegments: CompiledSegments, @unchecked Sendable {
+  let plan: Plan
+  let segments: [Plan.Segment]
+  /// Of each step of the plan.
+  let kernels: [(any CPUKernel)?]
+
+  func makeSegments() -> [any Segment] { segments.map { CPUSegment(plan, $0.steps, kernels) } }
+}
+
+final class CPUSegment: StepwiseSegment {
+  private struct Work {
+    let step: Int
+    let node: Int
+    let kernel: any CPUKernel
+    let inputs: Int
+    /// Inputs, then outputs.
+    let slots: [Int]
+  }
+  private let work: [Work]
+  /// Room for one call's addresses.
+  private let arguments: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>
+
+  init(_ plan: Plan, _ steps: Range<Int>, _ kernels: [(any CPUKernel)?]) {
+    work = steps.map { index in
+      let step = plan.steps[index]
+      return Work(
+        step: index, node: step.node!, kernel: kernels[index]!, inputs: step.inputs.count,
+        slots: step.inputs + step.outputs)
+    }
+    arguments = .allocate(capacity: work.map(\.slots.count).max() ?? 1)
+  }
+
+  deinit { arguments.deallocate() }
+
+  func run(_ context: borrowing RunContext) throws { try run(context) { _ in } }
+
+  func run(_ context: borrowing RunContext, afterEach finished: (Int) -> Void) throws {
+    let (memory, pool) = (context.memory, context.pool)
+    try pool.whileAwake {
+      for work in work {
+        let scratch = try memory.begin(work.step)
+        for (position, slot) in work.slots.enumerated() {
+          arguments[position] = memory[slot].assumingMemoryBound(to: Float.self)
+        }
+        try work.kernel.run(
+          KernelCall(
+            inputs: UnsafeBufferPointer(rebasing: arguments[..<work.inputs]),
+            outputs: UnsafeBufferPointer(rebasing: arguments[work.inputs..<work.slots.count]),
+            scratch: scratch?.assumingMemoryBound(to: Float.self), pool: pool))
+        memory.end(work.step, scratch: scratch)
+        finished(work.node)
+      }
+    }
+  }
+}
+
+/// An op's own `evaluate` as a kernel: slow, and always right.
+struct ReferenceKernel: CPUKernel {
+  let name = "reference"
+  private let op: any Op
+  private let inputs: [TensorType]
+  private let outputs: [TensorType]
+
+  init(_ node: Node, of graph: Graph) {
+    (op, inputs, outputs) = (node.op, graph.inputTypes(of: node), node.outputs.map { graph[$0].type })
+  }
+
+  func run(_ call: borrowing KernelCall) throws {
+    let arguments = try zip(inputs, call.inputs).map { type, pointer in
+      try Tensor(type: type, storage: Storage(borrowing: pointer, byteCount: type.byteCount)).converted(to: .nchw)
+    }
+    let results = try op.evaluate(arguments)
+    for (index, type) in outputs.enumerated() {
+      let result = try results[index].converted(to: type.format)
+      UnsafeMutableRawPointer(call.outputs[index]).copyMemory(from: result.storage.pointer, byteCount: type.byteCount)
+      withExtendedLifetime(result) {}
+    }
+  }
+}

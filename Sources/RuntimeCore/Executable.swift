@@ -1,0 +1,79 @@
+import GraphCore
+import TensorCore
+
+/// A graph planned and compiled for the backends it was placed on; shared by any number of sessions.
+public final class Executable: Sendable {
+  public let plan: Plan
+  public let options: PrepareOptions
+  /// The kernel each node runs on, in order.
+  public let placement: [Placement]
+  /// By backend.
+  private let compiled: [any CompiledSegments]
+  private let usesHost: Bool
+
+  /// Backends that rerun an inference in which one of its own fails; nil where there is none.
+  let fallback: (placer: Placer, position: Int)?
+  /// Names of the backends it was placed with, in order of preference.
+  public let backends: [String]
+
+  /// - Parameters:
+  ///   - placed: for each node the position of its backend.
+  ///   - refusals: for each node why the backends before do not run it.
+  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or a node has no kernel.
+  init(_ graph: Graph, _ placer: Placer, _ placed: [Int], _ refusals: [[Placement.Refusal]]) throws {
+    let options = placer.options[0]
+    guard (1...256).contains(options.threads) else {
+      throw GraphError("\(options.threads) threads: 1 to 256 are possible")
+    }
+    try graph.verify()
+    let lowerings = try placer.backends.indices.map { index in
+      try placer.backends[index].lower(
+        graph.nodes.indices.filter { placed[$0] == index }, of: graph, placer.options[index])
+    }
+    let plan = Plan(graph, on: lowerings, placed: placed, inPlace: options.inPlace)
+    (self.plan, self.options) = (plan, options)
+    fallback = placer.fallback.map { ($0, placer.backends.count - 1) }
+    backends = placer.backends.map(\.name)
+    compiled = try lowerings.enumerated().map { index, lowering in
+      try lowering.compile(plan.segments.filter { $0.backend == index }, of: plan)
+    }
+    usesHost = zip(lowerings.indices, lowerings).contains { index, lowering in
+      lowering.space == .host && placed.contains(index)
+    }
+    placement = graph.nodes.enumerated().map { index, node in
+      let lowering = lowerings[placed[index]]
+      return Placement(
+        node: node.name, op: type(of: node.op).name, backend: placer.backends[placed[index]].name,
+        device: lowering.device, kernel: lowering.isView(index) ? "view" : lowering.kernel(for: index).name,
+        refusals: refusals[index])
+    }
+  }
+
+  /// Copies between spaces in one run, and their bytes in the host's memory.
+  public var borderCopies: (count: Int, byteCount: Int) {
+    let copies = plan.steps.flatMap(\.copies).filter { plan.slots[$0.source].space != plan.slots[$0.target].space }
+    return (
+      copies.count,
+      copies.reduce(0) { sum, copy in
+        sum + plan.slots[plan.slots[copy.source].space == .host ? copy.source : copy.target].byteCount
+      }
+    )
+  }
+
+  public func makeSession() throws -> Session {
+    var segments = [(any Segment)?](repeating: nil, count: plan.segments.count)
+    for (index, compiled) in compiled.enumerated() {
+      let own = plan.segments.indices.filter { plan.segments[$0].backend == index }
+      for (position, segment) in zip(own, try compiled.makeSegments()) { segments[position] = segment }
+    }
+    return try Session(self, segments, threads: usesHost ? options.threads : 1)
+  }
+}
+
+extension Backend {
+  /// Prepares a graph to run on this backend alone.
+  /// - Throws: ``GraphError`` naming the first node without a kernel, or why the backend cannot run here.
+  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> Executable {
+    try Placer(self, options).prepare(graph)
+  }
+}

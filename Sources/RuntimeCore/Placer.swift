@@ -1,0 +1,99 @@
+import GraphCore
+import TensorCore
+
+/// Where a node runs, and why not elsewhere.
+public struct Placement: Sendable, Equatable {
+  public struct Refusal: Sendable, Equatable {
+    public var backend: String
+    public var reason: String
+    public init(backend: String, reason: String) { (self.backend, self.reason) = (backend, reason) }
+  }
+
+  public var node: String
+  public var op: String
+  public var backend: String
+  public var device: String
+  public var kernel: String
+  /// Backends that come before its own, and why they do not run it.
+  public var refusals: [Refusal]
+
+  public init(
+    node: String, op: String, backend: String, device: String, kernel: String, refusals: [Refusal] = []
+  ) {
+    (self.node, self.op, self.backend, self.device) = (node, op, backend, device)
+    (self.kernel, self.refusals) = (kernel, refusals)
+  }
+}
+
+/// Backends in order of preference: each node runs on the first that has a kernel for it. The choice depends on ops and shapes
+/// alone, never on a clock.
+public struct Placer: TargetTraits {
+  public let backends: [any Backend]
+  /// What each backend is asked to do.
+  public let options: [PrepareOptions]
+  private let targets: [any TargetTraits]
+
+  /// - Parameter fallback: takes the nodes that `backend` has no kernel for, and reruns an inference in which it fails; nil
+  ///   for none. Options that are a matter of `backend` alone it is not given.
+  /// - Throws: where a backend knows no such options.
+  public init(_ backend: any Backend, fallback: (any Backend)? = nil, _ options: PrepareOptions) throws {
+    if let fallback, fallback.name != backend.name {
+      (backends, self.options) = ([backend, fallback], [options, options.forFallback])
+    } else {
+      (backends, self.options) = ([backend], [options])
+    }
+    targets = try zip(backends, self.options).map { try $0.target($1) }
+  }
+
+  public func traits(for node: Node) -> any TargetTraits { targets[node.placed ?? 0] }
+
+  public func place(_ graph: inout Graph) {
+    for index in graph.nodes.indices { graph.place(index, on: choose(graph.nodes[index], in: graph).backend) }
+  }
+
+  /// The backend for a node, and why those before it are not.
+  private func choose(_ node: Node, in graph: Graph) -> (backend: Int, refusals: [Placement.Refusal]) {
+    var refusals: [Placement.Refusal] = []
+    for (index, backend) in backends.enumerated().dropLast() {
+      if let placed = node.placed, index < placed {
+        // Placed behind it before its layout was chosen, for a reason that may have gone with that.
+        refusals.append(
+          .init(backend: backend.name, reason: reason(index, node, graph) ?? "placed before formats were chosen"))
+        continue
+      }
+      guard let reason = reason(index, node, graph) else { return (index, refusals) }
+      refusals.append(.init(backend: backend.name, reason: reason))
+    }
+    return (backends.count - 1, refusals)
+  }
+
+  /// Why a backend does not run a node; nil where it does.
+  private func reason(_ index: Int, _ node: Node, _ graph: Graph) -> String? {
+    if case .unsupported(let reason) = backends[index].support(for: node, in: graph, options[index]) {
+      reason
+    } else {
+      nil
+    }
+  }
+
+  /// Plans and compiles a graph that was rewritten for these backends.
+  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or the last one has no kernel for a node.
+  public func prepare(_ graph: Graph) throws -> Executable {
+    let choices = graph.nodes.map { choose($0, in: graph) }
+    return try Executable(graph, self, choices.map(\.backend), choices.map(\.refusals))
+  }
+
+  /// The last backend alone, which reruns what the others failed at; nil where there are no others.
+  var fallback: Placer? {
+    guard backends.count > 1 else { return nil }
+    return try? Placer(backends.last!, options.last!)
+  }
+}
+
+extension PrepareOptions {
+  /// Those that any backend understands.
+  var forFallback: PrepareOptions {
+    PrepareOptions(
+      allocator: allocator, threads: threads, instructionSet: instructionSet, inPlace: inPlace, hugePages: hugePages)
+  }
+}

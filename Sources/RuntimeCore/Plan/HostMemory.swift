@@ -1,0 +1,176 @@
+import GraphCore
+import TensorCore
+
+/// The host's memory for a plan: where each slot lies during a run, taken from an allocator step by step or planned in one
+/// block. For one run at a time.
+public final class HostMemory {
+  package let arena: Arena?
+  private let plan: Plan
+  /// Address of each slot; nil while it has no memory.
+  private let pointers: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
+  /// Where memory comes from that is not planned: of this run.
+  private var allocator: any Allocator
+  private let own: any Allocator
+  /// Whether a scope's allocator takes the place of the session's own.
+  private let yieldsToScope: Bool
+  private let block: Storage?
+  /// With an arena: address of each step's working memory.
+  private let plannedScratch: [UnsafeMutableRawPointer?]
+  /// What each step does with slots of the host.
+  private let duties: [(parameters: [Int], allocated: [Int], released: [Int])]
+  /// Constants' memory is the graph's.
+  private let constants: [Tensor]
+
+  /// - Parameters:
+  ///   - inputs: the tensors a run reads unless it is given others, and those it writes.
+  ///   - hugePages: whether planned memory asks for large pages.
+  package init(
+    _ plan: Plan, _ kind: AllocatorKind, hugePages: Bool, inputs: [Tensor], outputs: [Tensor]
+  ) throws {
+    self.plan = plan
+    switch kind {
+    case .system, .arena: own = SystemAllocator()
+    case .caching: own = CachingAllocator()
+    case .mapped: own = MappedAllocator()
+    }
+    allocator = own
+    yieldsToScope = kind == .system
+    var constants: [Tensor] = []
+    pointers = .allocate(capacity: plan.slots.count)
+    pointers.initialize(repeating: nil)
+    for (index, slot) in plan.slots.enumerated() where slot.space == .host {
+      switch slot.source {
+      case .input(let input): pointers[index] = inputs[input].storage.pointer
+      case .output(let output): pointers[index] = outputs[output].storage.pointer
+      case .constant:
+        guard let tensor = plan.graph.data(of: slot.values[0]) else { continue }
+        constants.append(tensor)
+        pointers[index] = tensor.storage.pointer
+      case .parameter, .computed: break
+      }
+    }
+    self.constants = constants
+    func onHost(_ slots: [Int], _ source: Plan.Slot.Source) -> [Int] {
+      slots.filter { plan.slots[$0].space == .host && plan.slots[$0].source == source }
+    }
+    duties = plan.steps.map { step in
+      (
+        onHost(step.inputs, .parameter), step.isInPlace ? [] : onHost(step.outputs, .computed),
+        onHost(step.released, .computed)
+      )
+    }
+    let arena = Arena(plan, in: .host)
+    guard kind == .arena, !arena.offsets.isEmpty else {
+      (block, self.arena, plannedScratch) = (nil, nil, [])
+      return
+    }
+    let block: Storage
+    do { block = try Storage(byteCount: max(arena.byteCount, 64), allocator: own) } catch {
+      pointers.deallocate()
+      throw error
+    }
+    for (owner, offset) in arena.offsets {
+      if case .slot(let slot) = owner { pointers[slot] = block.pointer + offset }
+    }
+    plannedScratch = plan.steps.indices.map { step in
+      arena.offsets[.scratch(step: step, piece: 0)].map { block.pointer + $0 }
+    }
+    if hugePages { HugePages.back([block]) }
+    (self.block, self.arena) = (block, arena)
+  }
+
+  deinit { pointers.deallocate() }
+
+  package var statistics: AllocationStatistics { allocator.statistics }
+
+  /// Where a slot lies now. A slot of a step that runs has memory.
+  public subscript(slot: Int) -> UnsafeMutableRawPointer { pointers[slot]! }
+
+  /// Lets a run read other tensors in the place of the inputs.
+  package func bind(inputs: [Tensor]) {
+    for (index, slot) in plan.slots.enumerated() {
+      if case .input(let input) = slot.source, slot.space == .host { pointers[index] = inputs[input].storage.pointer }
+    }
+  }
+
+  /// Runs `body` with the allocator that counts here and now; after an error nothing is kept.
+  package func whileRunning(_ body: () throws -> Void) throws {
+    if yieldsToScope, let scoped = AllocationScope.innermost { allocator = scoped }
+    defer { allocator = own }
+    do { try body() } catch {
+      if block == nil {
+        for slot in duties.lazy.flatMap(\.allocated) { release(slot) }
+      }
+      throw error
+    }
+  }
+
+  /// Gives a step's outputs and working memory their places, and looks its parameters up.
+  /// - Returns: its working memory.
+  /// - Throws: ``GraphError`` where a weight is missing, ``OutOfMemory``.
+  public func begin(_ index: Int) throws -> UnsafeMutableRawPointer? {
+    for slot in duties[index].parameters { try lookUp(slot) }
+    guard block == nil else { return plannedScratch[index] }
+    for slot in duties[index].allocated {
+      pointers[slot] = try allocator.allocate(byteCount: plan.slots[slot].byteCount)
+    }
+    guard let byteCount = plan.steps[index].scratch.first, byteCount > 0 else { return nil }
+    return try allocator.allocate(byteCount: byteCount)
+  }
+
+  /// Takes back what nothing needs after a step.
+  public func end(_ index: Int, scratch: UnsafeMutableRawPointer?) {
+    guard block == nil else { return }
+    if let scratch { allocator.deallocate(scratch, byteCount: plan.steps[index].scratch[0]) }
+    for slot in duties[index].released { release(slot) }
+  }
+
+  /// Does a step that copies between slots of the host.
+  package func copy(_ index: Int) throws {
+    let scratch = try begin(index)
+    for copy in plan.steps[index].copies {
+      self[copy.target].copyMemory(from: self[copy.source], byteCount: plan.slots[copy.target].byteCount)
+    }
+    end(index, scratch: scratch)
+  }
+
+  private func lookUp(_ slot: Int) throws {
+    let name = plan.graph[plan.slots[slot].values[0]].name
+    guard let tensor = plan.graph.weights[name] else { throw GraphError("weight \(name) is missing") }
+    pointers[slot] = tensor.storage.pointer
+  }
+
+  private func release(_ slot: Int) {
+    guard let pointer = pointers[slot] else { return }
+    allocator.deallocate(pointer, byteCount: plan.slots[slot].byteCount)
+    pointers[slot] = nil
+  }
+
+  /// Which blocks a steady run has when and where: those of the plan, or those the allocator gives when it is asked as a run
+  /// asks it.
+  package func timeline(constantBytes: Int) throws -> MemoryTimeline {
+    if let arena, let block {
+      return MemoryTimeline(
+        plan, in: .host, offsets: arena.offsets,
+        reserved: [Int](repeating: block.byteCount, count: plan.steps.count), constantBytes: constantBytes)
+    }
+    var offsets: [Plan.Owner: Int] = [:]
+    var reserved = [Int](repeating: 0, count: plan.steps.count)
+    // A cache is full from the second time on.
+    for _ in 0..<2 {
+      try whileRunning {
+        for (index, duty) in duties.enumerated() {
+          let scratch = try begin(index)
+          if let scratch { offsets[.scratch(step: index, piece: 0)] = Int(bitPattern: scratch) }
+          for slot in duty.allocated { offsets[.slot(slot)] = Int(bitPattern: self[slot]) }
+          reserved[index] = statistics.heldBytes
+          end(index, scratch: scratch)
+        }
+      }
+    }
+    var timeline = MemoryTimeline(
+      plan, in: .host, offsets: offsets, reserved: reserved, constantBytes: constantBytes)
+    timeline.squeeze()
+    return timeline
+  }
+}

@@ -1,0 +1,302 @@
+import GraphCore
+import TensorCore
+
+/// Which memory a slot lies in: the host's, or that of a device that has memory of its own.
+public enum MemorySpace: Hashable, Sendable, CustomStringConvertible {
+  case host
+  /// By the name of its backend.
+  case device(String)
+
+  public var description: String {
+    switch self {
+    case .host: "host"
+    case .device(let name): name
+    }
+  }
+}
+
+/// A graph as steps over slots of memory: what runs when, where each value lies, and from when to when.
+///
+/// It is a pure function of the graph and of what backends say of its nodes and values (``Lowering``), needs no device, and
+/// prints as text.
+public struct Plan: Sendable {
+  /// Memory for one value, or for several one after the other.
+  public struct Slot: Sendable {
+    public enum Source: Sendable, Equatable {
+      /// The caller's tensors, by position among the graph's inputs and outputs.
+      case input(Int)
+      case output(Int)
+      /// There before the first run.
+      case constant
+      /// Looked up in the graph's weight map at each run.
+      case parameter
+      /// Written by a step.
+      case computed
+    }
+
+    public let space: MemorySpace
+    public let source: Source
+    /// The values it holds, one after the other; views of them take no slot.
+    public fileprivate(set) var values: [ValueID]
+    /// Bytes in its space.
+    public let byteCount: Int
+  }
+
+  /// Brings the bytes of one slot to another, in another space or of the caller.
+  public struct Copy: Sendable, Equatable {
+    public let source: Int
+    public let target: Int
+    public init(source: Int, target: Int) { (self.source, self.target) = (source, target) }
+  }
+
+  public struct Step: Sendable {
+    /// Position of its node in the graph; nil for copies.
+    public let node: Int?
+    public let copies: [Copy]
+    /// Kernel that runs the node; `copy` for copies.
+    public let kernel: String
+    /// Slots it reads and writes, in the order of the node's inputs and outputs, or of the copies.
+    public let inputs: [Int]
+    public let outputs: [Int]
+    /// Whether the output takes the memory of an input that nothing reads any more.
+    public let isInPlace: Bool
+    /// Bytes of each piece of working memory.
+    public let scratch: [Int]
+    /// Computed slots whose bytes nothing reads after it.
+    public fileprivate(set) var released: [Int]
+  }
+
+  /// Steps that one backend runs in one go.
+  public struct Segment: Sendable, Equatable {
+    /// Position of its backend among those the graph was placed on; nil for copies between tensors of the caller.
+    public let backend: Int?
+    public let steps: Range<Int>
+  }
+
+  public let graph: Graph
+  public let slots: [Slot]
+  public let steps: [Step]
+  public let segments: [Segment]
+  /// The slot in the host's memory that holds each of the graph's outputs.
+  public let outputs: [Int]
+}
+
+extension Plan {
+  /// Plans a graph.
+  /// - Parameters:
+  ///   - placed: for each node the position of its lowering; nil where all run on the first.
+  ///   - inPlace: whether outputs may take the memory of inputs.
+  package init(_ graph: Graph, on lowerings: [any Lowering], placed: [Int]? = nil, inPlace: Bool = true) {
+    let planner = Planner(graph, lowerings, placed ?? [Int](repeating: 0, count: graph.nodes.count))
+    self = planner.plan(inPlace: inPlace)
+  }
+}
+
+/// First the order of nodes and copies, then the last use of each value in each space, then slots.
+private struct Planner {
+  /// A value in one space.
+  struct Place: Hashable {
+    var value: ValueID
+    var space: MemorySpace
+  }
+
+  enum Action {
+    case node(Int)
+    case copies([(from: Place, to: Place)])
+    /// What is not computed where the caller reads it.
+    case outputs([(from: Place, output: Int)])
+  }
+
+  let graph: Graph
+  let lowerings: [any Lowering]
+  let placed: [Int]
+  private let producers: [ValueID: Int]
+  private let inputs: [ValueID: Int]
+
+  init(_ graph: Graph, _ lowerings: [any Lowering], _ placed: [Int]) {
+    (self.graph, self.lowerings, self.placed) = (graph, lowerings, placed)
+    var producers: [ValueID: Int] = [:]
+    for (index, node) in graph.nodes.enumerated() { for id in node.outputs { producers[id] = index } }
+    self.producers = producers
+    inputs = Dictionary(uniqueKeysWithValues: graph.inputs.enumerated().map { ($1, $0) })
+  }
+
+  private func lowering(_ node: Int) -> any Lowering { lowerings[placed[node]] }
+
+  /// Where a value is first; nil for a constant, which is wherever it is read.
+  private func home(of value: ValueID) -> MemorySpace? {
+    if let node = producers[value] { return lowering(node).space }
+    if case .constant = graph[value].source { return nil }
+    return .host
+  }
+
+  /// A value in a space as the value whose memory it is there.
+  private func place(_ value: ValueID, in space: MemorySpace) -> Place {
+    var value = value
+    while let node = producers[value], lowering(node).space == space, lowering(node).isView(node) {
+      value = graph.nodes[node].inputs[0]
+    }
+    return Place(value: value, space: space)
+  }
+
+  /// Nodes and copies in order, and the segments they form.
+  private func actions(bound: inout [Place: Int]) -> (actions: [Action], segments: [Plan.Segment]) {
+    // What a device computes and somebody else reads goes through the host.
+    var neededOnHost = Set(graph.outputs)
+    for (index, node) in graph.nodes.enumerated() {
+      let space = lowering(index).space
+      for id in node.inputs where home(of: id) != space { neededOnHost.insert(id) }
+    }
+
+    var actions: [Action] = []
+    var segments: [Plan.Segment] = []
+    var present = Set<Place>()
+    var next = 0
+    while next < graph.nodes.count {
+      let end = placed[next...].firstIndex { $0 != placed[next] } ?? graph.nodes.count
+      let (nodes, space, first) = (next..<end, lowering(next).space, actions.count)
+      var uploads: [(from: Place, to: Place)] = []
+      for id in nodes.lazy.flatMap({ graph.nodes[$0].inputs }) {
+        // What the host reads of a device was brought there when it was computed.
+        guard space != .host, let home = home(of: id), home != space else { continue }
+        let target = Place(value: id, space: space)
+        if present.insert(target).inserted { uploads.append((place(id, in: .host), target)) }
+      }
+      if !uploads.isEmpty { actions.append(.copies(uploads)) }
+      actions += nodes.filter { !lowering($0).isView($0) }.map { .node($0) }
+      if space != .host {
+        let downloads = nodes.lazy.flatMap { graph.nodes[$0].outputs }.filter(neededOnHost.contains)
+          .map { (from: place($0, in: space), to: Place(value: $0, space: .host)) }
+        if !downloads.isEmpty { actions.append(.copies(Array(downloads))) }
+      }
+      if actions.count > first { segments.append(Plan.Segment(backend: placed[next], steps: first..<actions.count)) }
+      next = end
+    }
+
+    var copied: [(from: Place, output: Int)] = []
+    for (index, id) in graph.outputs.enumerated() {
+      let place = place(id, in: .host)
+      if producers[place.value] != nil, bound[place] == nil {
+        bound[place] = index
+      } else {
+        copied.append((place, index))
+      }
+    }
+    if !copied.isEmpty {
+      segments.append(Plan.Segment(backend: nil, steps: actions.count..<actions.count + 1))
+      actions.append(.outputs(copied))
+    }
+    return (actions, segments)
+  }
+
+  private func reads(_ action: Action) -> [Place] {
+    switch action {
+    case .node(let node): graph.nodes[node].inputs.map { place($0, in: lowering(node).space) }
+    case .copies(let copies): copies.map(\.from)
+    case .outputs(let copies): copies.map(\.from)
+    }
+  }
+
+  func plan(inPlace: Bool) -> Plan {
+    /// Values that lie in the caller's outputs from the start.
+    var bound: [Place: Int] = [:]
+    let (actions, segments) = actions(bound: &bound)
+
+    var lastReads: [Place: Int] = [:]
+    for (index, action) in actions.enumerated() { for place in reads(action) { lastReads[place] = index } }
+
+    var slots: [Plan.Slot] = []
+    var slotOf: [Place: Int] = [:]
+    /// The last step that touches each slot.
+    var lastUses: [Int] = []
+    func add(_ place: Place, _ source: Plan.Slot.Source, _ byteCount: Int) -> Int {
+      slots.append(Plan.Slot(space: place.space, source: source, values: [place.value], byteCount: byteCount))
+      lastUses.append(-1)
+      slotOf[place] = slots.count - 1
+      return slots.count - 1
+    }
+    func slot(of place: Place) -> Int {
+      if let slot = slotOf[place] { return slot }
+      let value = graph[place.value]
+      switch value.source {
+      case .input: return add(place, .input(inputs[value.id]!), byteCount(of: place))
+      case .parameter: return add(place, .parameter, byteCount(of: place))
+      case .constant: return add(place, .constant, byteCount(of: place))
+      case .node: preconditionFailure("\(value.name) is read in \(place.space) before it is there")
+      }
+    }
+    /// Makes the slot of what step `index` computes.
+    func result(_ place: Place, at index: Int) -> Int {
+      let slot = add(place, bound[place].map { .output($0) } ?? .computed, byteCount(of: place))
+      lastUses[slot] = lastReads[place] ?? index
+      return slot
+    }
+
+    var steps: [Plan.Step] = []
+    var outputs = [Int](repeating: -1, count: graph.outputs.count)
+    for (index, action) in actions.enumerated() {
+      let read = reads(action).map(slot)
+      for slot in read { lastUses[slot] = max(lastUses[slot], index) }
+      switch action {
+      case .node(let node):
+        let lowering = lowering(node)
+        let kernel = lowering.kernel(for: node)
+        let places = graph.nodes[node].outputs.map { Place(value: $0, space: lowering.space) }
+        var written: [Int] = []
+        var isInPlace = false
+        for (position, place) in places.enumerated() {
+          let overwritten = kernel.overwritableInputs.lazy.compactMap { read[safe: $0] }.first { input in
+            inPlace && position == 0 && bound[place] == nil && slots[input].source == .computed
+              && slots[input].byteCount == byteCount(of: place) && lastUses[input] == index
+              && read.count { $0 == input } == 1
+          }
+          if let overwritten {
+            slotOf[place] = overwritten
+            slots[overwritten].values.append(place.value)
+            lastUses[overwritten] = lastReads[place] ?? index
+            isInPlace = true
+            written.append(overwritten)
+          } else {
+            written.append(result(place, at: index))
+          }
+        }
+        steps.append(
+          Plan.Step(
+            node: node, copies: [], kernel: kernel.name, inputs: read, outputs: written, isInPlace: isInPlace,
+            scratch: kernel.scratch, released: []))
+      case .copies(let copies):
+        let written = copies.map { result($0.to, at: index) }
+        steps.append(Self.copies(from: read, to: written))
+      case .outputs(let copies):
+        let written = copies.map { copy in
+          slots.append(
+            Plan.Slot(
+              space: .host, source: .output(copy.output), values: [graph.outputs[copy.output]],
+              byteCount: graph[graph.outputs[copy.output]].type.byteCount))
+          lastUses.append(index)
+          outputs[copy.output] = slots.count - 1
+          return slots.count - 1
+        }
+        steps.append(Self.copies(from: read, to: written))
+      }
+    }
+    for (place, output) in bound { outputs[output] = slotOf[place]! }
+    for (slot, last) in lastUses.enumerated() where slots[slot].source == .computed && last >= 0 {
+      steps[last].released.append(slot)
+    }
+    return Plan(graph: graph, slots: slots, steps: steps, segments: segments, outputs: outputs)
+  }
+
+  private static func copies(from sources: [Int], to targets: [Int]) -> Plan.Step {
+    Plan.Step(
+      node: nil, copies: zip(sources, targets).map { Plan.Copy(source: $0, target: $1) }, kernel: "copy",
+      inputs: sources,
+      outputs: targets, isInPlace: false, scratch: [], released: [])
+  }
+
+  private func byteCount(of place: Place) -> Int {
+    place.space == .host
+      ? graph[place.value].type.byteCount
+      : lowerings.first { $0.space == place.space }!.byteCount(of: place.value)
+  }
+}
