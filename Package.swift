@@ -113,7 +113,8 @@ let targets: [Target] = [
   .executableTarget(name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker"], swiftSettings: optimised),
 
   .target(
-    name: "TestSupport", dependencies: ["ModelZoo", "GraphCore", "TensorCore"], path: "Tests/TestSupport",
+    name: "TestSupport", dependencies: ["BackendCPU", "RuntimeCore", "ModelZoo", "GraphCore", "TensorCore"],
+    path: "Tests/TestSupport",
     swiftSettings: optimised),
   tests("TensorCore", ["TensorCore"]),
   tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),

@@ -8,6 +8,8 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
   let shared: VulkanSegments
   let memory: VulkanMemory
   private let steps: Range<Int>
+  /// Steps that copy.
+  private let copies: [Int]
   /// Steps with a kernel.
   private let nodes: [(step: Int, node: Int, kernel: VulkanKernel)]
   let uploads: [VulkanMemory.Transfer]
@@ -25,6 +27,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
     nodes = steps.compactMap { step in
       shared.kernels[step].map { (step, shared.plan.steps[step].node!, $0) }
     }
+    copies = steps.filter { shared.plan.steps[$0].node == nil }
     uploads = memory.uploads.filter { steps.contains($0.step) }
     downloads = memory.downloads.filter { steps.contains($0.step) }
     // All pipelines there are to be are there now.
@@ -90,8 +93,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
   func run(_ context: borrowing RunContext) throws { try run(commands.get(), context.memory) }
 
   private func run(_ commands: VulkanCommands, _ host: HostMemory) throws {
-    let copying = steps.filter { plan.steps[$0].node == nil }
-    for step in copying { _ = try host.begin(step) }
+    for step in copies { _ = try host.begin(step) }
     for transfer in uploads {
       let type = plan.graph[plan.slots[transfer.host].values[0]].type
       copy(type, host[transfer.host], to: transfer.region)
@@ -101,7 +103,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
       let type = plan.graph[plan.slots[transfer.host].values[0]].type
       copy(transfer.region, type, to: host[transfer.host])
     }
-    for step in copying { host.end(step, scratch: nil) }
+    for step in copies { host.end(step, scratch: nil) }
   }
 
   /// Runs on tensors that are on the device already, one for each of the graph's inputs, and leaves the outputs there. The

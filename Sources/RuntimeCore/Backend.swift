@@ -2,6 +2,8 @@ import GraphCore
 import TensorCore
 
 /// A way to execute graphs: kernels on some device.
+///
+/// Three members make one: its name, what it supports, and what it makes of the nodes that are placed on it.
 public protocol Backend: Sendable {
   var name: String { get }
   /// Whether this machine can run it with these options, and on what; otherwise the reason why not.
@@ -22,6 +24,10 @@ public protocol Backend: Sendable {
 }
 
 extension Backend {
+  public func availability(_ options: PrepareOptions) -> Availability {
+    .available(DeviceInfo(name: name, detail: "no details"))
+  }
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits { PlainTarget() }
   public func availability() -> Availability { availability(PrepareOptions()) }
   public func devices() -> [DeviceInfo] {
     if case .available(let device) = availability() { [device] } else { [] }

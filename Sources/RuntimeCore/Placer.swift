@@ -48,6 +48,7 @@ public struct Placer: TargetTraits {
   public func traits(for node: Node) -> any TargetTraits { targets[node.placed ?? 0] }
 
   public func place(_ graph: inout Graph) {
+    guard backends.count > 1 else { return }
     for index in graph.nodes.indices { graph.place(index, on: choose(graph.nodes[index], in: graph).backend) }
   }
 
@@ -77,9 +78,21 @@ public struct Placer: TargetTraits {
   }
 
   /// Plans and compiles a graph that was rewritten for these backends.
-  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or the last one has no kernel for a node.
+  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or no backend has a kernel for a node.
   public func prepare(_ graph: Graph) throws -> Executable {
-    let choices = graph.nodes.map { choose($0, in: graph) }
+    for (backend, options) in zip(backends, options) {
+      if case .unavailable(let reason) = backend.availability(options) {
+        throw GraphError("backend \(backend.name) is unavailable: \(reason)")
+      }
+    }
+    let last = backends.count - 1
+    let choices = try graph.nodes.map { node in
+      let choice = choose(node, in: graph)
+      if choice.backend == last, let reason = reason(last, node, graph) {
+        throw GraphError("\(node.name) (\(type(of: node.op).name)) cannot run on \(backends[last].name): \(reason)")
+      }
+      return choice
+    }
     return try Executable(graph, self, choices.map(\.backend), choices.map(\.refusals))
   }
 

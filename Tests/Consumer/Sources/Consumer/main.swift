@@ -1,5 +1,5 @@
-// A package outside Pacer's own: to the harness it adds a model of an op of its own, a pass, an axis, a metric with its
-// probe and a report, each in one declaration, and has Pacer's commands run and write all of them.
+// A package outside Pacer's own: to the harness it adds a model of an op of its own, a pass, a backend, an axis, a metric
+// with its probe and a report, each in one declaration, and has Pacer's commands run and write all of them.
 //
 //   Consumer                 checks that it works
 //   Consumer worker          the process that is measured
@@ -16,13 +16,14 @@ struct Negate: Op {
   }
 }
 
-/// −(−(−x))
+/// −relu(−(−x))
 let negations = ModelDescription(name: "negations", inputShape: [1, 4]) { shape in
   var graph = Graph(name: "negations")
   let x = graph.addInput("x", TensorType(shape))
   let once = try graph.addNode("once", Negate(), [x])
   let twice = try graph.addNode("twice", Negate(), [once])
-  graph.setOutputs([try graph.addNode("again", Negate(), [twice])])
+  let relu = try graph.addNode("relu", Activation(.relu), [twice])
+  graph.setOutputs([try graph.addNode("again", Negate(), [relu])])
   return graph
 }
 
@@ -46,6 +47,49 @@ struct RemoveDoubleNegation: Pass {
     }
     graph.removeUnused()
     return removed
+  }
+}
+
+/// A backend that negates in the host's memory and leaves all else to the CPU.
+struct Negator: Backend {
+  let name = "negator"
+  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    node.op is Negate ? .kernel("negate") : .unsupported(reason: "it only negates")
+  }
+  func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) -> any Lowering { Lowered() }
+
+  struct Lowered: Lowering {
+    let space = MemorySpace.host
+    let device = "negator"
+    func isView(_ node: Int) -> Bool { false }
+    func kernel(for node: Int) -> PlannedKernel { PlannedKernel(name: "negate", overwritableInputs: [0]) }
+    func byteCount(of value: ValueID) -> Int { 0 }
+    func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {
+      Compiled(plan: plan, segments: segments)
+    }
+  }
+
+  struct Compiled: CompiledSegments {
+    let plan: Plan
+    let segments: [Plan.Segment]
+    func makeSegments() -> [any Segment] { segments.map { Negations(plan, $0.steps) } }
+  }
+
+  final class Negations: Segment {
+    private let plan: Plan
+    private let steps: Range<Int>
+    init(_ plan: Plan, _ steps: Range<Int>) { (self.plan, self.steps) = (plan, steps) }
+
+    func run(_ context: borrowing RunContext) throws {
+      for (index, step) in zip(steps, plan.steps[steps]) {
+        let scratch = try context.memory.begin(index)
+        let (from, to) = (context.memory[step.inputs[0]], context.memory[step.outputs[0]])
+        let count = plan.slots[step.outputs[0]].byteCount / 4
+        let (source, target) = (from.assumingMemoryBound(to: Float.self), to.assumingMemoryBound(to: Float.self))
+        for i in 0..<count { target[i] = -source[i] }
+        context.memory.end(index, scratch: scratch)
+      }
+    }
   }
 }
 
@@ -84,6 +128,7 @@ let runtime = {
   var runtime = Runtime.standard
   runtime.models.append(negations)
   runtime.passes.append(RemoveDoubleNegation())
+  runtime.backends.append(Negator())
   return runtime
 }()
 
@@ -195,19 +240,33 @@ func check() throws {
   let given = ["--axis", "frugal=off,on", "--rounds", "2", "--iterations", "5", "--output", "given.jsonl"]
   require(try bench(["measure", "resnet-18", "--shape", "1x3x32x32"] + given, in: folder), "frugal", "switches")
 
-  // The model with its op and the pass: three nodes, and one.
+  // The model with its op and the pass: four nodes, and two.
   _ = try bench(
     [
       "measure", "negations", "--kernels", "reference", "--passes", "none,remove-double-negation", "--rounds", "2",
       "--iterations", "5", "--output", "negations.jsonl",
     ], in: folder)
   let nodes = try metric("nodes", of: "negations.jsonl")
-  expect(nodes == [3, 1], "\(nodes)")
-  // There is no fast kernel for an op of somebody else.
+  expect(nodes == [4, 2], "\(nodes)")
+  // An op of somebody else runs on its own loops, and says so.
+  require(try bench(["placement", "negations", "--passes", "none"], in: folder), "4 nodes: 4 on cpu", "reference")
+  // The backend takes its part; what it is not for runs on the CPU, with the reason.
   require(
-    try bench(["measure", "negations", "--rounds", "1", "--output", "fast.jsonl"], in: folder, status: 1), "negate")
+    try bench(["placement", "negations", "--backend", "negator", "--passes", "none"], in: folder),
+    "4 nodes: 3 on negator, 1 on cpu",
+    "negator: it only negates")
+  _ = try bench(
+    [
+      "measure", "negations", "--backend", "cpu,negator", "--passes", "none", "--rounds", "2", "--iterations", "5",
+      "--output",
+      "backends.jsonl",
+    ], in: folder)
+  require(try read("backends.jsonl"), #""negator: it only negates":1"#)
+  require(
+    try bench(["report", "backends.jsonl", "--format", "markdown"], in: folder), "3 of 4 nodes ran on negator, 1 on cpu"
+  )
 
   // An engine from outside.
   require(try bench(["check-worker", "--engine", "mine", "--shape", "1x3x32x32"], in: folder), "output right")
-  print("consumer: model, op, pass, axis, metric, report and engine from outside work")
+  print("consumer: model, op, pass, backend, axis, metric, report and engine from outside work")
 }

@@ -5,13 +5,15 @@ import Synchronization
 import TensorCore
 
 /// A device with memory of its own that takes some nodes and computes them with the CPU's kernels, and fails when it is told to.
-struct StubBackend: Backend {
-  struct Lost: Error, CustomStringConvertible { var description: String { "the stub was unplugged" } }
+public struct StubBackend: Backend {
+  public struct Lost: Error, CustomStringConvertible {
+    public var description: String { "the stub was unplugged" }
+  }
 
   /// Counts steps down to the one that fails.
-  final class Fault: Sendable {
+  public final class Fault: Sendable {
     private let remaining = Mutex<Int?>(nil)
-    func set(after steps: Int?) { remaining.withLock { $0 = steps } }
+    public func set(after steps: Int?) { remaining.withLock { $0 = steps } }
     func step() throws {
       let fails = remaining.withLock { left in
         guard let now = left else { return false }
@@ -22,23 +24,22 @@ struct StubBackend: Backend {
     }
   }
 
-  let name = "stub"
-  let fault = Fault()
-  let takes: @Sendable (Node, Graph) -> Bool
+  public let name = "stub"
+  public let fault = Fault()
+  private let takes: @Sendable (Node, Graph) -> Bool
 
-  static func convolutionsOnly() -> StubBackend { StubBackend { node, _ in node.op is Conv2D } }
-  static func everySecond() -> StubBackend {
+  public static func convolutionsOnly() -> StubBackend { StubBackend { node, _ in node.op is Conv2D } }
+  public static func everySecond() -> StubBackend {
     StubBackend { node, graph in graph.nodes.firstIndex { $0.outputs == node.outputs }! % 2 == 0 }
   }
 
-  init(_ takes: @escaping @Sendable (Node, Graph) -> Bool) { self.takes = takes }
+  public init(_ takes: @escaping @Sendable (Node, Graph) -> Bool) { self.takes = takes }
 
-  func availability(_ options: PrepareOptions) -> Availability { .available(DeviceInfo(name: "stub", detail: "")) }
-  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+  public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     takes(node, graph) ? .kernel("stub") : .unsupported(reason: "not one of its nodes")
   }
-  func target(_ options: PrepareOptions) throws -> any TargetTraits { try CPUBackend().target(options) }
-  func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) -> any Lowering {
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits { try CPUBackend().target(options) }
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) -> any Lowering {
     StubLowering(graph: graph, options: options, fault: fault)
   }
 }
