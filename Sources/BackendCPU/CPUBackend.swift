@@ -53,7 +53,12 @@ public struct CPUBackend: Backend {
     return wanted
   }
 
+  /// Nil where there is none for the op or the element types: then the op's own loops run.
   static func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) throws -> (any CPUKernel)? {
+    let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
+    guard node.outputs.count == 1, types.allSatisfy({ $0.dtype == .float32 && $0.quantization == nil }) else {
+      return nil
+    }
     let request = KernelRequest(
       node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
       table: try instructionSet(options).kernels, useIm2col: options.kernels == .im2col,

@@ -177,10 +177,10 @@ struct Im2colConvolutionKernel: CPUKernel {
       for ky in 0..<kh {
         for kx in 0..<kw {
           for oy in 0..<outHeight {
-            let y = oy * op.stride.h - op.padding.h + ky * op.dilation.h
+            let y = oy * op.stride.h - op.padding.top + ky * op.dilation.h
             let line = image + (c * height + y) * width
             for ox in 0..<outWidth {
-              let x = ox * op.stride.w - op.padding.w + kx * op.dilation.w
+              let x = ox * op.stride.w - op.padding.left + kx * op.dilation.w
               target[ox] = y >= 0 && y < height && x >= 0 && x < width ? line[x] : 0
             }
             target += outWidth

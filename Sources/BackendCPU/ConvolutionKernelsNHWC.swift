@@ -58,7 +58,8 @@ struct IndirectConvolutionKernel: CPUKernel {
         op, output, kernel: Pair(kh, 1), size: border.size, channels: input[1], padding: 0, rows: rows)
     } else {
       offsets = Self.offsets(
-        op, output, kernel: Pair(kh, kw), size: Pair(input[2], input[3]), channels: input[1], padding: op.padding,
+        op, output, kernel: Pair(kh, kw), size: Pair(input[2], input[3]), channels: input[1],
+        padding: op.padding.before,
         rows: rows)
     }
     name =
@@ -154,9 +155,9 @@ extension PacerKernelTable {
 /// A channels-last image with a border of zeros around it.
 struct Border: Sendable {
   let image: Shape
-  let padding: Pair
+  let padding: Padding
 
-  init(_ image: Shape, _ padding: Pair) {
+  init(_ image: Shape, _ padding: Padding) {
     self.image = image
     self.padding = padding
   }
@@ -166,22 +167,22 @@ struct Border: Sendable {
     channels < 8 && op.dilation.w == 1 && op.groups == 1
   }
 
-  var size: Pair { Pair(image[2] + 2 * padding.h, image[3] + 2 * padding.w) }
+  var size: Pair { Pair(image[2] + padding.total.h, image[3] + padding.total.w) }
   var count: Int { (size.h * size.w * image[1] + 15) / 16 * 16 }
 
   func copy(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
-    let (row, beside) = (image[3] * image[1], padding.w * image[1])
+    let row = image[3] * image[1]
     var next = target
     func zeros(_ count: Int) {
       next.update(repeating: 0, count: count)
       next += count
     }
-    zeros(padding.h * size.w * image[1])
+    zeros(padding.top * size.w * image[1])
     for y in 0..<image[2] {
-      zeros(beside)
+      zeros(padding.left * image[1])
       next.update(from: source + y * row, count: row)
       next += row
-      zeros(beside)
+      zeros(padding.right * image[1])
     }
     zeros(target + count - next)
   }
@@ -193,5 +194,5 @@ extension Clamp {
 
 extension Window {
   var kernelAndStride: (Int, Int, Int, Int) { (kernel.h, kernel.w, stride.h, stride.w) }
-  var paddingAndDilation: (Int, Int, Int, Int) { (padding.h, padding.w, dilation.h, dilation.w) }
+  var paddingAndDilation: (Int, Int, Int, Int) { (padding.top, padding.left, dilation.h, dilation.w) }
 }

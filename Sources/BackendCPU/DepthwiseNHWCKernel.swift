@@ -63,12 +63,12 @@ struct DepthwiseNHWCKernel: CPUKernel {
     if let op = block.expand, !op.isPointwise(request.inputs[1].shape) {
       let kernel = request.inputs[1].shape
       offsets = IndirectConvolutionKernel.offsets(
-        op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: Pair(kernel[2], input[3] + 2 * op.padding.w),
+        op, [1, wide[1], 1, wide[3]], kernel: Pair(kernel[2], 1), size: Pair(kernel[2], input[3] + op.padding.total.w),
         channels: input[1], padding: 0, rows: table.gemmRows)
     } else {
       offsets = []
     }
-    zeros = Zeros(count: (wide[3] + 2 * block.depthwise.padding.w) * wide[1] + table.lanes)
+    zeros = Zeros(count: (wide[3] + block.depthwise.padding.total.w) * wide[1] + table.lanes)
     name = "\(kind)-nhwc-" + String(cString: table.name)
   }
 
@@ -104,9 +104,9 @@ struct DepthwiseNHWCKernel: CPUKernel {
   }
   private var scratchPerThread: Int {
     let span = (window.kernel.h - 1) * window.dilation.h + (isPaired ? 2 : 1)
-    let row = (wide[3] + 2 * window.padding.w) * wide[1]
+    let row = (wide[3] + window.padding.total.w) * wide[1]
     let line = block.project == nil ? 0 : output[3] * wide[1] * (isPaired ? 2 : 1)
-    let copies = offsets.isEmpty ? 0 : taps * (input[3] + 2 * (block.expand?.padding.w ?? 0)) * input[1]
+    let copies = offsets.isEmpty ? 0 : taps * (input[3] + (block.expand?.padding.total.w ?? 0)) * input[1]
     return (span * row + table.lanes + line + copies + 15) / 16 * 16
   }
   private var weightScratch: Int { weights.reduce(0) { $0 + $1.scratchCount } }
@@ -143,8 +143,8 @@ struct DepthwiseNHWCKernel: CPUKernel {
       if !offsets.isEmpty {
         (p.expand.taps, p.expand.channels) = (taps, weights[0].type.shape[3] * input[1])
         p.rows = PacerRows(
-          count: taps, stride: op.stride.h, padHeight: op.padding.h, padWidth: op.padding.w, height: input[2],
-          width: input[3], channels: input[1])
+          count: taps, stride: op.stride.h, padHeight: op.padding.top, padWidth: op.padding.left,
+          padRight: op.padding.right, height: input[2], width: input[3], channels: input[1])
       }
     }
     (p.weights, p.bias) = weightAndBias()
@@ -155,6 +155,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
     (p.height, p.width, p.outputHeight, p.outputWidth) = (wide[2], wide[3], output[2], output[3])
     (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
     (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
+    p.padRight = window.padding.right
     p.isPaired = isPaired ? 1 : 0
     (p.minimum, p.maximum) = (block.depthwise.activation ?? .none).limits
     for n in 0..<input[0] {

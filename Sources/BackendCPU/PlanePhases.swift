@@ -17,12 +17,12 @@ struct PlanePhases: Sendable {
     var p = PacerPhases()
     (p.height, p.width) = (input[2], input[3])
     (p.strideHeight, p.strideWidth, p.padHeight, p.padWidth) = (
-      window.stride.h, window.stride.w, window.padding.h, window.padding.w
+      window.stride.h, window.stride.w, window.padding.top, window.padding.left
     )
     p.rows = min(window.stride.h, (window.kernel.h - 1) * window.dilation.h + 1)
     p.columns = min(window.stride.w, (window.kernel.w - 1) * window.dilation.w + 1)
-    p.phaseHeight = (input[2] + 2 * window.padding.h + window.stride.h - 1) / window.stride.h
-    p.phaseWidth = (input[3] + 2 * window.padding.w + window.stride.w - 1) / window.stride.w
+    p.phaseHeight = (input[2] + window.padding.total.h + window.stride.h - 1) / window.stride.h
+    p.phaseWidth = (input[3] + window.padding.total.w + window.stride.w - 1) / window.stride.w
     p.padding = padding
     parameters = p
     count = p.rows * p.columns * p.phaseHeight * p.phaseWidth

@@ -132,7 +132,7 @@ struct WinogradKernel: CPUKernel {
     (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount, scratchPerThread)
     (p.height, p.width, p.channels) = (height, width, channels)
     (p.outputHeight, p.outputWidth, p.outputs) = (output[2], output[3], output[1])
-    (p.padHeight, p.padWidth) = (op.padding.h, op.padding.w)
+    (p.padHeight, p.padWidth) = (op.padding.top, op.padding.left)
     (p.tilesAcross, p.tiles) = (tiles.w, tiles.h * tiles.w)
     (p.minimum, p.maximum) = (op.activation ?? .none).limits
     let (kernel, items, piecesPerThread): (PacerKernel?, Int, Int)

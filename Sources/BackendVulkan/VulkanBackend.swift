@@ -26,6 +26,11 @@ public struct VulkanBackend: Backend {
   public func devices() -> [DeviceInfo] { (try? VulkanInstance.shared.get().devices.map(\.info)) ?? [] }
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
+    if let other = types.first(where: { $0.dtype != .float32 || $0.quantization != nil }) {
+      return .unsupported(reason: "Vulkan computes on f32, not on \(other.dtype.rawValue)")
+    }
+    guard node.outputs.count == 1 else { return .unsupported(reason: "Vulkan has no kernels of several outputs") }
     if isView(node, in: graph) { return .kernel("view") }
     if let reason = VulkanLowering.unreadable(node, in: graph) { return .unsupported(reason: reason) }
     do {

@@ -28,8 +28,8 @@ private struct Convolution {
   /// Whether a tap can fall outside the image.
   var isPadded: Bool {
     let reach = Pair(
-      (to.height - 1) * op.stride.h + (kernel.h - 1) * op.dilation.h - op.padding.h,
-      (to.width - 1) * op.stride.w + (kernel.w - 1) * op.dilation.w - op.padding.w)
+      (to.height - 1) * op.stride.h + (kernel.h - 1) * op.dilation.h - op.padding.top,
+      (to.width - 1) * op.stride.w + (kernel.w - 1) * op.dilation.w - op.padding.left)
     return op.padding != 0 || reach.h >= from.height || reach.w >= from.width
   }
   func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] { [.input(0), weight] + added }
@@ -63,7 +63,8 @@ private struct PanelShader {
     let perGroup = groupSize * pixels
     var push = PushConstants()
     push.add(from, to)
-    push.add(Pair(from.height, from.width), Pair(to.height, to.width), kernel, op.stride, op.padding, op.dilation)
+    push.add(
+      Pair(from.height, from.width), Pair(to.height, to.width), kernel, op.stride, op.padding.before, op.dilation)
     push.add(count, from.quads, to.quads)
     push.add(op.activation)
     let isBatched = to.images > products
@@ -123,7 +124,7 @@ private struct PanelShader {
   push = PushConstants()
   push.add(conv.from)
   push.add(conv.to.images)
-  push.add(conv.inSize, tiles, conv.op.padding)
+  push.add(conv.inSize, tiles, conv.op.padding.before)
   push.add(from.texels / 36)
   let input = Dispatch.over(from.texels / 36, "winograd-input", [], push, reads: [.input(0)], writes: values)
   let product = shader.dispatch(
@@ -151,7 +152,7 @@ private struct PanelShader {
   let count = conv.to.images * conv.to.height * blocks
   var push = PushConstants()
   push.add(conv.from, conv.to)
-  push.add(conv.inSize, conv.outSize, conv.op.padding)
+  push.add(conv.inSize, conv.outSize, conv.op.padding.before)
   push.add(conv.op.stride.h, conv.op.dilation.h, conv.kernel.h, blocks, conv.to.images)
   push.add(conv.op.activation)
   let weights = VulkanWeights.ready(request, VulkanWeights.depthwise)
@@ -175,7 +176,7 @@ private struct PanelShader {
   let weight = request.inputs[1].shape
   var push = PushConstants()
   push.add(conv.from, conv.to)
-  push.add(conv.inSize, conv.outSize, conv.kernel, conv.op.stride, conv.op.padding, conv.op.dilation)
+  push.add(conv.inSize, conv.outSize, conv.kernel, conv.op.stride, conv.op.padding.before, conv.op.dilation)
   push.add(pixels, weight[1], weight[0] / conv.op.groups, weight[0])
   push.add(conv.op.activation)
   let dispatch = Dispatch(

@@ -50,7 +50,7 @@ import TensorCore
   let isMean = request.node.op is GlobalAveragePool
   var push = PushConstants()
   push.add(from, to)
-  push.add(inSize, Pair(to.height, to.width), window.kernel, window.stride, window.padding, window.dilation)
+  push.add(inSize, Pair(to.height, to.width), window.kernel, window.stride, window.padding.before, window.dilation)
   push.add(to.quads, to.texels)
   return VulkanKernel(
     name: isMean ? "mean-pool" : "max-pool",

@@ -134,7 +134,7 @@ public struct Graph: Sendable {
 
   /// A node and the values it computes, before it has a place among the others.
   mutating func makeNode(_ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?) throws -> Node {
-    let types = try op.outputTypes(for: inputs.map { self[$0].type })
+    let types = try op.checkedOutputTypes(for: inputs.map { self[$0].type })
     let outputs = types.enumerated().map { add(types.count == 1 ? name : "\(name).\($0.offset)", $0.element, .node) }
     return Node(name: name, op: op, inputs: inputs, outputs: outputs, placed: placed)
   }
@@ -179,7 +179,7 @@ public struct Graph: Sendable {
   /// Infers the type of every computed value anew, in order.
   public mutating func inferTypes() throws {
     for node in nodes {
-      let types = try node.op.outputTypes(for: inputTypes(of: node))
+      let types = try node.op.checkedOutputTypes(for: inputTypes(of: node))
       for (id, type) in zip(node.outputs, types) { self[id].type = type }
     }
   }

@@ -6,7 +6,9 @@ public protocol Op: Hashable, Sendable {
   static var name: String { get }
   /// Attributes that differ from their defaults, in a fixed order, as graph text prints them.
   var attributes: [(String, String)] { get }
-  /// Shape and type rules. Weights are inputs too.
+  /// Which element types each of its inputs may have; quantised tensors are refused unless it takes any.
+  var elementTypes: ElementTypes { get }
+  /// Shape and type rules, of inputs whose element types it takes. Weights are inputs too.
   /// - Throws: ``GraphError`` when the inputs do not fit.
   func outputTypes(for inputs: [TensorType]) throws -> [TensorType]
   /// The plain, readable computation that every kernel is tested against. Inputs and outputs are NCHW.
@@ -25,7 +27,28 @@ public enum FormatRule: Sendable {
   case needsNCHW
 }
 
+/// Element types that an op computes on.
+public enum ElementTypes: Sendable {
+  case float32
+  /// All of them, in any mixture, quantised ones too: the op's own rule says the rest.
+  case any
+}
+
 extension Op {
+  public var elementTypes: ElementTypes { .float32 }
+
+  /// What it computes of these inputs, after seeing to it that they are tensors it takes.
+  /// - Throws: ``GraphError`` when they are not.
+  public func checkedOutputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    for type in inputs {
+      if let fault = type.fault { throw GraphError("\(Self.name): \(type): \(fault)") }
+      if case .float32 = elementTypes, type.dtype != .float32 || type.quantization != nil {
+        throw GraphError("\(Self.name) computes on f32, not on \(type)")
+      }
+    }
+    return try outputTypes(for: inputs)
+  }
+
   public var attributes: [(String, String)] { [] }
   public var parameterInputs: Range<Int> { 0..<0 }
   public var formatRule: FormatRule { .needsNCHW }

@@ -59,9 +59,13 @@ struct NumericCheck {
     let small = full.map { $0.rank == 4 ? Shape([1, $0[1], min($0[2], 32), min($0[3], 32)]) : $0 }
     let fits = (try? graph.reshaped(inputs: small)) != nil
     shapes = fits ? small : full
-    arguments = try shapes.map { shape in
-      // A fixed low-discrepancy sequence in −2…2: no seed to choose, no two neighbours alike.
-      try Tensor(shape, (0..<shape.count).map { Float(($0 &* 40503) % 65521) / 65521 * 4 - 2 })
+    arguments = try zip(graph.inputs, shapes).map { id, shape in
+      var type = graph[id].type
+      type.shape = shape
+      // A fixed low-discrepancy sequence in −2…2, of integers in −50…50: no seed to choose, no two neighbours alike.
+      let unit = (0..<shape.count).map { Double(Float(($0 &* 40503) % 65521) / 65521 * 4 - 2) }
+      let values = try Tensor(shape, type.dtype.isFloat ? unit : unit.map { $0 * 25 }, type.dtype)
+      return Tensor(type: type, storage: try values.converted(to: type.format).storage)
     }
     expected = try graph.reshaped(inputs: shapes).evaluate(arguments)
   }

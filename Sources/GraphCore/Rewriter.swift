@@ -165,7 +165,9 @@ public struct Rewriter {
   /// Infers anew what a node computes.
   public mutating func inferTypes(of handle: Handle) throws {
     let node = nodes[handle.index]!
-    for (id, type) in zip(node.outputs, try node.op.outputTypes(for: types(of: node.inputs))) { graph[id].type = type }
+    for (id, type) in zip(node.outputs, try node.op.checkedOutputTypes(for: types(of: node.inputs))) {
+      graph[id].type = type
+    }
   }
 }
 

@@ -7,6 +7,7 @@ extension Graph {
   public func verify() throws {
     var defined = Set(inputs)
     for value in values {
+      if let fault = value.type.fault { throw GraphError("\(value.name) cannot be \(value.type): \(fault)") }
       switch value.source {
       case .constant(let tensor):
         try expect(tensor.type == value.type, "constant \(value.name) is \(tensor.type), declared \(value.type)")
@@ -29,7 +30,7 @@ extension Graph {
         try expect(contains(id) && defined.insert(id).inserted, "\(node.name) defines a value that exists already")
       }
       let inferred: [TensorType]
-      do { inferred = try node.op.outputTypes(for: inputTypes(of: node)) } catch {
+      do { inferred = try node.op.checkedOutputTypes(for: inputTypes(of: node)) } catch {
         throw GraphError("\(node.name): \(error)")
       }
       let declared = node.outputs.map { self[$0].type }

@@ -12,13 +12,14 @@ func depthwiseNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread:
   let isPaired = p.pointee.isPaired != 0
   let span = isPaired ? reach + 1 : reach
   let border = p.pointee.padWidth * channels
-  let rowStride = p.pointee.width * channels + 2 * border
+  let right = p.pointee.padRight * channels
+  let rowStride = p.pointee.width * channels + border + right
   let ring = p.pointee.scratch + thread * p.pointee.scratchStride
   // Behind the ring a vector that the last channels of the last row may be read with.
   let line = ring + span * rowStride + Vector.scalarCount
   for slot in 0..<span {
     fill(ring + slot * rowStride, 0, border)
-    fill(ring + (slot + 1) * rowStride - border, 0, border)
+    fill(ring + (slot + 1) * rowStride - right, 0, right)
   }
   fill(ring + span * rowStride, 0, Vector.scalarCount)
   let projects = p.pointee.project.weights != nil
@@ -73,18 +74,19 @@ private func makeRow(
   if rows.count == 0 {
     product.input = p.pointee.input + y * p.pointee.width * product.inputStride
   } else {
-    let (count, border) = (rows.width * rows.channels, rows.padWidth * rows.channels)
+    let count = rows.width * rows.channels
+    let (border, right) = (rows.padWidth * rows.channels, rows.padRight * rows.channels)
     var next = copies
     for i in 0..<rows.count {
       let line = y * rows.stride - rows.padHeight + i
       if line >= 0 && line < rows.height {
         fill(next, 0, border)
         copy(p.pointee.input + line * count, next + border, count)
-        fill(next + border + count, 0, border)
+        fill(next + border + count, 0, right)
       } else {
-        fill(next, 0, count + 2 * border)
+        fill(next, 0, border + count + right)
       }
-      next += count + 2 * border
+      next += border + count + right
     }
     product.input = UnsafePointer(copies)
   }

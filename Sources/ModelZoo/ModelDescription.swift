@@ -35,7 +35,7 @@ extension Graph {
   ) throws -> ValueID {
     let weight = addParameter(convolution + ".weight", TensorType([outputs, inputs / groups, kernel, kernel]))!
     let op = Conv2D(
-      stride: Pair(stride, stride), padding: Pair((kernel - 1) / 2, (kernel - 1) / 2), groups: groups)
+      stride: Pair(stride, stride), padding: Padding((kernel - 1) / 2, (kernel - 1) / 2), groups: groups)
     let sum = try addNode(convolution, op, [x, weight])
     let statistics = ["weight", "bias", "running_mean", "running_var"].map {
       addParameter("\(norm).\($0)", TensorType([outputs]))!

@@ -115,7 +115,7 @@ private struct Writer {
     return [
       integers("kernel_shape", [window.kernel.h, window.kernel.w]),
       integers("strides", [window.stride.h, window.stride.w]),
-      integers("pads", [padding.h, padding.w, padding.h, padding.w]),
+      integers("pads", [padding.top, padding.left, padding.bottom, padding.right]),
       integers("dilations", [dilation.h, dilation.w]),
     ]
   }

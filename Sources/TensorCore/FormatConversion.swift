@@ -2,36 +2,75 @@ extension Tensor {
   /// A copy in another memory format, or the tensor itself if it has that format already.
   public func converted(to format: MemoryFormat, allocator: any Allocator = SystemAllocator.shared) throws -> Tensor {
     if format == type.format { return self }
-    let result = try Tensor(uninitialized: TensorType(shape, type.dtype, format), allocator: allocator)
-    FormatConversion.convert(from: type, floats.baseAddress!, to: format, result.floats.baseAddress!)
+    var wanted = type
+    wanted.format = format
+    let result = try Tensor(uninitialized: wanted, allocator: allocator)
+    FormatConversion.convert(from: type, storage.pointer, to: format, result.storage.pointer)
+    withExtendedLifetime(self) {}
     return result
   }
 }
 
-/// Rearranging float32 elements between memory formats. Through NCHW where neither side is NCHW.
+/// Rearranging elements between memory formats. Through NCHW where neither side is NCHW.
 package enum FormatConversion {
+  /// Elements of any type.
+  package static func convert(
+    from type: TensorType, _ source: UnsafeMutableRawPointer, to format: MemoryFormat, _ target: UnsafeMutableRawPointer
+  ) {
+    func convert<Element: AdditiveArithmetic>(_ kind: Element.Type) {
+      move(
+        from: type, UnsafePointer(source.assumingMemoryBound(to: kind)), to: format,
+        target.assumingMemoryBound(to: kind))
+    }
+    switch type.dtype.byteCount {
+    case 1: convert(UInt8.self)
+    case 2: convert(UInt16.self)
+    case 4:
+      Self.convert(
+        from: type, UnsafePointer(source.assumingMemoryBound(to: Float.self)), to: format,
+        target.assumingMemoryBound(to: Float.self))
+    default: convert(UInt64.self)
+    }
+  }
+
+  /// Elements of float32, which alone are transformed for Winograd's algorithm.
   package static func convert(
     from type: TensorType, _ source: UnsafePointer<Float>, to format: MemoryFormat,
     _ target: UnsafeMutablePointer<Float>
+  ) {
+    switch (type.format, format) {
+    case (.nchw, .winograd(let layout)): layout.transform(type.shape, source, target)
+    case (.winograd(let layout), .nchw): layout.restore(type.shape, source, target)
+    case (.winograd, _) where type.format != format, (_, .winograd) where type.format != format:
+      let dense = UnsafeMutablePointer<Float>.allocate(capacity: type.shape.count)
+      defer { dense.deallocate() }
+      convert(from: type, source, to: .nchw, dense)
+      convert(from: TensorType(type.shape), dense, to: format, target)
+    default: move(from: type, source, to: format, target)
+    }
+  }
+
+  /// What changes places and nothing else.
+  private static func move<Element: AdditiveArithmetic>(
+    from type: TensorType, _ source: UnsafePointer<Element>, to format: MemoryFormat,
+    _ target: UnsafeMutablePointer<Element>
   ) {
     switch (type.format, format) {
     case (.nchw, .nhwc): transpose(type.shape, channelsLast: true, source, target)
     case (.nhwc, .nchw): transpose(type.shape, channelsLast: false, source, target)
     case (.nchw, .panels(let layout)): pack(type.shape, layout, source, target)
     case (.panels(let layout), .nchw): unpack(type.shape, layout, source, target)
-    case (.nchw, .winograd(let layout)): layout.transform(type.shape, source, target)
-    case (.winograd(let layout), .nchw): layout.restore(type.shape, source, target)
-    case (let from, let to) where from == to: target.update(from: source, count: type.byteCount / 4)
+    case (let from, let to) where from == to: target.update(from: source, count: type.byteCount / type.dtype.byteCount)
     default:
-      let dense = UnsafeMutablePointer<Float>.allocate(capacity: type.shape.count)
+      let dense = UnsafeMutablePointer<Element>.allocate(capacity: type.shape.count)
       defer { dense.deallocate() }
-      convert(from: type, source, to: .nchw, dense)
-      convert(from: TensorType(type.shape), dense, to: format, target)
+      move(from: type, source, to: .nchw, dense)
+      move(from: TensorType(type.shape, type.dtype), dense, to: format, target)
     }
   }
 
-  private static func transpose(
-    _ shape: Shape, channelsLast: Bool, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  private static func transpose<Element: AdditiveArithmetic>(
+    _ shape: Shape, channelsLast: Bool, _ source: UnsafePointer<Element>, _ target: UnsafeMutablePointer<Element>
   ) {
     precondition(shape.rank == 4, "nhwc needs rank 4, not \(shape)")
     let channels = shape[1]
@@ -49,8 +88,8 @@ package enum FormatConversion {
     }
   }
 
-  private static func unpack(
-    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  private static func unpack<Element: AdditiveArithmetic>(
+    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Element>, _ target: UnsafeMutablePointer<Element>
   ) {
     let outputs = shape[0]
     let channels = shape.rank > 1 ? shape[1] : 1
@@ -75,8 +114,8 @@ package enum FormatConversion {
   }
 
   /// Writes in order; each source line serves many depth steps while it is in cache.
-  private static func pack(
-    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
+  private static func pack<Element: AdditiveArithmetic>(
+    _ shape: Shape, _ layout: PanelLayout, _ source: UnsafePointer<Element>, _ target: UnsafeMutablePointer<Element>
   ) {
     let outputs = shape[0]
     let channels = shape.rank > 1 ? shape[1] : 1
@@ -94,11 +133,11 @@ package enum FormatConversion {
           for lane in 0..<count { next[lane] = rows[lane * depth + offset] }
           next += count
           guard count < width else { return }
-          next.update(repeating: 0, count: width - count)
+          next.update(repeating: .zero, count: width - count)
           next += width - count
         }
         func writeZeros(_ steps: Int) {
-          next.update(repeating: 0, count: steps * width)
+          next.update(repeating: .zero, count: steps * width)
           next += steps * width
         }
         if layout.depth == .channelsThenTaps {

@@ -31,21 +31,139 @@ public struct Tensor: Sendable {
     write(values)
   }
 
-  /// The elements of a float32 tensor as they lie in memory. The buffer lives as long as the storage: keep the tensor
-  /// for as long as the buffer is used.
-  public var floats: UnsafeMutableBufferPointer<Float> {
-    precondition(type.dtype == .float32, "\(type) holds no float32")
-    return UnsafeMutableBufferPointer(
-      start: storage.pointer.assumingMemoryBound(to: Float.self), count: type.byteCount / 4)
+  /// A tensor of any element type, in NCHW order.
+  /// - Precondition: `elements.count == shape.count`.
+  public init<Element: TensorElement>(
+    _ shape: Shape, elements: [Element], quantization: Quantization? = nil,
+    allocator: any Allocator = AllocationScope.current
+  ) throws {
+    precondition(elements.count == shape.count, "\(elements.count) elements for shape \(shape)")
+    try self.init(
+      uninitialized: TensorType(shape, Element.dtype, quantization: quantization), allocator: allocator)
+    _ = self.elements(as: Element.self).update(fromContentsOf: elements)
   }
 
-  /// The elements in NCHW order, whatever the memory format.
+  /// The elements as they lie in memory. The buffer lives as long as the storage: keep the tensor for as long as the buffer is
+  /// used.
+  /// - Precondition: `Element.dtype` is the tensor's.
+  public func elements<Element: TensorElement>(as: Element.Type) -> UnsafeMutableBufferPointer<Element> {
+    precondition(type.dtype == Element.dtype, "\(type) holds no \(Element.self)")
+    return UnsafeMutableBufferPointer(
+      start: storage.pointer.assumingMemoryBound(to: Element.self), count: type.byteCount / type.dtype.byteCount)
+  }
+
+  /// The elements of a float32 tensor as they lie in memory; see ``elements(as:)``.
+  public var floats: UnsafeMutableBufferPointer<Float> { elements(as: Float.self) }
+
+  /// The elements in NCHW order, whatever the memory format: those of another type than float32 as the nearest float32, and
+  /// quantised ones as what they stand for.
   public var values: [Float] {
-    [Float](unsafeUninitializedCapacity: shape.count) { buffer, count in
+    if type.dtype != .float32 { return doubles.map(Float.init) }
+    return [Float](unsafeUninitializedCapacity: shape.count) { buffer, count in
       withExtendedLifetime(self) {
         FormatConversion.convert(from: type, floats.baseAddress!, to: .nchw, buffer.baseAddress!)
       }
       count = shape.count
+    }
+  }
+
+  /// The same in double precision, which holds every type but integers beyond 2⁵³.
+  public var doubles: [Double] {
+    guard type.format == .nchw else { return (try? converted(to: .nchw))?.doubles ?? [] }
+    defer { withExtendedLifetime(self) {} }
+    func all<Element: TensorElement>(_ type: Element.Type, _ convert: (Element) -> Double) -> [Double] {
+      elements(as: type).map(convert)
+    }
+    let stored: [Double]
+    switch type.dtype {
+    case .float16: stored = all(Float16.self) { Double($0) }
+    case .bfloat16: stored = all(BFloat16.self) { Double(Float($0)) }
+    case .float32: stored = all(Float.self) { Double($0) }
+    case .float64: stored = all(Double.self) { $0 }
+    case .int8: stored = all(Int8.self) { Double($0) }
+    case .int16: stored = all(Int16.self) { Double($0) }
+    case .int32: stored = all(Int32.self) { Double($0) }
+    case .int64: stored = all(Int64.self) { Double($0) }
+    case .uint8: stored = all(UInt8.self) { Double($0) }
+    case .uint16: stored = all(UInt16.self) { Double($0) }
+    case .uint32: stored = all(UInt32.self) { Double($0) }
+    case .uint64: stored = all(UInt64.self) { Double($0) }
+    case .bool:
+      // Bytes: what is neither 0 nor 1 is no Bool of Swift's.
+      stored = UnsafeRawBufferPointer(start: storage.pointer, count: shape.count).map { $0 == 0 ? 0 : 1 }
+    }
+    guard let quantization = type.quantization else { return stored }
+    var (inner, extent) = (max(stored.count, 1), 1)
+    if let axis = quantization.axis { (inner, extent) = (shape.extents[(axis + 1)...].reduce(1, *), shape[axis]) }
+    return stored.enumerated().map { index, value in
+      let channel = index / max(inner, 1) % max(extent, 1)
+      return Double(quantization.scales[channel]) * (value - Double(quantization.zeroPoints[channel]))
+    }
+  }
+
+  /// The elements of an integer tensor in NCHW order, the upper half of unsigned 64-bit ones as negative; nil for floats.
+  package var integers: [Int64]? {
+    guard !type.dtype.isFloat, type.format == .nchw else { return nil }
+    defer { withExtendedLifetime(self) {} }
+    func all<Element: TensorElement & BinaryInteger>(_ type: Element.Type) -> [Int64] {
+      elements(as: type).map { Int64(truncatingIfNeeded: $0) }
+    }
+    return switch type.dtype {
+    case .int8: all(Int8.self)
+    case .int16: all(Int16.self)
+    case .int32: all(Int32.self)
+    case .int64: all(Int64.self)
+    case .uint8: all(UInt8.self)
+    case .uint16: all(UInt16.self)
+    case .uint32: all(UInt32.self)
+    case .uint64: all(UInt64.self)
+    default: doubles.map { Int64($0) }
+    }
+  }
+
+  /// A tensor of these numbers in an element type, each as near as that type has it: towards zero in integers, limits for what
+  /// is beyond them, 0 for NaN.
+  package init(_ shape: Shape, _ values: [Double], _ dtype: DType) throws {
+    func whole<Element: TensorElement & FixedWidthInteger>(_ kind: Element.Type) throws -> Tensor {
+      try Tensor(
+        shape,
+        elements: values.map { value in
+          if value.isNaN { return Element.zero }
+          return Element(exactly: value.rounded(.towardZero)) ?? (value < 0 ? Element.min : Element.max)
+        })
+    }
+    switch dtype {
+    case .float16: self = try Tensor(shape, elements: values.map { Float16($0) })
+    case .bfloat16: self = try Tensor(shape, elements: values.map { BFloat16(Float($0)) })
+    case .float32: self = try Tensor(shape, elements: values.map { Float($0) })
+    case .float64: self = try Tensor(shape, elements: values)
+    case .int8: self = try whole(Int8.self)
+    case .int16: self = try whole(Int16.self)
+    case .int32: self = try whole(Int32.self)
+    case .int64: self = try whole(Int64.self)
+    case .uint8: self = try whole(UInt8.self)
+    case .uint16: self = try whole(UInt16.self)
+    case .uint32: self = try whole(UInt32.self)
+    case .uint64: self = try whole(UInt64.self)
+    case .bool: self = try Tensor(shape, elements: values.map { $0 != 0 })
+    }
+  }
+
+  /// The same of integers, which a double would not hold: of those that are too large the lower bits.
+  package init(_ shape: Shape, _ values: [Int64], _ dtype: DType) throws {
+    func whole<Element: TensorElement & FixedWidthInteger>(_ kind: Element.Type) throws -> Tensor {
+      try Tensor(shape, elements: values.map { Element(truncatingIfNeeded: $0) })
+    }
+    switch dtype {
+    case .int8: self = try whole(Int8.self)
+    case .int16: self = try whole(Int16.self)
+    case .int32: self = try whole(Int32.self)
+    case .int64: self = try whole(Int64.self)
+    case .uint8: self = try whole(UInt8.self)
+    case .uint16: self = try whole(UInt16.self)
+    case .uint32: self = try whole(UInt32.self)
+    case .uint64: self = try whole(UInt64.self)
+    default: self = try Tensor(shape, values.map { Double($0) }, dtype)
     }
   }
 

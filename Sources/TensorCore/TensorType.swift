@@ -1,13 +1,21 @@
-/// Shape, element type and memory format: all that is known of a tensor before it has data.
+/// Shape, element type, what integers stand for, and memory format: all that is known of a tensor before it has data.
 public struct TensorType: Hashable, Sendable, CustomStringConvertible {
+  /// Of more axes no tensor is.
+  public static let highestRank = 8
+
   public var shape: Shape
   public var dtype: DType
   public var format: MemoryFormat
+  /// Nil where the elements are the values.
+  public var quantization: Quantization?
 
-  public init(_ shape: Shape, _ dtype: DType = .float32, _ format: MemoryFormat = .nchw) {
+  public init(
+    _ shape: Shape, _ dtype: DType = .float32, _ format: MemoryFormat = .nchw, quantization: Quantization? = nil
+  ) {
     self.shape = shape
     self.dtype = dtype
     self.format = format
+    self.quantization = quantization
   }
 
   public var byteCount: Int {
@@ -18,7 +26,21 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What is wrong with it; nil where a tensor can be of this type.
+  public var fault: String? {
+    if shape.rank > Self.highestRank { return "rank \(shape.rank) is over \(Self.highestRank)" }
+    if shape.elementCount == nil { return "\(shape) is more than memory can hold" }
+    switch format {
+    case .nchw: break
+    case .nhwc where shape.rank != 4: return "nhwc needs rank 4, not \(shape)"
+    case .winograd where dtype != .float32: return "winograd weights are float32, not \(dtype.rawValue)"
+    default: break
+    }
+    return quantization?.fault(for: shape, dtype)
+  }
+
   public var description: String {
     "\(dtype.rawValue)[\(shape)]" + (format == .nchw ? "" : " \(format)")
+      + (quantization.map { " (\($0))" } ?? "")
   }
 }

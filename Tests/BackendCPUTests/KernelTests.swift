@@ -104,7 +104,7 @@ private struct WinogradEverywhere: Pass {
     func isKernel(_ support: Support) -> Bool { support != .kernel("reference") }
     #expect(try isKernel(support(Conv2D(), [8, 4, 1, 1])))
     #expect(try isKernel(support(Conv2D(padding: 1), [8, 4, 3, 3])))
-    #expect(try !isKernel(support(Conv2D(padding: Pair(2, 1), dilation: Pair(2, 1)), [8, 4, 3, 3])))
+    #expect(try !isKernel(support(Conv2D(padding: Padding(2, 1), dilation: Pair(2, 1)), [8, 4, 3, 3])))
     #expect(try !isKernel(support(Conv2D(groups: 2), [8, 2, 1, 1])))
     #expect(try !isKernel(support(Conv2D(), [8, 4, 1, 1], project: Conv2D(groups: 2), [4, 4, 1, 1])))
     #expect(try !isKernel(support(Conv2D(), [8, 4, 1, 1], project: Conv2D(padding: 1), [4, 8, 3, 3])))

@@ -268,7 +268,7 @@ import Testing
     // Blocks are made behind channels-last alone.
     #expect(fast.allSatisfy { $0.correct == $0.cases })
     let slow = fast.filter { $0.onReference > 0 }
-    #expect(slow.map { "\($0.op) \($0.column) \($0.words)" } == ["depthwise_block cpu, nchw, fp32 reference (8)"])
+    #expect(slow.map { "\($0.op) \($0.column) \($0.words)" } == ["depthwise_block cpu, nchw, fp32 reference (11)"])
     #expect(table.entries.contains { $0.column.hasPrefix("metal") && $0.words.hasPrefix("unsupported") })
   }
 }

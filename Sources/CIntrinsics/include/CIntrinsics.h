@@ -86,7 +86,7 @@ typedef struct {
 // Rows of an image under one row of windows, copied with zeros around them.
 typedef struct {
   long count;              // 0: one row as it is
-  long stride, padHeight, padWidth, height, width, channels;
+  long stride, padHeight, padWidth, padRight, height, width, channels;
 } PacerRows;
 
 // Depthwise convolution, channels last. Items: output rows.
@@ -102,7 +102,8 @@ typedef struct {
   PacerRows rows;             // what a row is made of, where it is more than one row of the image
   PacerIndirectGEMM project;  // of an output row; without weights: it is the output
   long channels, channelStride, height, width, outputHeight, outputWidth;
-  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, padRight;
+  long dilationHeight, dilationWidth;
   long isPaired;              // whether two output rows are made at a time: a 3×3 window of stride 1
   float minimum, maximum;
 } PacerDepthwiseNHWC;

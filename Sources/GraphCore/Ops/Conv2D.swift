@@ -8,7 +8,7 @@ public struct Conv2D: Op {
   public static let name = "conv2d"
 
   public var stride: Pair
-  public var padding: Pair
+  public var padding: Padding
   public var dilation: Pair
   public var groups: Int
   /// Set by fusion; applied to the sum.
@@ -23,7 +23,7 @@ public struct Conv2D: Op {
   }
 
   public init(
-    stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: Int = 1, activation: Clamp? = nil
+    stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: Int = 1, activation: Clamp? = nil
   ) {
     self.stride = stride
     self.padding = padding
@@ -92,10 +92,10 @@ public struct Conv2D: Op {
           row.update(repeating: bias?[o] ?? 0, count: outWidth)
           for c in 0..<depth {
             for ky in 0..<kh {
-              let y = oy * stride.h - padding.h + ky * dilation.h
+              let y = oy * stride.h - padding.top + ky * dilation.h
               if y < 0 || y >= height { continue }
               for kx in 0..<kw {
-                let shift = kx * dilation.w - padding.w
+                let shift = kx * dilation.w - padding.left
                 let line = image + (c * height + y) * width + shift
                 let tap = filter[(c * kh + ky) * kw + kx]
                 for ox in validPositions(shift, stride.w, width, outWidth) { row[ox] += tap * line[ox * stride.w] }

@@ -11,10 +11,14 @@ public struct ConvertFormat: Op {
   public var attributes: [(String, String)] { [("to", "\(format)")] }
   public var formatRule: FormatRule { .follows }
 
+  public var elementTypes: ElementTypes { .any }
+
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1, "convert_format takes 1 input, not \(inputs.count)")
     try expect(inputs[0].shape.rank == 4, "convert_format needs rank 4, not \(inputs[0].shape)")
-    return [TensorType(inputs[0].shape, inputs[0].dtype, format)]
+    var type = inputs[0]
+    type.format = format
+    return [type]
   }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] { inputs }

@@ -11,6 +11,8 @@ public struct Dropout: Op {
   public var attributes: [(String, String)] { [("p", "\(probability)")] }
   public var formatRule: FormatRule { .follows }
 
+  public var elementTypes: ElementTypes { .any }
+
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1, "dropout takes 1 input, not \(inputs.count)")
     return inputs
@@ -18,7 +20,7 @@ public struct Dropout: Op {
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let result = try Tensor(uninitialized: inputs[0].type)
-    _ = result.floats.update(fromContentsOf: inputs[0].floats)
+    result.write(inputs[0])
     return [result]
   }
 }

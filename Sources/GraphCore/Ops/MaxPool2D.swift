@@ -19,7 +19,8 @@ public struct MaxPool2D: Op {
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1 && inputs[0].shape.rank == 4, "max_pool2d takes one rank 4 input")
     try expect(
-      2 * window.padding.h <= window.kernel.h && 2 * window.padding.w <= window.kernel.w,
+      2 * max(window.padding.top, window.padding.bottom) <= window.kernel.h
+        && 2 * max(window.padding.left, window.padding.right) <= window.kernel.w,
       "max_pool2d padding \(window.padding) is over half the kernel \(window.kernel)")
     let x = inputs[0].shape
     let size = try window.outputSize(Pair(x[2], x[3]))
@@ -34,10 +35,10 @@ public struct MaxPool2D: Op {
     var next = 0
     for plane in 0..<(batch * channels) {
       for oy in 0..<outHeight {
-        let top = oy * window.stride.h - window.padding.h
+        let top = oy * window.stride.h - window.padding.top
         let rows = validTaps(top, window.dilation.h, window.kernel.h, height)
         for ox in 0..<outWidth {
-          let left = ox * window.stride.w - window.padding.w
+          let left = ox * window.stride.w - window.padding.left
           let columns = validTaps(left, window.dilation.w, window.kernel.w, width)
           var best = -Float.infinity
           for ky in rows {

@@ -14,14 +14,38 @@ public struct Pair: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStrin
   public var description: String { h == w ? "\(h)" : "\(h)x\(w)" }
 }
 
+/// Rows above and below an image and columns beside it that a window may reach.
+public struct Padding: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+  public var top: Int
+  public var left: Int
+  public var bottom: Int
+  public var right: Int
+
+  public init(top: Int, left: Int, bottom: Int, right: Int) {
+    (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
+  }
+  /// So many rows above and below, and columns on either side.
+  public init(_ h: Int, _ w: Int) { self.init(top: h, left: w, bottom: h, right: w) }
+  public init(integerLiteral value: Int) { self.init(value, value) }
+
+  /// What lies before the image: where the first window begins.
+  public var before: Pair { Pair(top, left) }
+  /// Rows and columns that are added to the image altogether.
+  public var total: Pair { Pair(top + bottom, left + right) }
+
+  public var description: String {
+    top == bottom && left == right ? "\(before)" : "\(top),\(left),\(bottom),\(right)"
+  }
+}
+
 /// The window that convolution and pooling move over an image.
 public struct Window: Hashable, Sendable {
   public var kernel: Pair
   public var stride: Pair
-  public var padding: Pair
+  public var padding: Padding
   public var dilation: Pair
 
-  public init(kernel: Pair, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1) {
+  public init(kernel: Pair, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1) {
     self.kernel = kernel
     self.stride = stride
     self.padding = padding
@@ -32,10 +56,10 @@ public struct Window: Hashable, Sendable {
   public func outputSize(_ size: Pair) throws -> Pair {
     try expect(
       kernel.h > 0 && kernel.w > 0 && stride.h > 0 && stride.w > 0 && dilation.h > 0 && dilation.w > 0
-        && padding.h >= 0 && padding.w >= 0, "window \(self) is not valid")
+        && min(padding.top, padding.left, padding.bottom, padding.right) >= 0, "window \(self) is not valid")
     let reach = Pair(
-      size.h + 2 * padding.h - dilation.h * (kernel.h - 1) - 1, size.w + 2 * padding.w - dilation.w * (kernel.w - 1) - 1
-    )
+      size.h + padding.total.h - dilation.h * (kernel.h - 1) - 1,
+      size.w + padding.total.w - dilation.w * (kernel.w - 1) - 1)
     try expect(reach.h >= 0 && reach.w >= 0, "window of \(kernel) does not fit an image of \(size)")
     return Pair(reach.h / stride.h + 1, reach.w / stride.w + 1)
   }

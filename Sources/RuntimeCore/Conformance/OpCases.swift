@@ -79,9 +79,10 @@ public let opCases: [OpCase] = {
   conv("3x3, stride 2", Conv2D(stride: 2, padding: 1), [1, 11, 15, 13], outputs: 19, kernel: 3)
   conv("3x3, dilation 2", Conv2D(padding: 2, dilation: 2), [1, 9, 12, 10], outputs: 10, kernel: 3)
   conv("3x3, batch 2, no padding", Conv2D(), [2, 5, 6, 9], outputs: 7, kernel: 3)
-  conv("1x5 and 3x1 taps", Conv2D(padding: Pair(0, 2)), [1, 8, 5, 9], outputs: 8, kernel: Pair(1, 5))
+  conv("1x5 and 3x1 taps", Conv2D(padding: Padding(0, 2)), [1, 8, 5, 9], outputs: 8, kernel: Pair(1, 5))
   conv(
-    "3x1, stride 2x1", Conv2D(stride: Pair(2, 1), padding: Pair(1, 0)), [1, 10, 9, 6], outputs: 12, kernel: Pair(3, 1))
+    "3x1, stride 2x1", Conv2D(stride: Pair(2, 1), padding: Padding(1, 0)), [1, 10, 9, 6], outputs: 12,
+    kernel: Pair(3, 1))
   conv("stem 3x3 of 3 channels", Conv2D(stride: 2, padding: 1), [1, 3, 33, 31], outputs: 32, kernel: 3)
   conv("stem 7x7 of 3 channels", Conv2D(stride: 2, padding: 3), [2, 3, 30, 30], outputs: 64, kernel: 7)
   conv("kernel as large as the image", Conv2D(), [1, 6, 5, 5], outputs: 9, kernel: 5)
@@ -97,6 +98,24 @@ public let opCases: [OpCase] = {
   conv("depthwise 5x5, dilation 2", Conv2D(padding: 4, dilation: 2, groups: 8), [1, 8, 11, 20], outputs: 8, kernel: 5)
   conv("depthwise 3x3, stride 3", Conv2D(stride: 3, padding: 1, groups: 17), [1, 17, 10, 10], outputs: 17, kernel: 3)
   conv("depthwise, one pixel", Conv2D(padding: 1, groups: 5), [1, 5, 1, 1], outputs: 5, kernel: 3, bias: false)
+
+  // As TensorFlow pads what it calls SAME, and with another width on each side.
+  let after = Padding(top: 0, left: 0, bottom: 1, right: 1)
+  let uneven = Padding(top: 1, left: 2, bottom: 0, right: 1)
+  conv("3x3, stride 2, padded behind", Conv2D(stride: 2, padding: after), [1, 16, 14, 14], outputs: 24, kernel: 3)
+  conv("3x3, uneven padding", Conv2D(padding: uneven), [2, 20, 9, 11], outputs: 33, kernel: 3)
+  conv("3x3, uneven padding, one tile", Conv2D(padding: uneven), [1, 5, 3, 2], outputs: 7, kernel: 3)
+  conv("3x3, uneven padding, 2 groups", Conv2D(padding: uneven, groups: 2), [1, 12, 7, 6], outputs: 10, kernel: 3)
+  conv("stem, padded behind", Conv2D(stride: 2, padding: after), [2, 3, 32, 30], outputs: 32, kernel: 3)
+  conv("stem, uneven padding", Conv2D(stride: 2, padding: uneven), [1, 3, 17, 19], outputs: 16, kernel: 3)
+  conv(
+    "depthwise 3x3, stride 2, padded behind", Conv2D(stride: 2, padding: after, groups: 24), [1, 24, 14, 14],
+    outputs: 24,
+    kernel: 3)
+  conv("depthwise 3x3, uneven padding", Conv2D(padding: uneven, groups: 19), [2, 19, 7, 9], outputs: 19, kernel: 3)
+  conv(
+    "depthwise 5x5, uneven padding",
+    Conv2D(padding: Padding(top: 4, left: 0, bottom: 1, right: 3), groups: 8), [1, 8, 9, 12], outputs: 8, kernel: 5)
 
   conv("residual pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1, residual: [1, 24, 9, 7])
   conv(
@@ -142,6 +161,13 @@ public let opCases: [OpCase] = {
     "stem", expand: (Conv2D(stride: 2, padding: 1, activation: .relu6), 3, 32), clamped, [2, 3, 33, 31], project: 16)
   block("without expansion", clamped, [1, 32, 10, 23], project: 17)
   block("without projection", expand: (pointwise, 1, 40), clamped, [1, 7, 6, 8])
+  block(
+    "stride 2, padded behind", expand: (pointwise, 1, 36), Conv2D(stride: 2, padding: after), [1, 6, 14, 16],
+    project: 20)
+  block("uneven padding", expand: (pointwise, 1, 24), Conv2D(padding: uneven), [1, 5, 9, 11], project: 12)
+  block(
+    "stem, uneven padding", expand: (Conv2D(stride: 2, padding: uneven, activation: .relu6), 3, 32), clamped,
+    [2, 3, 32, 31], project: 16)
   block("one pixel", expand: (pointwise, 1, 21), clamped, [3, 5, 1, 1], project: 9, residual: [3, 9, 1, 1])
   block(
     "dilation 2, no padding", expand: (pointwise, 1, 16), Conv2D(dilation: 2), [1, 4, 9, 12], project: 33)
@@ -166,6 +192,8 @@ public let opCases: [OpCase] = {
     ("3x3 stride 1, wide", Window(kernel: 3, padding: 1), [1, 5, 4, 39]),
     ("2x2 dilation 2", Window(kernel: 2, dilation: 2), [1, 17, 6, 6]),
     ("3x3 stride 3", Window(kernel: 3, stride: 3), [1, 3, 11, 35]),
+    ("3x3 stride 2, padded behind", Window(kernel: 3, stride: 2, padding: after), [1, 9, 12, 14]),
+    ("3x3, uneven padding", Window(kernel: 3, padding: Padding(top: 1, left: 0, bottom: 0, right: 1)), [2, 5, 7, 9]),
   ] as [(String, Window, Shape)] {
     cases.append(OpCase(name: "max_pool2d " + name, op: MaxPool2D(window), inputs: [shape]))
   }

@@ -1,0 +1,163 @@
+import GraphCore
+import Pacer
+import RuntimeCore
+import TensorCore
+import TestSupport
+import Testing
+
+/// Cuts its input into two along the first axis.
+private struct Halves: Op {
+  static let name = "halves"
+  var elementTypes: ElementTypes { .any }
+  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    guard inputs.count == 1, inputs[0].shape.rank > 0, inputs[0].shape[0] % 2 == 0 else {
+      throw GraphError("no halves")
+    }
+    var half = inputs[0]
+    half.shape.extents[0] /= 2
+    return [half, half]
+  }
+  func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
+    let type = try outputTypes(for: inputs.map(\.type))[0]
+    return try (0..<2).map { part in
+      let tensor = try Tensor(uninitialized: type)
+      tensor.storage.pointer.copyMemory(
+        from: inputs[0].storage.pointer + part * type.byteCount, byteCount: type.byteCount)
+      return tensor
+    }
+  }
+}
+
+private let hasVulkan = if case .available = VulkanBackend().availability() { true } else { false }
+
+@Suite struct TypedGraphTests {
+  @Test func `ops that compute on floats refuse everything else, by name`() throws {
+    for (dtype, quantization) in [(.int8, nil), (.float16, nil), (.int8, Quantization(scale: 1))]
+      as [(DType, Quantization?)]
+    {
+      let type = TensorType([1, 4, 2, 2], dtype, quantization: quantization)
+      let small = TensorType([4], dtype, quantization: quantization)
+      for (op, inputs) in [
+        (Add(), [type, type]), (Activation(.relu), [type]), (MaxPool2D(Window(kernel: 2)), [type]),
+        (GlobalAveragePool(), [type]), (Conv2D(groups: 4), [type, type, small]),
+        (Linear(), [TensorType([1, 4], dtype), small]),
+        (BatchNorm(), [type, small, small, small, small]),
+      ] as [(any Op, [TensorType])] {
+        var graph = Graph(name: "typed")
+        let ids = inputs.enumerated().map { graph.addInput("x\($0)", $1) }
+        #expect("\(op)") { try graph.addNode("node", op, ids) } throws: { error in
+          "\(error)".contains("\(Swift.type(of: op).name) computes on f32")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: DType.allCases, DType.allCases)
+  func `a cast gives on the processor what the oracle gives, and says that it runs on the op's own loops`(
+    from: DType, to: DType
+  ) throws {
+    let values: [Double] = [0, 1, -1, 200, -200.75, 65536, 0.5, 3]
+    var graph = Graph(name: "cast")
+    let x = graph.addInput("x", TensorType([1, 2, 2, 2], from))
+    let nhwc = try graph.addNode("nhwc", ConvertFormat(to: .nhwc), [x])
+    let cast = try graph.addNode("cast", Cast(to: to), [nhwc])
+    graph.setOutputs([cast, try graph.addNode("back", Cast(to: from), [cast])])
+    let input = try Tensor([1, 2, 2, 2], values, from)
+    let expected = try graph.evaluate([input])
+    #expect(expected.map(\.type) == [TensorType([1, 2, 2, 2], to, .nhwc), TensorType([1, 2, 2, 2], from, .nhwc)])
+    for allocator in [AllocatorKind.system, .arena] {
+      let executable = try CPUBackend().prepare(graph, PrepareOptions(allocator: allocator))
+      #expect(executable.placement.suffix(2).allSatisfy { $0.kernel == "reference" })
+      let session = try executable.makeSession()
+      for _ in 0..<2 { try session.run(with: [input]) }
+      for (output, wanted) in zip(session.outputs, expected) {
+        #expect(
+          output.type == wanted.type
+            && zip(output.doubles, wanted.doubles).allSatisfy { $0 == $1 || $0.isNaN && $1.isNaN })
+      }
+    }
+    if from == to { #expect(zip(expected[0].doubles, input.doubles).allSatisfy { $0 == $1 }) }
+  }
+
+  @Test func `integers are cast whole`() throws {
+    let large: [UInt64] = [.max, 1 << 63, (1 << 53) + 1, 0]
+    let tensor = try Tensor([4], elements: large)
+    func cast<Element: TensorElement>(_ type: Element.Type) throws -> [Element] {
+      let result = try Cast(to: Element.dtype).evaluate([tensor])[0]
+      return withExtendedLifetime(result) { Array(result.elements(as: type)) }
+    }
+    #expect(try cast(UInt64.self) == large)
+    #expect(try cast(Int64.self) == [-1, .min, (1 << 53) + 1, 0])
+    #expect(try cast(UInt8.self) == [255, 0, 1, 0])
+  }
+
+  @Test(arguments: [AllocatorKind.system, .caching, .arena])
+  func `nodes of several outputs run, whoever reads them`(allocator: AllocatorKind) throws {
+    var graph = Graph(name: "halves")
+    let x = graph.addInput("x", TensorType([4, 3]))
+    _ = try graph.addNode("outer", Halves(), [x])
+    let outer = graph.nodes[0].outputs
+    // The second half is read first, the first is an output too; of the next pair nobody reads the second.
+    let relu = try graph.addNode("relu", Activation(.relu), [outer[1]])
+    let sum = try graph.addNode("sum", Add(), [relu, outer[0]])
+    let inner = try graph.addNode("inner", Halves(), [sum])
+    graph.setOutputs([inner, outer[0]])
+    try graph.verify()
+    let input = try Tensor([4, 3], (0..<12).map { Float($0) - 6 })
+    let expected = try graph.evaluate([input])
+    #expect(expected[0].values == [-6, -4, -2])
+    let stub = StubBackend { node, _ in node.op is Add }
+    for placer in [
+      try Placer(CPUBackend(), PrepareOptions(allocator: allocator)),
+      try Placer(stub, fallback: CPUBackend(), PrepareOptions(allocator: allocator)),
+    ] {
+      let executable = try placer.prepare(graph)
+      #expect(executable.placement[0].kernel == "reference")
+      let session = try executable.makeSession()
+      for _ in 0..<3 {
+        try session.run(with: [input])
+        for (output, wanted) in zip(session.outputs, expected) { #expect(output.values == wanted.values) }
+      }
+    }
+  }
+
+  @Test func `passes leave what is no float alone`() throws {
+    var graph = Graph(name: "mixed")
+    let x = graph.addInput("x", TensorType([1, 3, 4, 4], .uint8))
+    let floats = try graph.addNode("floats", Cast(to: .float32), [x])
+    let weight = graph.addConstant("w", try Tensor([2, 3, 3, 3], (0..<54).map { Float($0 % 7) - 3 }))
+    let bias = graph.addConstant("b", try Tensor([2], [1, -1]))
+    let conv = try graph.addNode("conv", Conv2D(padding: 1), [floats, weight, bias])
+    let relu = try graph.addNode("relu", Activation(.relu6), [conv])
+    graph.setOutputs([try graph.addNode("bytes", Cast(to: .int8), [relu])])
+    let placer = try Placer(CPUBackend(), PrepareOptions(allocator: .arena))
+    let (optimised, reports) = try Pipeline(standardPasses).run(on: graph, for: placer)
+    #expect(reports.contains { $0.name == "channels-last" && $0.rewrites > 0 })
+    let input = try Tensor([1, 3, 4, 4], (0..<48).map { Double($0 % 5) }, .uint8)
+    let session = try placer.prepare(optimised).makeSession()
+    try session.run(with: [input])
+    #expect(session.outputs[0].type == TensorType([1, 2, 4, 4], .int8))
+    #expect(session.outputs[0].doubles == (try graph.evaluate([input])[0].doubles))
+  }
+
+  @Test(.enabled(if: hasVulkan, "no Vulkan device here"))
+  func `a device that computes on floats leaves the rest to the processor`() throws {
+    var graph = Graph(name: "mixed")
+    let x = graph.addInput("x", TensorType([1, 8, 4, 4], .int16))
+    let floats = try graph.addNode("floats", Cast(to: .float32), [x])
+    let relu = try graph.addNode("relu", Activation(.relu6), [floats])
+    graph.setOutputs([try graph.addNode("bytes", Cast(to: .int8), [relu])])
+    let placer = try Placer(VulkanBackend(), fallback: CPUBackend(), PrepareOptions(allocator: .arena))
+    let executable = try placer.prepare(graph)
+    #expect(executable.placement.map(\.backend) == ["cpu", "vulkan", "cpu"])
+    #expect(
+      executable.placement[0].refusals == [.init(backend: "vulkan", reason: "Vulkan computes on f32, not on i16")])
+    #expect(executable.borderCopies.count == 2 && executable.borderCopies.byteCount == 2 * 128 * 4)
+    let input = try Tensor([1, 8, 4, 4], (0..<128).map { Double($0 % 11) - 3 }, .int16)
+    let session = try executable.makeSession()
+    for _ in 0..<2 { try session.run(with: [input]) }
+    #expect(session.outputs[0].doubles == (try graph.evaluate([input])[0].doubles))
+    let statistics = try #require(try session.deviceStatistics)
+    #expect(statistics.uploadBytes == 512 && statistics.downloadBytes == 512)
+  }
+}
