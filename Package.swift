@@ -115,7 +115,7 @@ let targets: [Target] = [
   .target(
     name: "TestSupport", dependencies: ["BackendCPU", "RuntimeCore", "ModelZoo", "GraphCore", "TensorCore"],
     path: "Tests/TestSupport",
-    swiftSettings: optimised),
+    exclude: ["Golden"], swiftSettings: optimised),
   tests("TensorCore", ["TensorCore"]),
   tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),

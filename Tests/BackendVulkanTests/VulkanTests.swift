@@ -80,7 +80,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     }
   }
 
-  @Test(.enabled(if: Shared.isPresent, Shared.isMissing), arguments: ["mobilenet_v2", "resnet18"], VulkanVariant.all)
+  @Test(arguments: ["mobilenet_v2", "resnet18"], VulkanVariant.all)
   func `golden logits in every storage and precision`(key: String, variant: VulkanVariant) throws {
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
     let passes =
@@ -90,7 +90,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let session = try session(graph, passes + variant.passes, variant.options)
     session.inputs[0].write(input.values)
     try session.run()
-    let error = relativeError(session.outputs[0].values, try Shared.logits(key))
+    let error = relativeError(session.outputs[0].values, try goldenLogits(key))
     switch (variant.precision, key) {
     case (.fp32, _): #expect(error < 1e-4)
     case (_, "resnet18"): #expect(error < 1e-2)

@@ -127,6 +127,26 @@ private let tiny = ["--shape", "1x3x32x32", "--iterations", "1", "--warmup", "0"
     #expect(metrics(row)["heap-allocations"] == 0)
   }
 
+  @Test func `placement says where each node runs, and prints the plan`() throws {
+    let small = ["placement", "resnet-18", "--shape", "1x3x32x32"]
+    let report = try Program.run(small + ["--isa", "sse2"])
+    #expect(report.status == 0 && report.output.contains("26 nodes: 26 on cpu."), "\(report.output)\(report.errors)")
+    #expect(report.output.contains("conv-nhwc-sse2"))
+    let plan = try Program.run(small + ["--plan", "--passes", "none"])
+    #expect(plan.output.hasPrefix("plan resnet-18\n  &0 input 0 input : f32[1x3x32x32], 12288 bytes\n"))
+    #expect(plan.output.contains(" for fc") && plan.output.contains("in place"))
+    let data = try Program.run(small + ["--json"]).output
+    let table = try #require(try JSONSerialization.jsonObject(with: Data(data.utf8)) as? [String: Any])
+    #expect((table["nodes"] as? [Any])?.count == 26 && table["copies"] as? Int == 0)
+    for (words, message) in [
+      (["--threads", "1,2"], "takes one configuration"), (["--engine", "onnxruntime"], "other engines"),
+      (["--backend", "metal"], "backend metal is unavailable"),
+    ] {
+      let result = try Program.run(small + words)
+      #expect(result.status == 1 && result.errors.contains(message), "\(result.errors)")
+    }
+  }
+
   @Test func `an unavailable backend is a row with its reason, and nothing measured is a failure`() throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }

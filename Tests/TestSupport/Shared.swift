@@ -18,13 +18,14 @@ public enum Shared {
   public static let isMissing: Comment = "no folder ../shared with golden values beside this checkout"
 
   public static func path(_ relative: String) -> String { folder!.appendingPathComponent(relative).path }
+}
 
-  /// float64 logits of torchvision's model with seeded weights.
-  public static func logits(_ key: String) throws -> [Double] {
-    let data = try Data(contentsOf: folder!.appendingPathComponent("golden/seeded_logits.json"))
-    let object = try JSONSerialization.jsonObject(with: data) as! [String: Any]
-    return (object[key] as! [String: Any])["logits_float64"] as! [Double]
-  }
+/// float64 logits of torchvision's model with seeded weights, for the seeded input of 1x3x224x224.
+public func goldenLogits(_ model: String) throws -> [Double] {
+  let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("Golden/seeded-logits.json")
+  let all = try JSONDecoder().decode([String: [Double]].self, from: Data(contentsOf: file))
+  return all[model] ?? []
 }
 
 /// A model with seeded weights and its seeded input.
