@@ -52,6 +52,7 @@ let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   LinearKernel.make,
   BatchNormKernel.make,
   ElementwiseKernel.make,
+  ChannelScaleKernel.make,
   MaxPoolKernel.make,
   GlobalPoolKernel.make,
   FormatKernel.make,

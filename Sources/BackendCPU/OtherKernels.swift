@@ -80,7 +80,7 @@ struct BatchNormKernel: CPUKernel {
   }
 }
 
-/// Addition and activation: the same in every format.
+/// Addition, multiplication and activation: the same in every format.
 struct ElementwiseKernel: CPUKernel {
   let name: String
   let count: Int
@@ -91,7 +91,10 @@ struct ElementwiseKernel: CPUKernel {
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     let isa = String(cString: request.table.name)
     let count = request.output.shape.count
-    if let add = request.node.op as? Add {
+    if request.node.op is Multiply, request.inputs[0] == request.inputs[1] {
+      return ElementwiseKernel(name: "multiply-\(isa)", count: count, clamp: .none, kernel: request.table.multiply)
+    }
+    if let add = request.node.op as? Add, request.inputs[0] == request.inputs[1] {
       return ElementwiseKernel(
         name: "add-\(isa)", count: count, clamp: add.activation ?? .none, kernel: request.table.add)
     }
@@ -109,6 +112,48 @@ struct ElementwiseKernel: CPUKernel {
     p.count = count
     (p.minimum, p.maximum) = clamp.limits
     call.pool.run(kernel, p, count: (count + 1023) / 1024)
+  }
+}
+
+/// Multiplication of each channel of an image by a number of its own, as squeeze-and-excitation does.
+struct ChannelScaleKernel: CPUKernel {
+  let name: String
+  let image: TensorType
+  /// Whether each image of the batch has numbers of its own.
+  let isPerImage: Bool
+  let table: PacerKernelTable
+  var scratchByteCount: Int { (image.shape[1] + 15) / 16 * 64 }
+  var overwritableInputs: [Int] { [0] }
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard request.node.op is Multiply, request.output == request.inputs[0], request.output.shape.rank == 4 else {
+      return nil
+    }
+    let (image, scale) = (request.inputs[0], request.inputs[1].shape)
+    guard scale.rank == 4, scale[1] == image.shape[1], scale[2] == 1, scale[3] == 1,
+      scale[0] == 1 || scale[0] == image.shape[0]
+    else { return nil }
+    return ChannelScaleKernel(
+      name: "scale-channels-\(image.format)-" + String(cString: request.table.name), image: image,
+      isPerImage: scale[0] > 1, table: request.table)
+  }
+
+  func run(_ call: borrowing KernelCall) {
+    let (batch, channels, height, width) = image.shape.nchw
+    call.scratch!.update(repeating: 0, count: channels)
+    var p = PacerElementwise()
+    p.shift = UnsafePointer(call.scratch!)
+    (p.channels, p.pixels) = (channels, height * width)
+    for n in 0..<batch {
+      p.a = call.input(0)! + n * channels * height * width
+      p.output = call.output + n * channels * height * width
+      p.scale = call.input(1)! + (isPerImage ? n * channels : 0)
+      if image.format == .nhwc {
+        call.pool.run(table.affineNHWC, p, count: height * width)
+      } else {
+        call.pool.run(table.affineNCHW, p, count: channels)
+      }
+    }
   }
 }
 

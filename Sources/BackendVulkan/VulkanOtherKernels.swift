@@ -19,9 +19,11 @@ import TensorCore
 
 @Sendable func elementwiseKernel(_ request: VulkanRequest) -> VulkanKernel? {
   let layout = request.result
-  func kernel(_ name: String, _ operation: Int32, _ clamp: Clamp?, _ epsilon: Float, inputs: Int) -> VulkanKernel {
+  func kernel(
+    _ name: String, _ operation: Int32, _ clamp: Clamp? = nil, _ epsilon: Float = 0, inputs: Int, imageTexels: Int = 0
+  ) -> VulkanKernel {
     var push = PushConstants()
-    push.add(layout.texels, layout.quads, layout.quadStride, layout.channels)
+    push.add(layout.texels, layout.quads, layout.quadStride, layout.channels, imageTexels)
     push.add(clamp)
     push.add(epsilon)
     return VulkanKernel(
@@ -32,7 +34,15 @@ import TensorCore
   }
   switch request.node.op {
   case let op as Activation: return kernel("clamp", 0, op.clamp, 0, inputs: 1)
-  case let op as Add: return kernel("add", 1, op.activation, 0, inputs: 2)
+  case let op as Add where request.inputs[0] == request.inputs[1]:
+    return kernel("add", 1, op.activation, 0, inputs: 2)
+  case is Multiply where request.inputs[0] == request.inputs[1]: return kernel("multiply", 3, inputs: 2)
+  case is Multiply where request.inputs[0] == request.output && request.output.shape.rank == 4:
+    let (image, scale) = (request.output.shape, request.inputs[1].shape)
+    guard scale.rank == 4, scale[1] == image[1], scale[2] == 1, scale[3] == 1, scale[0] == 1 || scale[0] == image[0]
+    else { return nil }
+    return kernel(
+      "multiply-by-channel", 4, inputs: 2, imageTexels: scale[0] == 1 ? 0 : layout.quads * layout.pixels)
   case let op as BatchNorm: return kernel("batch-norm", 2, nil, op.epsilon, inputs: 5)
   default: return nil
   }

@@ -23,9 +23,11 @@ public struct ChannelsLast: Pass {
       }
       for handle in graph.handles {
         let node = graph[handle]!
-        switch node.op.formatRule {
+        let activations = node.inputs.indices.filter { !node.op.parameterInputs.contains($0) }.map { node.inputs[$0] }
+        // What is broadcast to an image may have fewer axes, and then has no NHWC.
+        let areImages = activations.allSatisfy { graph[$0].type.shape.rank == 4 }
+        switch areImages ? node.op.formatRule : .needsNCHW {
         case .follows:
-          let activations = node.inputs.indices.filter { !node.op.parameterInputs.contains($0) }.map { node.inputs[$0] }
           if !(node.op is ConvertFormat), activations.contains(where: { graph[$0].type.format == .nhwc }) {
             for id in activations where graph[id].type.format != .nhwc {
               try Self.convert(id, to: .nhwc, before: handle, for: [handle], in: &graph)

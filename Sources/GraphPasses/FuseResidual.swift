@@ -15,7 +15,9 @@ public struct FuseResidual: Pass {
       let order = Dictionary(uniqueKeysWithValues: graph.handles.enumerated().map { ($1, $0) })
       var fusions = 0
       for addition in graph.handles {
-        guard let node = graph[addition], let add = node.op as? Add, node.inputs[0] != node.inputs[1] else { continue }
+        guard let node = graph[addition], let add = node.op as? Add, node.inputs[0] != node.inputs[1],
+          graph[node.inputs[0]].type == graph[node.inputs[1]].type
+        else { continue }
         // Where both sides come from a convolution, the later one: only there is the other side computed before.
         let producers = node.inputs.map { graph.producer(of: $0) }
         guard let last = producers.compactMap({ $0 }).max(by: { order[$0]! < order[$1]! }),

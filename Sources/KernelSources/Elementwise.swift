@@ -22,6 +22,14 @@ func addKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int
   }
 }
 
+func multiplyKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
+  let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
+  let zero = Vector(repeating: 0)
+  forEachVector(begin * elementsPerItem, min(end * elementsPerItem, p.count)) { i, n in
+    write(multiplyAdd(zero, read(p.a + i, first: n), read(p.b + i, first: n)), p.output + i, first: n)
+  }
+}
+
 func clampKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
   let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))

@@ -24,6 +24,7 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.affineNHWC = { affineNHWC($0, $1, $2, $3) }
   table.affineNCHW = { affineNCHW($0, $1, $2, $3) }
   table.add = { addKernel($0, $1, $2, $3) }
+  table.multiply = { multiplyKernel($0, $1, $2, $3) }
   table.clamp = { clampKernel($0, $1, $2, $3) }
   table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2, $3) }
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }

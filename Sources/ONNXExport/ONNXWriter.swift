@@ -42,6 +42,9 @@ private struct Writer {
     guard node.outputs.allSatisfy({ graph[$0].type.format == .nchw }) else {
       throw GraphError("\(node.name) is not in nchw; export the graph before channels-last")
     }
+    if let other = (node.inputs + node.outputs).map({ graph[$0].type }).first(where: { $0.dtype != .float32 }) {
+      throw GraphError("\(node.name): ONNX export writes f32 alone, not \(other)")
+    }
     for id in node.inputs { try addInitializer(id) }
     let inputs = node.inputs.map { graph[$0].name }
     let result = graph[node.outputs[0]].name
@@ -63,6 +66,7 @@ private struct Writer {
       clamp(op.clamp, node.name, inputs[0], result)
     case let op as Add:
       emit("Add", node.name, inputs, result, [], then: op.activation)
+    case is Multiply: emit("Mul", node.name, inputs, result, [])
     case let op as MaxPool2D:
       emit("MaxPool", node.name, inputs, result, window(op.window))
     case is GlobalAveragePool: emit("GlobalAveragePool", node.name, inputs, result, [])

@@ -168,7 +168,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long planeBlock;         // outputs per weight panel of planeGEMM
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
-  PacerKernel affineNHWC, affineNCHW, add, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel affineNHWC, affineNCHW, add, multiply, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
 } PacerKernelTable;

@@ -1,6 +1,6 @@
 import TensorCore
 
-/// Elementwise sum of two tensors of one shape and format.
+/// Elementwise sum of two tensors of one format, broadcast where their shapes differ.
 public struct Add: Op {
   public static let name = "add"
 
@@ -13,16 +13,11 @@ public struct Add: Op {
   public var formatRule: FormatRule { .follows }
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    try expect(inputs.count == 2, "add takes 2 inputs, not \(inputs.count)")
-    try expect(inputs[0] == inputs[1], "add needs equal types: \(inputs[0]) and \(inputs[1])")
-    return [inputs[0]]
+    [try Broadcast.outputType(inputs, Self.name)]
   }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let result = try Tensor(uninitialized: inputs[0].type)
-    let (a, b, out) = (inputs[0].floats.baseAddress!, inputs[1].floats.baseAddress!, result.floats.baseAddress!)
     let clamp = activation ?? .none
-    for i in 0..<result.shape.count { out[i] = clamp(a[i] + b[i]) }
-    return [result]
+    return [try Broadcast.evaluate(inputs, Self.name) { clamp($0 + $1) }]
   }
 }

@@ -184,6 +184,9 @@ public let opCases: [OpCase] = {
     cases.append(OpCase(name: "clamp \(shape)", op: Activation(Clamp(min: -0.25, max: 0.5)), inputs: [shape]))
     cases.append(OpCase(name: "add \(shape)", op: Add(), inputs: [shape, shape]))
     cases.append(OpCase(name: "add relu \(shape)", op: Add(activation: .relu), inputs: [shape, shape]))
+    cases.append(OpCase(name: "multiply \(shape)", op: Multiply(), inputs: [shape, shape]))
+    cases.append(
+      OpCase(name: "multiply by channel \(shape)", op: Multiply(), inputs: [shape, [1, shape[1], 1, 1]]))
     cases.append(OpCase(name: "global_avg_pool2d \(shape)", op: GlobalAveragePool(), inputs: [shape]))
   }
   for (name, window, shape) in [
@@ -196,6 +199,15 @@ public let opCases: [OpCase] = {
     ("3x3, uneven padding", Window(kernel: 3, padding: Padding(top: 1, left: 0, bottom: 0, right: 1)), [2, 5, 7, 9]),
   ] as [(String, Window, Shape)] {
     cases.append(OpCase(name: "max_pool2d " + name, op: MaxPool2D(window), inputs: [shape]))
+  }
+  cases.append(
+    OpCase(name: "multiply by channel and image", op: Multiply(), inputs: [[3, 21, 4, 5], [3, 21, 1, 1]]))
+  for (name, a, b) in [
+    ("a row", [2, 5, 3, 4], [4]), ("each way", [1, 5, 1, 4], [2, 1, 3, 1]), ("a number", [2, 5, 3, 4], []),
+    ("a plane", [2, 5, 3, 4], [3, 4]), ("matrices", [3, 1], [1, 7]),
+  ] as [(String, Shape, Shape)] {
+    cases.append(OpCase(name: "add broadcast, " + name, op: Add(activation: .relu), inputs: [a, b]))
+    cases.append(OpCase(name: "multiply broadcast, " + name, op: Multiply(), inputs: [a, b]))
   }
   cases.append(OpCase(name: "flatten", op: Flatten(), inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "dropout", op: Dropout(probability: 0.2), inputs: [[2, 9]]))
