@@ -4,9 +4,7 @@ import RuntimeCore
 import TensorCore
 
 /// Which kernels run some nodes of a graph, and what they need.
-///
-/// `@unchecked Sendable`: immutable after `init`; kernels and tensors in it are only read.
-struct CPULowering: Lowering, @unchecked Sendable {
+struct CPULowering: Lowering {
   private let options: PrepareOptions
   /// By node; nil for views and for what runs elsewhere.
   private let kernels: [(any CPUKernel)?]
@@ -56,9 +54,7 @@ struct CPULowering: Lowering, @unchecked Sendable {
 }
 
 /// Steps bound to kernels.
-///
-/// `@unchecked Sendable`: as above.
-struct CPUSegments: CompiledSegments, @unchecked Sendable {
+struct CPUSegments: CompiledSegments {
   let plan: Plan
   let segments: [Plan.Segment]
   /// Of each step of the plan.

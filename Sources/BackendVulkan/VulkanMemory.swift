@@ -1,4 +1,3 @@
-import CVulkan
 import RuntimeCore
 import TensorCore
 

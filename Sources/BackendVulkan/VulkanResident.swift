@@ -7,7 +7,9 @@ extension Session {
   /// - Throws: ``GraphError`` where not all of the graph runs on one such device, or a tensor is not what the graph takes.
   public func run(_ inputs: [VulkanTensor]) throws -> [VulkanTensor] {
     let all = segments.compactMap { $0 }
-    guard all.count == 1, let segment = all[0] as? VulkanSegment else {
+    guard all.count == 1, let segment = all[0] as? VulkanSegment,
+      executable.placement.allSatisfy({ $0.backend == executable.backends[0] })
+    else {
       throw GraphError("only a session whose nodes all run on one Vulkan device takes its tensors")
     }
     let (plan, shared) = (executable.plan, segment.shared)

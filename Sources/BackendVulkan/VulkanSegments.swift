@@ -1,4 +1,3 @@
-import CVulkan
 import GraphCore
 import RuntimeCore
 import TensorCore

@@ -27,6 +27,7 @@ final class NodeProfiler {
       for _ in 0..<(job.iterations ?? 3) { try time(into: &times) }
       try worker.emit(.profile(nodes(times)))
     }
+    if let failure = session.failure { throw failure }
   }
 
   /// Everything about one inference: times of plain and profiled ones in turn, allocations, a trace.

@@ -59,6 +59,8 @@ public struct Graph: Sendable {
     set { table[id.index] = newValue }
   }
 
+  /// One more than the highest index of a value, removed ones among them.
+  var valueCount: Int { table.count }
   public var values: [Value] { table.compactMap { $0 } }
   func contains(_ id: ValueID) -> Bool { table.indices.contains(id.index) && table[id.index] != nil }
 

@@ -31,6 +31,7 @@ extension Graph: CustomStringConvertible {
   public var structureDigest: Digest {
     var digest = Digest()
     digest.combine(description)
+    for value in values { if let quantization = value.type.quantization { digest.combine(quantization.whole) } }
     return digest
   }
 

@@ -10,8 +10,8 @@ public protocol Pass: Sendable {
   var off: String { get }
   /// PyTorch Mobile's name for it, where it has one.
   var pytorchName: String? { get }
-  /// Whether it asks what a node's backend wants. Such a pass runs when it is known where each node runs; the others know no
-  /// target.
+  /// Whether it has to know where each node runs, to ask what that backend wants or to leave nodes where they are. The others
+  /// know no target, and run before.
   var isForTarget: Bool { get }
   /// - Returns: rewrites made; 0 means that there was nothing to do.
   func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int

@@ -81,6 +81,7 @@ extension Tensor {
   package func relativeError(to expected: Tensor) -> Double {
     var difference = 0.0
     var largest = 0.0
+    guard shape.count == expected.shape.count else { return .nan }
     for (a, b) in zip(values, expected.values) {
       let d = abs(Double(a) - Double(b))
       if d.isNaN { return .nan }

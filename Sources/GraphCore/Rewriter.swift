@@ -15,9 +15,10 @@ public struct Rewriter {
   /// Handles in the order in which they run, those of removed nodes among them.
   private var following: [Int]
   private var preceding: [Int]
-  private var producers: [ValueID: Int] = [:]
-  /// Handles of the nodes that read a value, one for each time they do.
-  private var readers: [ValueID: [Int]] = [:]
+  /// By value: the handle of the node that computes it, 0 where none does.
+  private var producers: [Int]
+  /// By value: handles of the nodes that read it, one for each time they do.
+  private var readers: [[Int]]
 
   fileprivate init(_ graph: Graph) {
     self.graph = graph
@@ -27,6 +28,8 @@ public struct Rewriter {
     following = nodes.indices.map { $0 + 1 }
     preceding = nodes.indices.map { $0 - 1 }
     end = nodes.count - 1
+    producers = [Int](repeating: 0, count: graph.valueCount)
+    readers = [[Int]](repeating: [], count: graph.valueCount)
     for index in 1..<end { link(index) }
   }
 
@@ -36,14 +39,21 @@ public struct Rewriter {
     return graph
   }
   private mutating func link(_ index: Int) {
-    for id in nodes[index]!.outputs { producers[id] = index }
-    for id in nodes[index]!.inputs { readers[id, default: []].append(index) }
+    // Values may have been added.
+    while producers.count < graph.valueCount {
+      producers.append(0)
+      readers.append([])
+    }
+    for id in nodes[index]!.outputs { producers[id.index] = index }
+    for id in nodes[index]!.inputs { readers[id.index].append(index) }
   }
 
   private mutating func unlink(_ index: Int) {
-    for id in nodes[index]!.outputs { producers[id] = nil }
-    for id in nodes[index]!.inputs { readers[id]!.remove(at: readers[id]!.firstIndex(of: index)!) }
+    for id in nodes[index]!.outputs { producers[id.index] = 0 }
+    for id in nodes[index]!.inputs { readers[id.index].remove(at: readers[id.index].firstIndex(of: index)!) }
   }
+
+  private func reading(_ id: ValueID) -> [Int] { id.index < readers.count ? readers[id.index] : [] }
 
   // MARK: Looking
 
@@ -58,16 +68,19 @@ public struct Rewriter {
   public func types(of ids: some Sequence<ValueID>) -> [TensorType] { ids.map { graph[$0].type } }
 
   /// The node that computes a value; nil for inputs, weights and constants.
-  public func producer(of id: ValueID) -> Handle? { producers[id].map(Handle.init) }
+  public func producer(of id: ValueID) -> Handle? {
+    guard id.index < producers.count, producers[id.index] > 0 else { return nil }
+    return Handle(index: producers[id.index])
+  }
   /// The nodes that read a value, each once.
   public func users(of id: ValueID) -> [Handle] {
     var seen = Set<Int>()
-    return (readers[id] ?? []).filter { seen.insert($0).inserted }.map(Handle.init)
+    return reading(id).filter { seen.insert($0).inserted }.map(Handle.init)
   }
   /// How often a value is read, by nodes and as an output of the graph.
-  public func uses(of id: ValueID) -> Int { (readers[id]?.count ?? 0) + graph.outputs.count { $0 == id } }
+  public func uses(of id: ValueID) -> Int { reading(id).count + graph.outputs.count { $0 == id } }
   /// The one node that reads a value, once; nil where something else reads it too, or the caller.
-  public func onlyUser(of id: ValueID) -> Handle? { uses(of: id) == 1 ? readers[id]?.first.map(Handle.init) : nil }
+  public func onlyUser(of id: ValueID) -> Handle? { uses(of: id) == 1 ? reading(id).first.map(Handle.init) : nil }
   /// The data behind a parameter or constant.
   public func data(of id: ValueID) -> Tensor? { graph.data(of: id) }
   public var inputs: [ValueID] { graph.inputs }

@@ -55,8 +55,12 @@ public struct ChannelsLast: Pass {
     _ id: ValueID, to format: MemoryFormat, before place: Rewriter.Handle?, for readers: [Rewriter.Handle],
     in graph: inout Rewriter
   ) throws -> ValueID {
+    // Where its readers are, if they are in one place.
+    let backends = Set(
+      (readers.isEmpty ? [graph.producer(of: id)].compactMap { $0 } : readers).map { graph[$0]?.placed })
+    let placed = backends.count == 1 ? backends.first! : nil
     let converted = try graph.insert(
-      "\(graph[id].name).\(format)", ConvertFormat(to: format), [id], before: place, placed: nil)
+      "\(graph[id].name).\(format)", ConvertFormat(to: format), [id], before: place, placed: placed)
     for reader in readers { graph.replaceUses(of: id, with: converted, in: reader) }
     return converted
   }

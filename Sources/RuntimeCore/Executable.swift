@@ -3,7 +3,9 @@ import TensorCore
 
 /// A graph planned and compiled for the backends it was placed on; shared by any number of sessions.
 public final class Executable: Sendable {
+  /// What runs when, and where each value lies.
   public let plan: Plan
+  /// Those of the preferred backend.
   public let options: PrepareOptions
   /// The kernel each node runs on, in order.
   public let placement: [Placement]
@@ -19,13 +21,9 @@ public final class Executable: Sendable {
   /// - Parameters:
   ///   - placed: for each node the position of its backend.
   ///   - refusals: for each node why the backends before do not run it.
-  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or a node has no kernel.
+  /// - Throws: ``GraphError`` where a backend cannot run here or has no kernel for one of its nodes.
   init(_ graph: Graph, _ placer: Placer, _ placed: [Int], _ refusals: [[Placement.Refusal]]) throws {
     let options = placer.options[0]
-    guard (1...256).contains(options.threads) else {
-      throw GraphError("\(options.threads) threads: 1 to 256 are possible")
-    }
-    try graph.verify()
     let lowerings = try placer.backends.indices.map { index in
       try placer.backends[index].lower(
         graph.nodes.indices.filter { placed[$0] == index }, of: graph, placer.options[index])
@@ -60,11 +58,14 @@ public final class Executable: Sendable {
     )
   }
 
+  /// - Throws: ``OutOfMemory``, or what a device lacks.
   public func makeSession() throws -> Session {
     var segments = [(any Segment)?](repeating: nil, count: plan.segments.count)
     for (index, compiled) in compiled.enumerated() {
       let own = plan.segments.indices.filter { plan.segments[$0].backend == index }
-      for (position, segment) in zip(own, try compiled.makeSegments()) { segments[position] = segment }
+      let made = try compiled.makeSegments()
+      precondition(made.count == own.count, "\(backends[index]) made \(made.count) segments of \(own.count)")
+      for (position, segment) in zip(own, made) { segments[position] = segment }
     }
     return try Session(self, segments, threads: usesHost ? options.threads : 1)
   }

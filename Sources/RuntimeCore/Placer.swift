@@ -3,16 +3,20 @@ import TensorCore
 
 /// Where a node runs, and why not elsewhere.
 public struct Placement: Sendable, Equatable {
+  /// A backend by name, and why it does not run the node.
   public struct Refusal: Sendable, Equatable {
     public var backend: String
     public var reason: String
     public init(backend: String, reason: String) { (self.backend, self.reason) = (backend, reason) }
   }
 
+  /// Name of the node and of its op.
   public var node: String
   public var op: String
+  /// Name of the backend and of the device that it runs on.
   public var backend: String
   public var device: String
+  /// `view` where nothing runs, `reference` for the op's own loops.
   public var kernel: String
   /// Backends that come before its own, and why they do not run it.
   public var refusals: [Refusal]
@@ -28,6 +32,7 @@ public struct Placement: Sendable, Equatable {
 /// Backends in order of preference: each node runs on the first that has a kernel for it. The choice depends on ops and shapes
 /// alone, never on a clock.
 public struct Placer: TargetTraits {
+  /// The preferred one first.
   public let backends: [any Backend]
   /// What each backend is asked to do.
   public let options: [PrepareOptions]
@@ -45,9 +50,20 @@ public struct Placer: TargetTraits {
     targets = try zip(backends, self.options).map { try $0.target($1) }
   }
 
-  public func traits(for node: Node) -> any TargetTraits { targets[node.placed ?? 0] }
+  public func traits(for node: Node) -> any TargetTraits { targets[safe: node.placed ?? 0] ?? targets[0] }
+  public func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
+    traits(for: node).weightFormats(for: node, in: graph)
+  }
+  public func addsResidual(in node: Node, of graph: Graph) -> Bool {
+    traits(for: node).addsResidual(in: node, of: graph)
+  }
+  public func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
+    traits(for: node).prefersWinograd(for: node, in: graph)
+  }
 
   public func place(_ graph: inout Graph) {
+    // What another placer chose is nothing here.
+    for index in graph.nodes.indices { graph.place(index, on: nil) }
     guard backends.count > 1 else { return }
     for index in graph.nodes.indices { graph.place(index, on: choose(graph.nodes[index], in: graph).backend) }
   }
@@ -80,19 +96,16 @@ public struct Placer: TargetTraits {
   /// Plans and compiles a graph that was rewritten for these backends.
   /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or no backend has a kernel for a node.
   public func prepare(_ graph: Graph) throws -> Executable {
+    guard (1...256).contains(options[0].threads) else {
+      throw GraphError("\(options[0].threads) threads: 1 to 256 are possible")
+    }
+    try graph.verify()
     for (backend, options) in zip(backends, options) {
       if case .unavailable(let reason) = backend.availability(options) {
         throw GraphError("backend \(backend.name) is unavailable: \(reason)")
       }
     }
-    let last = backends.count - 1
-    let choices = try graph.nodes.map { node in
-      let choice = choose(node, in: graph)
-      if choice.backend == last, let reason = reason(last, node, graph) {
-        throw GraphError("\(node.name) (\(type(of: node.op).name)) cannot run on \(backends[last].name): \(reason)")
-      }
-      return choice
-    }
+    let choices = graph.nodes.map { choose($0, in: graph) }
     return try Executable(graph, self, choices.map(\.backend), choices.map(\.refusals))
   }
 

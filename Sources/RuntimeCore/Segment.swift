@@ -20,8 +20,9 @@ public protocol Lowering: Sendable {
 
 /// What a plan has to know of a kernel.
 public struct PlannedKernel: Sendable, Equatable {
+  /// As placements and profiles give it.
   public var name: String
-  /// Bytes of each piece of working memory.
+  /// Bytes of each piece of working memory; in the host's memory there is one at most.
   public var scratch: [Int]
   /// Inputs whose memory the first output may take: each of their elements is read before the same element of the output
   /// is written, and never again.
@@ -42,6 +43,7 @@ public protocol CompiledSegments: Sendable {
 public struct RunContext {
   /// The host's memory: where slots lie.
   public let memory: HostMemory
+  /// The session's threads, for kernels in the host's memory.
   public let pool: ThreadPool
 }
 

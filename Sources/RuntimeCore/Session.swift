@@ -7,6 +7,7 @@ public final class Session {
   public let inputs: [Tensor]
   /// … and read here, until the next run.
   public let outputs: [Tensor]
+  /// What it runs.
   public let executable: Executable
   /// One for each of the plan's; nil for copies between tensors of the caller.
   package let segments: [(any Segment)?]
@@ -19,9 +20,10 @@ public final class Session {
 
   /// Why an inference failed on a backend; its outputs were computed by the fallback.
   public struct Failure: Error, Sendable, CustomStringConvertible {
+    /// Names of the backend that failed and of the one that computes instead.
     public let backend: String
-    public let reason: String
     public let fallback: String
+    public fileprivate(set) var reason: String
     public var description: String { "\(backend) failed: \(reason); \(fallback) computes instead" }
   }
   /// The failure since which the fallback computes everything; nil while there was none.
@@ -52,11 +54,17 @@ public final class Session {
       guard let fallback = executable.fallback, let backend = executable.plan.segments[safe: running]?.backend,
         backend < fallback.position
       else { throw error }
-      let session = try fallback.placer.prepare(executable.plan.graph).makeSession()
-      try run(on: session)
-      substitute = session
-      failure = Failure(
-        backend: executable.backends[backend], reason: "\(error)", fallback: executable.backends[fallback.position])
+      var failure = Failure(
+        backend: executable.backends[backend], fallback: executable.backends[fallback.position], reason: "\(error)")
+      do {
+        let session = try fallback.placer.prepare(executable.plan.graph).makeSession()
+        try run(on: session)
+        substitute = session
+      } catch let second {
+        failure.reason += "; and there: \(second)"
+        throw failure
+      }
+      self.failure = failure
     }
   }
 
@@ -100,16 +108,18 @@ public final class Session {
   // MARK: Profiling
 
   /// Like `run`, with a call after each node, by its position in the placement.
-  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart.
+  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   public func run(afterEach finished: (Int) -> Void) throws {
+    if let failure { throw failure }
     try runSegments { try stepwise($0).run(context, afterEach: finished) }
   }
 
   /// Like `run`, and puts the nanoseconds of each node at its position in the placement: by a device's own clock, or the
   /// host's.
   /// - Returns: what devices of their own spent on each phase; nil where there is none.
-  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart.
+  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   @discardableResult public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
+    if let failure { throw failure }
     var device: DeviceTimes?
     try runSegments { segment in
       if let segment = segment as? any TimedSegment {
@@ -130,9 +140,10 @@ public final class Session {
 
   /// Like `run`, and says which thread worked on what: pieces of nodes on every thread but the caller's. Of a device's nodes
   /// it knows the times alone, and puts one behind the other.
-  /// - Parameter finished: called after each node of the host, by its position in the placement.
-  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart.
+  /// - Parameter finished: called after each node, by its position in the placement; of a device after all of a segment's.
+  /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    if let failure { throw failure }
     context.pool.isTraced = true
     defer { context.pool.isTraced = false }
     let start = ContinuousClock.now

@@ -16,6 +16,7 @@ public enum DType: String, Hashable, Sendable, Codable, CaseIterable {
   /// One byte: 0 or 1.
   case bool = "bool"
 
+  /// Bytes of one element.
   public var byteCount: Int {
     switch self {
     case .int8, .uint8, .bool: 1
@@ -45,6 +46,20 @@ public struct BFloat16: Hashable, Sendable, BitwiseCopyable {
       return
     }
     bitPattern = UInt16(truncatingIfNeeded: (value.bitPattern &+ 0x7FFF &+ (value.bitPattern >> 16 & 1)) >> 16)
+  }
+}
+
+extension BFloat16 {
+  /// Rounds once: what is cut off on the way to float32 is kept as a last bit that is odd.
+  public init(_ value: Double) {
+    var nearest = Float(value)
+    if value.isFinite, nearest.isFinite, Double(nearest) != value {
+      if Double(nearest).magnitude > value.magnitude {
+        nearest = value < 0 ? nearest.nextUp : nearest.nextDown
+      }
+      nearest = Float(bitPattern: nearest.bitPattern | 1)
+    }
+    self.init(nearest)
   }
 }
 

@@ -4,11 +4,17 @@ extension Tensor {
     if format == type.format { return self }
     var wanted = type
     wanted.format = format
+    if let fault = wanted.fault ?? type.fault { throw ImpossibleType(description: "\(wanted): \(fault)") }
     let result = try Tensor(uninitialized: wanted, allocator: allocator)
     FormatConversion.convert(from: type, storage.pointer, to: format, result.storage.pointer)
     withExtendedLifetime(self) {}
     return result
   }
+}
+
+/// A tensor cannot be of a type.
+public struct ImpossibleType: Error, CustomStringConvertible {
+  public let description: String
 }
 
 /// Rearranging elements between memory formats. Through NCHW where neither side is NCHW.

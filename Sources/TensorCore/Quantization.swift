@@ -8,6 +8,7 @@ public struct Quantization: Hashable, Sendable, CustomStringConvertible {
   /// Axis of the shape that the scales belong to; nil where there is one for all.
   public let axis: Int?
 
+  /// One scale for the whole tensor.
   public init(scale: Float, zeroPoint: Int32 = 0) { (scales, zeroPoints, axis) = ([scale], [zeroPoint], nil) }
 
   /// - Parameter zeroPoints: nil for zeros.
@@ -21,10 +22,22 @@ public struct Quantization: Hashable, Sendable, CustomStringConvertible {
     guard [.int8, .uint8, .int16, .uint16, .int32].contains(dtype) else { return "\(dtype.rawValue) is not quantised" }
     guard scales.count == zeroPoints.count else { return "\(scales.count) scales and \(zeroPoints.count) zero points" }
     guard scales.allSatisfy({ $0 > 0 && $0.isFinite }) else { return "scales are above 0 and finite" }
+    let range: ClosedRange<Int32> =
+      switch dtype {
+      case .int8: -128...127
+      case .uint8: 0...255
+      case .int16: -32768...32767
+      case .uint16: 0...65535
+      default: Int32.min...Int32.max
+      }
+    guard zeroPoints.allSatisfy(range.contains) else { return "zero points of \(dtype.rawValue) are in \(range)" }
     guard let axis else { return scales.count == 1 ? nil : "\(scales.count) scales without an axis" }
     guard (0..<shape.rank).contains(axis) else { return "axis \(axis) of \(shape)" }
     return scales.count == shape[axis] ? nil : "\(scales.count) scales for \(shape[axis]) along axis \(axis)"
   }
+
+  /// Every number of it, for digests.
+  package var whole: String { "\(scales) \(zeroPoints) \(axis.map(String.init) ?? "all")" }
 
   public var description: String {
     guard let axis else { return "scale=\(scales[0])" + (zeroPoints[0] == 0 ? "" : " zero=\(zeroPoints[0])") }

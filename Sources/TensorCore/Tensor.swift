@@ -38,8 +38,9 @@ public struct Tensor: Sendable {
     allocator: any Allocator = AllocationScope.current
   ) throws {
     precondition(elements.count == shape.count, "\(elements.count) elements for shape \(shape)")
-    try self.init(
-      uninitialized: TensorType(shape, Element.dtype, quantization: quantization), allocator: allocator)
+    let type = TensorType(shape, Element.dtype, quantization: quantization)
+    if let fault = type.fault { throw ImpossibleType(description: "\(type): \(fault)") }
+    try self.init(uninitialized: type, allocator: allocator)
     _ = self.elements(as: Element.self).update(fromContentsOf: elements)
   }
 
@@ -69,7 +70,10 @@ public struct Tensor: Sendable {
 
   /// The same in double precision, which holds every type but integers beyond 2⁵³.
   public var doubles: [Double] {
-    guard type.format == .nchw else { return (try? converted(to: .nchw))?.doubles ?? [] }
+    guard type.format == .nchw else {
+      guard let plain = try? converted(to: .nchw) else { preconditionFailure("no memory for another \(type)") }
+      return plain.doubles
+    }
     defer { withExtendedLifetime(self) {} }
     func all<Element: TensorElement>(_ type: Element.Type, _ convert: (Element) -> Double) -> [Double] {
       elements(as: type).map(convert)
@@ -134,7 +138,7 @@ public struct Tensor: Sendable {
     }
     switch dtype {
     case .float16: self = try Tensor(shape, elements: values.map { Float16($0) })
-    case .bfloat16: self = try Tensor(shape, elements: values.map { BFloat16(Float($0)) })
+    case .bfloat16: self = try Tensor(shape, elements: values.map { BFloat16($0) })
     case .float32: self = try Tensor(shape, elements: values.map { Float($0) })
     case .float64: self = try Tensor(shape, elements: values)
     case .int8: self = try whole(Int8.self)
@@ -163,6 +167,8 @@ public struct Tensor: Sendable {
     case .uint16: self = try whole(UInt16.self)
     case .uint32: self = try whole(UInt32.self)
     case .uint64: self = try whole(UInt64.self)
+    case .float32: self = try Tensor(shape, elements: values.map { Float($0) })
+    case .float16: self = try Tensor(shape, elements: values.map { Float16($0) })
     default: self = try Tensor(shape, values.map { Double($0) }, dtype)
     }
   }
@@ -183,6 +189,7 @@ public struct Tensor: Sendable {
   public var digest: Digest {
     var hash = Digest()
     hash.combine(type.description)
+    if let quantization = type.quantization { hash.combine(quantization.whole) }
     hash.combine(UnsafeRawBufferPointer(start: storage.pointer, count: storage.byteCount))
     return hash
   }

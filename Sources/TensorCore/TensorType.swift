@@ -33,6 +33,9 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     switch format {
     case .nchw: break
     case .nhwc where shape.rank != 4: return "nhwc needs rank 4, not \(shape)"
+    case .panels(let layout) where shape.rank < 1 || layout.groups < 1 || shape[0] % layout.groups != 0:
+      return "\(shape) has no outputs that \(layout.groups) groups divide"
+    case .winograd where shape.rank != 4: return "winograd weights have rank 4, not \(shape)"
     case .winograd where dtype != .float32: return "winograd weights are float32, not \(dtype.rawValue)"
     default: break
     }

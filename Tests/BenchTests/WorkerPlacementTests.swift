@@ -60,6 +60,8 @@ import Testing
     do {
       _ = try run(Job(.output, configuration()), .convolutionsOnly(), fallback: nil)
       Issue.record("no error")
-    } catch let error as GraphError { #expect(error.description.contains("cannot run on stub: not one of its nodes")) }
+    } catch let error as GraphError {
+      #expect(error.description.contains("cannot run on the stub: not one of its nodes"))
+    }
   }
 }

@@ -96,6 +96,55 @@ import Testing
     #expect(try session.outputs[0].values == run(CPUBackend().prepare(graph, PrepareOptions()), input))
   }
 
+  @Test func `after a failure nothing is profiled, and where the fallback fails too both reasons are told`() throws {
+    let stub = StubBackend.convolutionsOnly()
+    var (executable, graph, input) = try prepared(.resNet18, [1, 3, 32, 32], [], stub)
+    let session = try executable.makeSession()
+    session.inputs[0].write(input.values)
+    stub.fault.set(after: 2)
+    try session.run()
+    var times = [Double](repeating: 0, count: executable.placement.count)
+    #expect(throws: Session.Failure.self) { try session.runTimed(into: &times) }
+    #expect(throws: Session.Failure.self) { try session.runTraced { _ in } }
+    #expect(throws: Session.Failure.self) { try session.run { _ in } }
+
+    // A weight that only the processor's nodes read is missing.
+    graph.weights["fc.weight"] = nil
+    executable = try Placer(stub, fallback: CPUBackend(), PrepareOptions()).prepare(graph)
+    let other = try executable.makeSession()
+    stub.fault.set(after: 2)
+    do {
+      try other.run()
+      Issue.record("no error")
+    } catch let failure as Session.Failure {
+      #expect(failure.description.contains("unplugged") && failure.description.contains("fc.weight is missing"))
+    }
+    #expect(other.failure == nil)
+  }
+
+  @Test func `a wrong graph or wrong options are errors before any backend is asked`() throws {
+    var graph = try seeded(.resNet18, [1, 3, 32, 32]).graph
+    let convolution = graph.nodes.firstIndex { $0.op is Conv2D }!
+    let options = PrepareOptions(threads: 0)
+    let optimised = try Pipeline(standardPasses, checksNumbers: false)
+      .run(on: graph, for: Placer(CPUBackend(), PrepareOptions())).graph
+    #expect(throws: GraphError.self) { try CPUBackend().prepare(optimised, options) }
+    graph.setInputs([graph.nodes[convolution].inputs[0]], ofNode: convolution)
+    #expect(throws: GraphError.self) { try CPUBackend().prepare(graph, PrepareOptions()) }
+  }
+
+  @Test func `a graph that was placed before is placed anew`() throws {
+    let (graph, input) = try seeded(.resNet18, [1, 3, 32, 32])
+    let mixed = try Placer(StubBackend.convolutionsOnly(), fallback: CPUBackend(), PrepareOptions())
+    let placed = try Pipeline(standardPasses, checksNumbers: false).run(on: graph, for: mixed).graph
+    #expect(placed.nodes.contains { $0.placed == 1 })
+    let alone = try Placer(CPUBackend(), PrepareOptions())
+    let again = try Pipeline([PrepackWeights()], checksNumbers: false).run(on: placed, for: alone).graph
+    #expect(again.nodes.allSatisfy { $0.placed == nil })
+    let values = try run(alone.prepare(again), input)
+    #expect(relativeError(values, try graph.evaluate([input])[0].doubles) < 1e-4)
+  }
+
   @Test func `target passes keep to one backend and ask each node's own`() throws {
     // Every convolution but the depthwise ones: no residual block may be fused across the border.
     let stub = StubBackend { node, _ in (node.op as? Conv2D).map { $0.groups == 1 } ?? (node.op is Add) }

@@ -17,7 +17,7 @@ struct DrawnLowering: Lowering {
   let graph: Graph
   let space: MemorySpace
   let views: Set<Int>
-  let kernels: [PlannedKernel]
+  var kernels: [PlannedKernel]
 
   init(_ graph: Graph, _ space: MemorySpace, _ generator: inout SeededGenerator) {
     (self.graph, self.space) = (graph, space)
@@ -166,6 +166,48 @@ struct DrawnLowering: Lowering {
       try check(plan, lowerings, placed)
       #expect(inPlace || !plan.steps.contains { $0.isInPlace })
       #expect(plan.segments.flatMap(\.steps) == Array(plan.steps.indices))
+    }
+  }
+
+  @Test func `the host's memory serves kernels that overwrite one input and write another output besides`() throws {
+    var generator = SeededGenerator(seed: 21)
+    for kind in [AllocatorKind.system, .caching, .mapped, .arena] {
+      for _ in 0..<100 {
+        let graph = try drawnGraph(&generator)
+        var lowerings = [DrawnLowering(graph, .host, &generator), DrawnLowering(graph, .device("a"), &generator)]
+        lowerings[0].kernels = lowerings[0].kernels.map { kernel in
+          PlannedKernel(
+            name: "", scratch: Array(kernel.scratch.prefix(1)), overwritableInputs: kernel.overwritableInputs)
+        }
+        let placed = graph.nodes.map { _ in Int.random(in: 0...1, using: &generator) }
+        let plan = Plan(graph, on: lowerings, placed: placed)
+        let inputs = try graph.inputs.map { try Tensor(zeros: graph[$0].type) }
+        let outputs = try graph.outputs.map { try Tensor(zeros: graph[$0].type) }
+        var weighted = plan.graph
+        weighted.weights["p"] = try Tensor([1, 16], [Float](repeating: 0, count: 16))
+        let whole = Plan(weighted, on: lowerings, placed: placed)
+        let memory = try HostMemory(whole, kind, hugePages: false, inputs: inputs, outputs: outputs)
+        let before = memory.statistics.liveBytes
+        for _ in 0..<2 {
+          try memory.whileRunning {
+            for (index, step) in whole.steps.enumerated() {
+              let scratch = try memory.begin(index)
+              for slot in step.inputs + step.outputs where whole.slots[slot].space == .host {
+                memory[slot].assumingMemoryBound(to: UInt8.self)[whole.slots[slot].byteCount - 1] = 1
+              }
+              let isHere = step.node.map { placed[$0] == 0 } ?? false
+              #expect(isHere ? scratch != nil || step.scratch.first ?? 0 == 0 : scratch == nil)
+              memory.end(index, scratch: scratch)
+            }
+          }
+          #expect(memory.statistics.liveBytes == before)
+        }
+        // The device's working memory is none of the host's.
+        let timeline = try memory.timeline(constantBytes: 0)
+        let own = whole.lifetimes(in: .host).filter { $0.interval.byteCount > 0 }
+        #expect(timeline.blocks.map(\.byteCount).sorted() == own.map(\.interval.byteCount).sorted())
+        #expect(memory.statistics.liveBytes == before)
+      }
     }
   }
 

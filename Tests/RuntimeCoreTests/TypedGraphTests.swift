@@ -91,6 +91,11 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     #expect(try cast(UInt8.self) == [255, 0, 1, 0])
   }
 
+  @Test func `integers become the nearest float at once`() throws {
+    let tensor = try Tensor([1], elements: [(1 << 60) + (1 << 36) + 1] as [Int64])
+    #expect(try Cast(to: .float32).evaluate([tensor])[0].doubles == [0x1p60 + 0x1p37])
+  }
+
   @Test(arguments: [AllocatorKind.system, .caching, .arena])
   func `nodes of several outputs run, whoever reads them`(allocator: AllocatorKind) throws {
     var graph = Graph(name: "halves")

@@ -32,8 +32,13 @@ import Testing
     ] as [(Float, UInt16)] {
       #expect(BFloat16(value).bitPattern == bits, "\(value)")
     }
-    #expect(Float(BFloat16(.nan)).isNaN && Float(BFloat16(bitPattern: 0x3F80)) == 1)
+    #expect(Float(BFloat16(Float.nan)).isNaN && Float(BFloat16(bitPattern: 0x3F80)) == 1)
     #expect(Float(BFloat16(Float(bitPattern: 0x7F80_0001))).isNaN)
+    // From a double it is rounded once: just above the tie, just below, and the same below zero.
+    #expect(BFloat16(1 + 0x1p-8 + 0x1p-40 as Double).bitPattern == 0x3F81)
+    #expect(BFloat16(1 + 0x1p-8 - 0x1p-40 as Double).bitPattern == 0x3F80)
+    #expect(BFloat16(-1 - 0x1.8p-7 + 0x1p-40 as Double).bitPattern == 0xBF81)
+    #expect(BFloat16(1e300 as Double).bitPattern == 0x7F80 && Float(BFloat16(Double.nan)).isNaN)
   }
 
   @Test func `elements of every size change places between formats`() throws {
@@ -70,6 +75,23 @@ import Testing
       quantization: Quantization(scales: [1, 10, 100], zeroPoints: [0, 1, 2], axis: 1))
     #expect(axis.doubles == [1, 10, 100, 4, 40, 400])
     #expect(axis.type.description == "u8[2x3x1] (scales=3 axis=1 zeros)")
+  }
+
+  @Test func `what no tensor can be is an error, not a crash`() throws {
+    let weight = try Tensor([8, 8, 3, 3], [Double](repeating: 1, count: 576), .int8)
+    #expect(throws: ImpossibleType.self) { try weight.converted(to: .winograd(WinogradLayout(width: 16))) }
+    #expect(throws: ImpossibleType.self) { try Tensor([2], [1, 2]).converted(to: .nhwc) }
+    #expect(throws: ImpossibleType.self) {
+      try Tensor([3], [1, 2, 3]).converted(to: .panels(PanelLayout(width: 4, depth: .channelsThenTaps, groups: 2)))
+    }
+    for quantization in [
+      Quantization(scales: [1], axis: 0), Quantization(scales: [1, 1], axis: 5), Quantization(scale: 1, zeroPoint: 300),
+    ] {
+      #expect(throws: ImpossibleType.self) { try Tensor([2], elements: [1, 2] as [Int8], quantization: quantization) }
+    }
+    let (a, b) = (Quantization(scales: [1, 2], axis: 0), Quantization(scales: [1, 3], axis: 0))
+    let digests = try [a, b].map { try Tensor([2], elements: [1, 2] as [Int8], quantization: $0).digest }
+    #expect(digests[0] != digests[1])
   }
 
   @Test func `types that no tensor can have say what is wrong`() {

@@ -39,8 +39,11 @@ public struct StubBackend: Backend {
     takes(node, graph) ? .kernel("stub") : .unsupported(reason: "not one of its nodes")
   }
   public func target(_ options: PrepareOptions) throws -> any TargetTraits { try CPUBackend().target(options) }
-  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) -> any Lowering {
-    StubLowering(graph: graph, options: options, fault: fault)
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
+    if let node = nodes.first(where: { !takes(graph.nodes[$0], graph) }) {
+      throw GraphError("\(graph.nodes[node].name) cannot run on the stub: not one of its nodes")
+    }
+    return StubLowering(graph: graph, options: options, fault: fault)
   }
 }
 

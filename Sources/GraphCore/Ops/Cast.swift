@@ -5,6 +5,7 @@ import TensorCore
 public struct Cast: Op {
   public static let name = "cast"
 
+  /// Element type of the result.
   public var dtype: DType
 
   public init(to dtype: DType) { self.dtype = dtype }
@@ -21,7 +22,9 @@ public struct Cast: Op {
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     // Integers pass whole: a double holds 53 of their bits.
-    if let integers = inputs[0].integers, !dtype.isFloat { return [try Tensor(inputs[0].shape, integers, dtype)] }
+    if let integers = inputs[0].integers, !dtype.isFloat || inputs[0].type.dtype != .uint64 {
+      return [try Tensor(inputs[0].shape, integers, dtype)]
+    }
     return [try Tensor(inputs[0].shape, inputs[0].doubles, dtype)]
   }
 }

@@ -16,6 +16,7 @@ public struct Pair: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStrin
 
 /// Rows above and below an image and columns beside it that a window may reach.
 public struct Padding: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+  /// Rows above and below, columns to the left and to the right; each is 0 or more.
   public var top: Int
   public var left: Int
   public var bottom: Int

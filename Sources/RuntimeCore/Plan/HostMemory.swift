@@ -17,7 +17,9 @@ public final class HostMemory {
   /// With an arena: address of each step's working memory.
   private let plannedScratch: [UnsafeMutableRawPointer?]
   /// What each step does with slots of the host.
-  private let duties: [(parameters: [Int], allocated: [Int], released: [Int])]
+  private let duties: [(parameters: [Int], allocated: [Int], scratchByteCount: Int, released: [Int])]
+  /// Working memory of the step that runs, where that was allocated.
+  private var working: (pointer: UnsafeMutableRawPointer, byteCount: Int)?
   /// Constants' memory is the graph's.
   private let constants: [Tensor]
 
@@ -53,10 +55,13 @@ public final class HostMemory {
     func onHost(_ slots: [Int], _ source: Plan.Slot.Source) -> [Int] {
       slots.filter { plan.slots[$0].space == .host && plan.slots[$0].source == source }
     }
-    duties = plan.steps.map { step in
-      (
-        onHost(step.inputs, .parameter), step.isInPlace ? [] : onHost(step.outputs, .computed),
-        onHost(step.released, .computed)
+    let hostSteps = Set(plan.segments.filter { plan.space(of: $0) == .host }.flatMap(\.steps))
+    duties = plan.steps.enumerated().map { index, step in
+      let isHere = hostSteps.contains(index)
+      precondition(!isHere || step.scratch.count <= 1, "a kernel in the host's memory has one piece of working memory")
+      return (
+        onHost(step.inputs, .parameter), onHost(step.outputs.filter { !step.inputs.contains($0) }, .computed),
+        isHere ? step.scratch.first ?? 0 : 0, onHost(step.released, .computed)
       )
     }
     let arena = Arena(plan, in: .host)
@@ -99,6 +104,8 @@ public final class HostMemory {
     defer { allocator = own }
     do { try body() } catch {
       if block == nil {
+        if let working { allocator.deallocate(working.pointer, byteCount: working.byteCount) }
+        working = nil
         for slot in duties.lazy.flatMap(\.allocated) { release(slot) }
       }
       throw error
@@ -114,14 +121,18 @@ public final class HostMemory {
     for slot in duties[index].allocated {
       pointers[slot] = try allocator.allocate(byteCount: plan.slots[slot].byteCount)
     }
-    guard let byteCount = plan.steps[index].scratch.first, byteCount > 0 else { return nil }
-    return try allocator.allocate(byteCount: byteCount)
+    let byteCount = duties[index].scratchByteCount
+    guard byteCount > 0 else { return nil }
+    let scratch = try allocator.allocate(byteCount: byteCount)
+    working = (scratch, byteCount)
+    return scratch
   }
 
   /// Takes back what nothing needs after a step.
   public func end(_ index: Int, scratch: UnsafeMutableRawPointer?) {
     guard block == nil else { return }
-    if let scratch { allocator.deallocate(scratch, byteCount: plan.steps[index].scratch[0]) }
+    if let scratch { allocator.deallocate(scratch, byteCount: duties[index].scratchByteCount) }
+    working = nil
     for slot in duties[index].released { release(slot) }
   }
 

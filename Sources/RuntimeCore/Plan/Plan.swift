@@ -44,14 +44,17 @@ public struct Plan: Sendable {
 
   /// Brings the bytes of one slot to another, in another space or of the caller.
   public struct Copy: Sendable, Equatable {
+    /// Slots.
     public let source: Int
     public let target: Int
     public init(source: Int, target: Int) { (self.source, self.target) = (source, target) }
   }
 
+  /// One node, or copies that are made at one time.
   public struct Step: Sendable {
     /// Position of its node in the graph; nil for copies.
     public let node: Int?
+    /// Empty for a node.
     public let copies: [Copy]
     /// Kernel that runs the node; `copy` for copies.
     public let kernel: String
@@ -70,9 +73,11 @@ public struct Plan: Sendable {
   public struct Segment: Sendable, Equatable {
     /// Position of its backend among those the graph was placed on; nil for copies between tensors of the caller.
     public let backend: Int?
+    /// Positions among the plan's.
     public let steps: Range<Int>
   }
 
+  /// What is planned; slots and steps name its values and nodes.
   public let graph: Graph
   public let slots: [Slot]
   public let steps: [Step]
