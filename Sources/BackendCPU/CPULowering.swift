@@ -103,7 +103,7 @@ final class CPUSegment: StepwiseSegment {
             inputs: UnsafeBufferPointer(rebasing: arguments[..<work.inputs]),
             outputs: UnsafeBufferPointer(rebasing: arguments[work.inputs..<work.slots.count]),
             scratch: scratch?.assumingMemoryBound(to: Float.self), pool: pool))
-        memory.end(work.step, scratch: scratch)
+        memory.end(work.step)
         finished(work.node)
       }
     }

@@ -102,7 +102,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
       let type = plan.graph[plan.slots[transfer.host].values[0]].type
       copy(transfer.region, type, to: host[transfer.host])
     }
-    for step in copies { host.end(step, scratch: nil) }
+    for step in copies { host.end(step) }
   }
 
   /// Runs on tensors that are on the device already, one for each of the graph's inputs, and leaves the outputs there. The

@@ -30,7 +30,7 @@ public enum SignTest {
     return least
   }
 
-  /// Two-sided p value of the hypothesis that the median difference is nought.
+  /// Two-sided p value of the hypothesis that the median difference is zero.
   public static func p(_ differences: [Double]) -> Double {
     let (above, below) = (differences.count { $0 > 0 }, differences.count { $0 < 0 })
     return min(1, 2 * upperTail(max(above, below), of: above + below))

@@ -6,29 +6,22 @@ import Pacer
 /// fits. Nodes that run the same kernel on the same shapes are timed once.
 struct KernelTimer {
   let job: Job
-  let backend: any Backend
-  let options: PrepareOptions
+  let placer: Placer
 
-  init(_ job: Job, _ backend: any Backend, _ options: PrepareOptions) {
-    (self.job, self.backend, self.options) = (job, backend, options)
-  }
-
-  func times(of graph: Graph) throws -> [WorkerLine.NodeTime] {
+  /// - Parameter placement: of the graph's nodes, in order.
+  func times(of graph: Graph, _ placement: [Placement]) throws -> [WorkerLine.NodeTime] {
     var nodes: [WorkerLine.NodeTime] = []
     var places: [String: Int] = [:]
-    for node in graph.nodes {
-      guard case .kernel(let kernel) = backend.support(for: node, in: graph, options), kernel != "view" else {
-        continue
-      }
+    for (node, place) in zip(graph.nodes, placement) where place.kernel != "view" {
       let types = graph.inputTypes(of: node)
-      let key = "\(type(of: node.op).name) \(node.op.attributes) \(types)"
-      if let place = places[key] {
-        nodes[place].count! += 1
+      let key = "\(place.backend) \(type(of: node.op).name) \(node.op.attributes) \(types)"
+      if let known = places[key] {
+        nodes[known].count! += 1
         continue
       }
       places[key] = nodes.count
       var time = WorkerLine.NodeTime(
-        node: node.name, op: type(of: node.op).name, kernel: kernel, timeNs: try self.time(graph.alone(node)))
+        node: node.name, op: type(of: node.op).name, kernel: place.kernel, timeNs: try self.time(graph.alone(node)))
       time.macs = node.op.cost(for: types).macs
       time.bytes = graph.bytes(of: node)
       time.count = 1
@@ -41,7 +34,7 @@ struct KernelTimer {
   }
 
   private func time(_ graph: Graph) throws -> Int {
-    let session = try backend.prepare(graph, options).makeSession()
+    let session = try placer.prepare(graph).makeSession()
     for input in session.inputs where input.type.dtype == .float32 {
       for i in input.floats.indices { input.floats[i] = Float(i % 17) / 16 - 0.5 }
     }

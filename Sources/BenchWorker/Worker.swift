@@ -130,7 +130,7 @@ public struct Worker {
       try interleaved(job) {
         WorkerLine.Warmed(firstInferenceNs: 0, iterations: 0, timeNs: 0, steady: false)
       } measure: {
-        try emit(.profile(KernelTimer(job, backend, settings.options).times(of: optimised)))
+        try emit(.profile(KernelTimer(job: job, placer: placer).times(of: optimised, executable.placement)))
       }
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }

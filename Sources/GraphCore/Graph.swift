@@ -209,7 +209,7 @@ public struct Graph: Sendable {
         known[id] = graph.addConstant(self[id].name, tensor)
       }
     }
-    graph.setOutputs([try graph.addNode(node.name, node.op, node.inputs.map { known[$0]! })])
+    graph.setOutputs([try graph.addNode(node.name, node.op, node.inputs.map { known[$0]! }, placed: node.placed)])
     return graph
   }
 

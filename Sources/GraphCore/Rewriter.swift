@@ -1,7 +1,7 @@
 import TensorCore
 
-/// A graph while nodes are replaced. Producers and users are looked up, not searched, and nodes are named by what they compute,
-/// so that a rewrite knows no positions.
+/// A graph while nodes are replaced. Producers and users are looked up, not searched, and nodes go by handles, so that a
+/// rewrite knows no positions.
 public struct Rewriter {
   /// A node, for as long as it is in the graph.
   public struct Handle: Hashable, Sendable { fileprivate let index: Int }
@@ -38,6 +38,7 @@ public struct Rewriter {
     graph.nodes = handles.map { nodes[$0.index]! }
     return graph
   }
+
   private mutating func link(_ index: Int) {
     // Values may have been added.
     while producers.count < graph.valueCount {

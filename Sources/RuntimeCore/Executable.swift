@@ -11,7 +11,6 @@ public final class Executable: Sendable {
   public let placement: [Placement]
   /// By backend.
   private let compiled: [any CompiledSegments]
-  private let usesHost: Bool
 
   /// Backends that rerun an inference in which one of its own fails; nil where there is none.
   let fallback: (placer: Placer, position: Int)?
@@ -34,9 +33,6 @@ public final class Executable: Sendable {
     backends = placer.backends.map(\.name)
     compiled = try lowerings.enumerated().map { index, lowering in
       try lowering.compile(plan.segments.filter { $0.backend == index }, of: plan)
-    }
-    usesHost = zip(lowerings.indices, lowerings).contains { index, lowering in
-      lowering.space == .host && placed.contains(index)
     }
     placement = graph.nodes.enumerated().map { index, node in
       let lowering = lowerings[placed[index]]
@@ -67,7 +63,7 @@ public final class Executable: Sendable {
       precondition(made.count == own.count, "\(backends[index]) made \(made.count) segments of \(own.count)")
       for (position, segment) in zip(own, made) { segments[position] = segment }
     }
-    return try Session(self, segments, threads: usesHost ? options.threads : 1)
+    return try Session(self, segments, threads: plan.usesHost ? options.threads : 1)
   }
 }
 

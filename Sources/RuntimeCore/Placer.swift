@@ -33,10 +33,10 @@ public struct Placement: Sendable, Equatable {
 /// alone, never on a clock.
 public struct Placer: TargetTraits {
   /// The preferred one first.
-  public let backends: [any Backend]
+  public private(set) var backends: [any Backend]
   /// What each backend is asked to do.
-  public let options: [PrepareOptions]
-  private let targets: [any TargetTraits]
+  public private(set) var options: [PrepareOptions]
+  private var targets: [any TargetTraits]
 
   /// - Parameter fallback: takes the nodes that `backend` has no kernel for, and reruns an inference in which it fails; nil
   ///   for none. Options that are a matter of `backend` alone it is not given.
@@ -112,7 +112,9 @@ public struct Placer: TargetTraits {
   /// The last backend alone, which reruns what the others failed at; nil where there are no others.
   var fallback: Placer? {
     guard backends.count > 1 else { return nil }
-    return try? Placer(backends.last!, options.last!)
+    var last = self
+    (last.backends, last.options, last.targets) = ([backends.last!], [options.last!], [targets.last!])
+    return last
   }
 }
 

@@ -155,10 +155,10 @@ public final class Session {
     try runSegments { segment in
       var last = ContinuousClock.now
       if let segment = segment as? any TimedSegment {
-        var times = [Double](repeating: 0, count: executable.placement.count)
+        var times = [Double](repeating: .nan, count: executable.placement.count)
         _ = try segment.runTimed(context, into: &times)
         var next = nanoseconds(last)
-        for (node, time) in times.enumerated() where time > 0 {
+        for (node, time) in times.enumerated() where !time.isNaN {
           spans.append(TraceSpan(node: node, thread: 0, start: next, end: next + Int(time)))
           next += Int(time)
           finished(node)
@@ -197,12 +197,8 @@ public final class Session {
     }
   }
 
-  private var usesHost: Bool {
-    executable.plan.segments.contains { $0.backend != nil && executable.plan.space(of: $0) == .host }
-  }
-
   /// What the session asked of its allocator so far; nil where nothing runs in the host's memory.
-  public var allocationStatistics: AllocationStatistics? { usesHost ? memory.statistics : nil }
+  public var allocationStatistics: AllocationStatistics? { executable.plan.usesHost ? memory.statistics : nil }
 
   /// Bytes of planned memory and the least it could be, summed over spaces; nil without a plan.
   public var arena: (byteCount: Int, lowerBound: Int)? {
@@ -221,7 +217,7 @@ public final class Session {
   /// Which tensors are alive when in a steady run, and where: in the host's memory, or on the device where that has all of
   /// them; nil where the backend does not tell.
   public func memoryTimeline() throws -> MemoryTimeline? {
-    if !usesHost { return try devices.first?.memoryTimeline() }
+    if !executable.plan.usesHost { return try devices.first?.memoryTimeline() }
     return try memory.timeline(
       constantBytes: executable.plan.graph.weightBytes + (inputs + outputs).reduce(0) { $0 + $1.type.byteCount })
   }

@@ -70,9 +70,32 @@ extension Float {
 /// A type of Swift's whose values are a tensor's elements as they lie in memory.
 public protocol TensorElement: BitwiseCopyable, Sendable {
   static var dtype: DType { get }
+  /// The nearest there is: towards zero in integers, limits for what is beyond them, 0 for NaN.
+  init(nearest value: Double)
+  /// Of an integer that is too large the lower bits.
+  init(integer value: Int64)
+  var double: Double { get }
+  /// Nil of a float; the upper half of unsigned 64-bit numbers is negative.
+  var integer: Int64? { get }
 }
+
+extension TensorElement where Self: FixedWidthInteger {
+  public init(nearest value: Double) {
+    self = value.isNaN ? 0 : Self(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : .max)
+  }
+  public init(integer value: Int64) { self.init(truncatingIfNeeded: value) }
+  public var double: Double { Double(self) }
+  public var integer: Int64? { Int64(truncatingIfNeeded: self) }
+}
+
+extension TensorElement where Self: BinaryFloatingPoint {
+  public init(nearest value: Double) { self.init(value) }
+  public init(integer value: Int64) { self.init(value) }
+  public var double: Double { Double(self) }
+  public var integer: Int64? { nil }
+}
+
 extension Float16: TensorElement { public static var dtype: DType { .float16 } }
-extension BFloat16: TensorElement { public static var dtype: DType { .bfloat16 } }
 extension Float: TensorElement { public static var dtype: DType { .float32 } }
 extension Double: TensorElement { public static var dtype: DType { .float64 } }
 extension Int8: TensorElement { public static var dtype: DType { .int8 } }
@@ -83,4 +106,40 @@ extension UInt8: TensorElement { public static var dtype: DType { .uint8 } }
 extension UInt16: TensorElement { public static var dtype: DType { .uint16 } }
 extension UInt32: TensorElement { public static var dtype: DType { .uint32 } }
 extension UInt64: TensorElement { public static var dtype: DType { .uint64 } }
-extension Bool: TensorElement { public static var dtype: DType { .bool } }
+
+extension BFloat16: TensorElement {
+  public static var dtype: DType { .bfloat16 }
+  public init(nearest value: Double) { self.init(value) }
+  public init(integer value: Int64) { self.init(Double(value)) }
+  public var double: Double { Double(Float(self)) }
+  public var integer: Int64? { nil }
+}
+
+extension Bool: TensorElement {
+  public static var dtype: DType { .bool }
+  public init(nearest value: Double) { self = value != 0 }
+  public init(integer value: Int64) { self = value != 0 }
+  public var double: Double { self ? 1 : 0 }
+  public var integer: Int64? { self ? 1 : 0 }
+}
+
+extension DType {
+  /// The type of Swift's that has the elements.
+  var element: any TensorElement.Type {
+    switch self {
+    case .float16: Float16.self
+    case .bfloat16: BFloat16.self
+    case .float32: Float.self
+    case .float64: Double.self
+    case .int8: Int8.self
+    case .int16: Int16.self
+    case .int32: Int32.self
+    case .int64: Int64.self
+    case .uint8: UInt8.self
+    case .uint16: UInt16.self
+    case .uint32: UInt32.self
+    case .uint64: UInt64.self
+    case .bool: Bool.self
+    }
+  }
+}

@@ -75,27 +75,10 @@ public struct Tensor: Sendable {
       return plain.doubles
     }
     defer { withExtendedLifetime(self) {} }
-    func all<Element: TensorElement>(_ type: Element.Type, _ convert: (Element) -> Double) -> [Double] {
-      elements(as: type).map(convert)
-    }
+    func all<Element: TensorElement>(_: Element.Type) -> [Double] { elements(as: Element.self).map(\.double) }
+    let kind = type.dtype.element
     let stored: [Double]
-    switch type.dtype {
-    case .float16: stored = all(Float16.self) { Double($0) }
-    case .bfloat16: stored = all(BFloat16.self) { Double(Float($0)) }
-    case .float32: stored = all(Float.self) { Double($0) }
-    case .float64: stored = all(Double.self) { $0 }
-    case .int8: stored = all(Int8.self) { Double($0) }
-    case .int16: stored = all(Int16.self) { Double($0) }
-    case .int32: stored = all(Int32.self) { Double($0) }
-    case .int64: stored = all(Int64.self) { Double($0) }
-    case .uint8: stored = all(UInt8.self) { Double($0) }
-    case .uint16: stored = all(UInt16.self) { Double($0) }
-    case .uint32: stored = all(UInt32.self) { Double($0) }
-    case .uint64: stored = all(UInt64.self) { Double($0) }
-    case .bool:
-      // Bytes: what is neither 0 nor 1 is no Bool of Swift's.
-      stored = UnsafeRawBufferPointer(start: storage.pointer, count: shape.count).map { $0 == 0 ? 0 : 1 }
-    }
+    if let bytes { stored = bytes.map { $0 == 0 ? 0 : 1 } } else { stored = all(kind) }
     guard let quantization = type.quantization else { return stored }
     var (inner, extent) = (max(stored.count, 1), 1)
     if let axis = quantization.axis { (inner, extent) = (shape.extents[(axis + 1)...].reduce(1, *), shape[axis]) }
@@ -109,68 +92,31 @@ public struct Tensor: Sendable {
   package var integers: [Int64]? {
     guard !type.dtype.isFloat, type.format == .nchw else { return nil }
     defer { withExtendedLifetime(self) {} }
-    func all<Element: TensorElement & BinaryInteger>(_ type: Element.Type) -> [Int64] {
-      elements(as: type).map { Int64(truncatingIfNeeded: $0) }
-    }
-    return switch type.dtype {
-    case .int8: all(Int8.self)
-    case .int16: all(Int16.self)
-    case .int32: all(Int32.self)
-    case .int64: all(Int64.self)
-    case .uint8: all(UInt8.self)
-    case .uint16: all(UInt16.self)
-    case .uint32: all(UInt32.self)
-    case .uint64: all(UInt64.self)
-    default: doubles.map { Int64($0) }
-    }
+    func all<Element: TensorElement>(_: Element.Type) -> [Int64] { elements(as: Element.self).compactMap(\.integer) }
+    let kind = type.dtype.element
+    if let bytes { return bytes.map { $0 == 0 ? 0 : 1 } }
+    return all(kind)
   }
 
-  /// A tensor of these numbers in an element type, each as near as that type has it: towards zero in integers, limits for what
-  /// is beyond them, 0 for NaN.
+  /// Of bools: one that is neither 0 nor 1 is no Bool of Swift's.
+  private var bytes: UnsafeRawBufferPointer? {
+    type.dtype == .bool ? UnsafeRawBufferPointer(start: storage.pointer, count: shape.count) : nil
+  }
+
+  /// A tensor of these numbers in an element type: see `TensorElement.init(nearest:)`.
   package init(_ shape: Shape, _ values: [Double], _ dtype: DType) throws {
-    func whole<Element: TensorElement & FixedWidthInteger>(_ kind: Element.Type) throws -> Tensor {
-      try Tensor(
-        shape,
-        elements: values.map { value in
-          if value.isNaN { return Element.zero }
-          return Element(exactly: value.rounded(.towardZero)) ?? (value < 0 ? Element.min : Element.max)
-        })
+    func make<Element: TensorElement>(_: Element.Type) throws -> Tensor {
+      try Tensor(shape, elements: values.map { Element(nearest: $0) })
     }
-    switch dtype {
-    case .float16: self = try Tensor(shape, elements: values.map { Float16($0) })
-    case .bfloat16: self = try Tensor(shape, elements: values.map { BFloat16($0) })
-    case .float32: self = try Tensor(shape, elements: values.map { Float($0) })
-    case .float64: self = try Tensor(shape, elements: values)
-    case .int8: self = try whole(Int8.self)
-    case .int16: self = try whole(Int16.self)
-    case .int32: self = try whole(Int32.self)
-    case .int64: self = try whole(Int64.self)
-    case .uint8: self = try whole(UInt8.self)
-    case .uint16: self = try whole(UInt16.self)
-    case .uint32: self = try whole(UInt32.self)
-    case .uint64: self = try whole(UInt64.self)
-    case .bool: self = try Tensor(shape, elements: values.map { $0 != 0 })
-    }
+    self = try make(dtype.element)
   }
 
-  /// The same of integers, which a double would not hold: of those that are too large the lower bits.
+  /// The same of integers, which a double would not hold: see `TensorElement.init(integer:)`.
   package init(_ shape: Shape, _ values: [Int64], _ dtype: DType) throws {
-    func whole<Element: TensorElement & FixedWidthInteger>(_ kind: Element.Type) throws -> Tensor {
-      try Tensor(shape, elements: values.map { Element(truncatingIfNeeded: $0) })
+    func make<Element: TensorElement>(_: Element.Type) throws -> Tensor {
+      try Tensor(shape, elements: values.map { Element(integer: $0) })
     }
-    switch dtype {
-    case .int8: self = try whole(Int8.self)
-    case .int16: self = try whole(Int16.self)
-    case .int32: self = try whole(Int32.self)
-    case .int64: self = try whole(Int64.self)
-    case .uint8: self = try whole(UInt8.self)
-    case .uint16: self = try whole(UInt16.self)
-    case .uint32: self = try whole(UInt32.self)
-    case .uint64: self = try whole(UInt64.self)
-    case .float32: self = try Tensor(shape, elements: values.map { Float($0) })
-    case .float16: self = try Tensor(shape, elements: values.map { Float16($0) })
-    default: self = try Tensor(shape, values.map { Double($0) }, dtype)
-    }
+    self = try make(dtype.element)
   }
 
   /// Overwrites the elements, given as they lie in memory.

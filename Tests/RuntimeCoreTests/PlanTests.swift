@@ -197,7 +197,7 @@ struct DrawnLowering: Lowering {
               }
               let isHere = step.node.map { placed[$0] == 0 } ?? false
               #expect(isHere ? scratch != nil || step.scratch.first ?? 0 == 0 : scratch == nil)
-              memory.end(index, scratch: scratch)
+              memory.end(index)
             }
           }
           #expect(memory.statistics.liveBytes == before)

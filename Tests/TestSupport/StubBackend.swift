@@ -109,7 +109,7 @@ private final class StubSegment: StepwiseSegment {
             context.memory[copy.target].copyMemory(from: tensor.storage.pointer, byteCount: tensor.type.byteCount)
           }
         }
-        context.memory.end(step, scratch: nil)
+        context.memory.end(step)
         continue
       }
       let session = nodes[step]!

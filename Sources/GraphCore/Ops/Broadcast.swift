@@ -23,6 +23,10 @@ enum Broadcast {
     let result = try Tensor(uninitialized: outputType(inputs.map(\.type), op))
     let (a, b, out) = (inputs[0].floats.baseAddress!, inputs[1].floats.baseAddress!, result.floats.baseAddress!)
     defer { withExtendedLifetime(inputs) {} }
+    if inputs[0].shape == inputs[1].shape {
+      for i in 0..<result.shape.count { out[i] = combine(a[i], b[i]) }
+      return result
+    }
     let extents = result.shape.extents
     /// Elements from one index of each axis to the next; 0 where the tensor is repeated.
     func strides(_ shape: Shape) -> [Int] {

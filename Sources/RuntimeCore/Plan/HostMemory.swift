@@ -18,10 +18,8 @@ public final class HostMemory {
   private let plannedScratch: [UnsafeMutableRawPointer?]
   /// What each step does with slots of the host.
   private let duties: [(parameters: [Int], allocated: [Int], scratchByteCount: Int, released: [Int])]
-  /// Working memory of the step that runs, where that was allocated.
-  private var working: (pointer: UnsafeMutableRawPointer, byteCount: Int)?
-  /// Constants' memory is the graph's.
-  private let constants: [Tensor]
+  /// Working memory of the step that runs, where that was allocated; its bytes are among the step's duties.
+  private var working: (pointer: UnsafeMutableRawPointer, step: Int)?
 
   /// - Parameters:
   ///   - inputs: the tensors a run reads unless it is given others, and those it writes.
@@ -37,21 +35,17 @@ public final class HostMemory {
     }
     allocator = own
     yieldsToScope = kind == .system
-    var constants: [Tensor] = []
     pointers = .allocate(capacity: plan.slots.count)
     pointers.initialize(repeating: nil)
     for (index, slot) in plan.slots.enumerated() where slot.space == .host {
       switch slot.source {
       case .input(let input): pointers[index] = inputs[input].storage.pointer
       case .output(let output): pointers[index] = outputs[output].storage.pointer
-      case .constant:
-        guard let tensor = plan.graph.data(of: slot.values[0]) else { continue }
-        constants.append(tensor)
-        pointers[index] = tensor.storage.pointer
+      // The plan's graph keeps it.
+      case .constant: pointers[index] = plan.graph.data(of: slot.values[0])?.storage.pointer
       case .parameter, .computed: break
       }
     }
-    self.constants = constants
     func onHost(_ slots: [Int], _ source: Plan.Slot.Source) -> [Int] {
       slots.filter { plan.slots[$0].space == .host && plan.slots[$0].source == source }
     }
@@ -104,8 +98,7 @@ public final class HostMemory {
     defer { allocator = own }
     do { try body() } catch {
       if block == nil {
-        if let working { allocator.deallocate(working.pointer, byteCount: working.byteCount) }
-        working = nil
+        releaseWorkingMemory()
         for slot in duties.lazy.flatMap(\.allocated) { release(slot) }
       }
       throw error
@@ -124,25 +117,30 @@ public final class HostMemory {
     let byteCount = duties[index].scratchByteCount
     guard byteCount > 0 else { return nil }
     let scratch = try allocator.allocate(byteCount: byteCount)
-    working = (scratch, byteCount)
+    working = (scratch, index)
     return scratch
   }
 
   /// Takes back what nothing needs after a step.
-  public func end(_ index: Int, scratch: UnsafeMutableRawPointer?) {
+  public func end(_ index: Int) {
     guard block == nil else { return }
-    if let scratch { allocator.deallocate(scratch, byteCount: duties[index].scratchByteCount) }
-    working = nil
+    releaseWorkingMemory()
     for slot in duties[index].released { release(slot) }
   }
 
   /// Does a step that copies between slots of the host.
   package func copy(_ index: Int) throws {
-    let scratch = try begin(index)
+    _ = try begin(index)
     for copy in plan.steps[index].copies {
       self[copy.target].copyMemory(from: self[copy.source], byteCount: plan.slots[copy.target].byteCount)
     }
-    end(index, scratch: scratch)
+    end(index)
+  }
+
+  private func releaseWorkingMemory() {
+    guard let working else { return }
+    allocator.deallocate(working.pointer, byteCount: duties[working.step].scratchByteCount)
+    self.working = nil
   }
 
   private func lookUp(_ slot: Int) throws {
@@ -175,7 +173,7 @@ public final class HostMemory {
           if let scratch { offsets[.scratch(step: index, piece: 0)] = Int(bitPattern: scratch) }
           for slot in duty.allocated { offsets[.slot(slot)] = Int(bitPattern: self[slot]) }
           reserved[index] = statistics.heldBytes
-          end(index, scratch: scratch)
+          end(index)
         }
       }
     }

@@ -47,6 +47,9 @@ extension Plan {
     return ends.first { $0 != .host } ?? .host
   }
 
+  /// Whether kernels run in the host's memory.
+  package var usesHost: Bool { segments.contains { $0.backend != nil && space(of: $0) == .host } }
+
   /// How memory is called in timelines: by the values that lie in it one after the other, or by the node that works in it.
   public func name(of owner: Owner) -> String {
     switch owner {

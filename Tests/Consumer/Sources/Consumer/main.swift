@@ -82,12 +82,12 @@ struct Negator: Backend {
 
     func run(_ context: borrowing RunContext) throws {
       for (index, step) in zip(steps, plan.steps[steps]) {
-        let scratch = try context.memory.begin(index)
+        _ = try context.memory.begin(index)
         let (from, to) = (context.memory[step.inputs[0]], context.memory[step.outputs[0]])
         let count = plan.slots[step.outputs[0]].byteCount / 4
         let (source, target) = (from.assumingMemoryBound(to: Float.self), to.assumingMemoryBound(to: Float.self))
         for i in 0..<count { target[i] = -source[i] }
-        context.memory.end(index, scratch: scratch)
+        context.memory.end(index)
       }
     }
   }
