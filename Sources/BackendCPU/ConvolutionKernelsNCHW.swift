@@ -15,6 +15,7 @@ struct PlaneConvolutionKernel: CPUKernel {
   private let phases: PlanePhases?
   /// Of each step of the depth axis.
   private let offsets: [Int32]
+  private let epilogue: KernelEpilogue
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nchw else { return nil }
@@ -30,6 +31,7 @@ struct PlaneConvolutionKernel: CPUKernel {
     _ op: Conv2D, _ input: Shape, _ weight: TensorType, _ output: Shape, _ table: PacerKernelTable, threads: Int
   ) {
     self.op = op
+    epilogue = KernelEpilogue(op.epilogue)
     self.threads = threads
     self.input = input
     self.output = output
@@ -63,7 +65,10 @@ struct PlaneConvolutionKernel: CPUKernel {
   private var tileCount: Int { table.planeBlock * table.planePanel + table.lanes }
   var overwritableInputs: [Int] { [3] }
 
-  func run(_ call: borrowing KernelCall) {
+  func run(_ call: borrowing KernelCall) { run(call, from: 0) }
+
+  /// - Parameter first: what its first output is among those that the op has.
+  func run(_ call: borrowing KernelCall, from first: Int) {
     let weights = weight.pointer(call.input(1)!, scratch: call.scratch)
     let (batch, channels, height, width) = input.nchw
     let (perGroup, channelsPerGroup) = (output[1] / op.groups, channels / op.groups)
@@ -79,7 +84,6 @@ struct PlaneConvolutionKernel: CPUKernel {
     // Where there are more weights than values, weights are gone through once, else planes, the more numerous ones.
     let isPlaneHeavy = channelsPerGroup * height * width > groupSize
     product.panelMajor = isPlaneHeavy && offsets.count >= perGroup ? 1 : 0
-    (product.minimum, product.maximum) = (op.activation ?? .none).limits
     let panels = (product.positions + table.planePanel - 1) / table.planePanel
 
     for n in 0..<batch {
@@ -95,6 +99,7 @@ struct PlaneConvolutionKernel: CPUKernel {
         }
         product.weights = weights + group * groupSize
         product.bias = call.input(2).map { $0 + group * perGroup }
+        product.epilogue = epilogue.parameters(from: first + group * perGroup)
         let place = (n * output[1] + group * perGroup) * product.planeStride
         product.output = call.output + place
         product.residual = call.input(3).map { $0 + place }
@@ -131,7 +136,7 @@ struct Im2colConvolutionKernel: CPUKernel {
     let perGroup = weight.shape[0] / op.groups
     let depth = weight.shape.count / weight.shape[0]
     product = PlaneConvolutionKernel(
-      Conv2D(activation: op.activation), [1, depth, output[2], output[3]],
+      Conv2D(epilogue: op.epilogue), [1, depth, output[2], output[3]],
       TensorType([perGroup, depth, 1, 1]), [1, perGroup, output[2], output[3]], request.table,
       threads: request.threads)
     name = "im2col-" + String(cString: request.table.name)
@@ -163,7 +168,8 @@ struct Im2colConvolutionKernel: CPUKernel {
           product.run(
             KernelCall(
               inputs: UnsafeBufferPointer(rebasing: pointers[..<call.inputs.count]),
-              outputs: UnsafeBufferPointer(rebasing: pointers[4...]), scratch: matrix + matrixCount, pool: call.pool))
+              outputs: UnsafeBufferPointer(rebasing: pointers[4...]), scratch: matrix + matrixCount, pool: call.pool),
+            from: group * perGroup)
         }
       }
     }
@@ -194,7 +200,7 @@ struct Im2colConvolutionKernel: CPUKernel {
 /// Depthwise convolution over planes.
 struct DepthwisePlanesKernel: CPUKernel {
   let name: String
-  let op: Conv2D
+  let epilogue: KernelEpilogue
   let window: PlaneWindowCall
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
@@ -204,7 +210,7 @@ struct DepthwisePlanesKernel: CPUKernel {
     else { return nil }
     let kernel = request.inputs[1].shape
     return DepthwisePlanesKernel(
-      name: "depthwise-nchw-" + String(cString: request.table.name), op: op,
+      name: "depthwise-nchw-" + String(cString: request.table.name), epilogue: KernelEpilogue(op.epilogue),
       window: PlaneWindowCall(
         request,
         Window(
@@ -215,7 +221,7 @@ struct DepthwisePlanesKernel: CPUKernel {
   var scratchByteCount: Int { window.scratchByteCount }
 
   func run(_ call: borrowing KernelCall) {
-    window.run(call, weights: call.input(1), bias: call.input(2), op.activation ?? .none)
+    window.run(call, weights: call.input(1), bias: call.input(2), epilogue)
   }
 }
 
@@ -240,7 +246,8 @@ struct PlaneWindowCall: Sendable {
   var scratchByteCount: Int { scratchPerThread * threads * 4 }
 
   func run(
-    _ call: borrowing KernelCall, weights: UnsafePointer<Float>?, bias: UnsafePointer<Float>?, _ clamp: Clamp
+    _ call: borrowing KernelCall, weights: UnsafePointer<Float>?, bias: UnsafePointer<Float>?,
+    _ epilogue: KernelEpilogue
   ) {
     let planes = input[0] * input[1]
     var p = PacerPlaneWindow()
@@ -253,7 +260,7 @@ struct PlaneWindowCall: Sendable {
     (p.channels, p.taps, p.positions) = (input[1], phases.distances.count, phases.positions)
     (p.outputHeight, p.outputWidth) = (output[2], output[3])
     p.phases = phases.parameters
-    (p.minimum, p.maximum) = clamp.limits
+    p.epilogue = epilogue.parameters()
     phases.distances.withUnsafeBufferPointer {
       p.distances = $0.baseAddress
       call.pool.run(table.planeWindow, p, count: planes)

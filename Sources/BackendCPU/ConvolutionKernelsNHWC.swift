@@ -18,6 +18,7 @@ struct IndirectConvolutionKernel: CPUKernel {
   let depth: Int
   let zeros: Zeros
   let streams: Bool
+  let epilogue: KernelEpilogue
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc else { return nil }
@@ -38,6 +39,7 @@ struct IndirectConvolutionKernel: CPUKernel {
 
   init(_ op: Conv2D, _ request: KernelRequest) {
     self.op = op
+    epilogue = KernelEpilogue(op.epilogue)
     input = request.inputs[0].shape
     output = request.output.shape
     table = request.table
@@ -118,7 +120,6 @@ struct IndirectConvolutionKernel: CPUKernel {
     (p.outputs, p.outputStride, p.parts) = (perGroup, outputs, parts)
     // What is larger is streamed once; what is smaller stays in cache.
     p.panelMajor = groupSize > height * width * channels ? 1 : 0
-    (p.minimum, p.maximum) = (op.activation ?? .none).limits
     let piecesPerThread = !streams ? 4 : parts > 1 ? items : 2
     for n in 0..<batch {
       var image = call.input(0)! + n * height * width * channels
@@ -131,6 +132,7 @@ struct IndirectConvolutionKernel: CPUKernel {
         p.input = image + group * depth
         p.weights = weights + group * groupSize
         p.bias = call.input(2).map { $0 + group * perGroup }
+        p.epilogue = epilogue.parameters(from: group * perGroup)
         let place = n * pixels * outputs + group * perGroup
         p.output = call.output + place
         p.residual = call.input(3).map { $0 + place }
@@ -186,10 +188,6 @@ struct Border: Sendable {
     }
     zeros(target + count - next)
   }
-}
-
-extension Clamp {
-  var limits: (Float, Float) { (min, max) }
 }
 
 extension Window {

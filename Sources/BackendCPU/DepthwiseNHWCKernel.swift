@@ -9,7 +9,6 @@ struct DepthwiseNHWCKernel: CPUKernel {
   static let leastBytesBetween = 512 << 10
 
   let name: String
-  let block: DepthwiseBlock
   let input: Shape
   /// What the depthwise convolution reads.
   let wide: Shape
@@ -19,9 +18,17 @@ struct DepthwiseNHWCKernel: CPUKernel {
   let table: PacerKernelTable
   let threads: Int
   let zeros: Zeros
+  /// One for each convolution, in order.
+  let epilogues: [KernelEpilogue]
   /// Where the convolution before is not pointwise: where its taps lie for each pixel of a row, in copies of the rows of
   /// the image under it.
   let offsets: [Int32]
+  /// Which rows of the image those are; none where the convolution before is pointwise.
+  let rows: PacerRows
+  /// Of the depthwise convolution.
+  let window: Window
+  let (expands, projects): (Bool, Bool)
+  let scratchPerThread: Int
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard request.inputs[0].format == .nhwc else { return nil }
@@ -51,13 +58,13 @@ struct DepthwiseNHWCKernel: CPUKernel {
   }
 
   init(_ block: DepthwiseBlock, _ request: KernelRequest, between: [TensorType], _ kind: String) {
-    self.block = block
+    epilogues = block.convolutions.map { KernelEpilogue($0.epilogue) }
     table = request.table
     threads = request.threads
     input = request.inputs[0].shape
     output = request.output.shape
-    let isFirst = block.expand == nil
-    wide = isFirst ? input : between[0].shape
+    (expands, projects) = (block.expand != nil, block.project != nil)
+    wide = expands ? between[0].shape : input
     let wanted = Self.formats(block, channels: wide[1], table)
     weights = wanted.indices.map { KernelWeight(type: request.inputs[1 + 2 * $0], wanted: wanted[$0]) }
     if let op = block.expand, !op.isPointwise(request.inputs[1].shape) {
@@ -68,7 +75,24 @@ struct DepthwiseNHWCKernel: CPUKernel {
     } else {
       offsets = []
     }
-    zeros = Zeros(count: (wide[3] + block.depthwise.padding.total.w) * wide[1] + table.lanes)
+    var rows = PacerRows()
+    if !offsets.isEmpty, let op = block.expand {
+      rows = PacerRows(
+        count: weights[0].type.shape[2], stride: op.stride.h, padHeight: op.padding.top, padWidth: op.padding.left,
+        padRight: op.padding.right, height: input[2], width: input[3], channels: input[1])
+    }
+    self.rows = rows
+    let filter = weights[expands ? 1 : 0].type.shape
+    window = Window(
+      kernel: Pair(filter[2], filter[3]), stride: block.depthwise.stride, padding: block.depthwise.padding,
+      dilation: block.depthwise.dilation)
+    let isPaired = window.isPaired
+    let span = (window.kernel.h - 1) * window.dilation.h + (isPaired ? 2 : 1)
+    let row = (wide[3] + window.padding.total.w) * wide[1]
+    let line = projects ? output[3] * wide[1] * (isPaired ? 2 : 1) : 0
+    let copies = rows.count * (rows.padWidth + rows.width + rows.padRight) * rows.channels
+    scratchPerThread = (span * row + table.lanes + line + copies + 15) / 16 * 16
+    zeros = Zeros(count: (wide[3] + window.padding.total.w) * wide[1] + table.lanes)
     name = "\(kind)-nhwc-" + String(cString: table.name)
   }
 
@@ -93,71 +117,50 @@ struct DepthwiseNHWCKernel: CPUKernel {
     return Dictionary(uniqueKeysWithValues: formats.enumerated().map { (1 + 2 * $0.offset, $0.element) })
   }
 
-  private var window: Window {
-    let shape = weights[block.expand == nil ? 0 : 1].type.shape
-    return Window(
-      kernel: Pair(shape[2], shape[3]), stride: block.depthwise.stride, padding: block.depthwise.padding,
-      dilation: block.depthwise.dilation)
-  }
-  private var isPaired: Bool {
-    window.kernel == Pair(3, 3) && window.stride == Pair(1, 1) && window.dilation == Pair(1, 1)
-  }
-  private var scratchPerThread: Int {
-    let span = (window.kernel.h - 1) * window.dilation.h + (isPaired ? 2 : 1)
-    let row = (wide[3] + window.padding.total.w) * wide[1]
-    let line = block.project == nil ? 0 : output[3] * wide[1] * (isPaired ? 2 : 1)
-    let copies = offsets.isEmpty ? 0 : taps * (input[3] + (block.expand?.padding.total.w ?? 0)) * input[1]
-    return (span * row + table.lanes + line + copies + 15) / 16 * 16
-  }
   private var weightScratch: Int { weights.reduce(0) { $0 + $1.scratchCount } }
-  private var taps: Int { offsets.isEmpty ? 1 : weights[0].type.shape[2] }
+  private var taps: Int { max(rows.count, 1) }
   var scratchByteCount: Int {
     (weightScratch + (scratchPerThread + table.gemmScratch(taps: taps)) * threads) * 4
   }
 
   func run(_ call: borrowing KernelCall) {
-    let window = window
     var p = PacerDepthwiseNHWC()
     var scratch = call.scratch!
-    let rows = scratch + weightScratch
-    let tiles = rows + scratchPerThread * threads
+    let ring = scratch + weightScratch
+    let tiles = ring + scratchPerThread * threads
     var next = 0
-    func weightAndBias() -> (UnsafePointer<Float>, UnsafePointer<Float>?) {
+    func parameters() -> (UnsafePointer<Float>, UnsafePointer<Float>?, PacerEpilogue) {
       let (weight, place) = (weights[next], 1 + 2 * next)
       let pointer = weight.pointer(call.input(place)!, scratch: scratch)
       scratch += weight.scratchCount
-      next += 1
-      return (pointer, place + 1 < call.inputs.count ? call.input(place + 1) : nil)
+      defer { next += 1 }
+      return (pointer, place + 1 < call.inputs.count ? call.input(place + 1) : nil, epilogues[next].parameters())
     }
-    func product(_ op: Conv2D, row: Int, channels: Int, outputs: Int) -> PacerIndirectGEMM {
+    func product(row: Int, channels: Int, outputs: Int) -> PacerIndirectGEMM {
       var product = PacerIndirectGEMM()
-      (product.weights, product.bias) = weightAndBias()
+      (product.weights, product.bias, product.epilogue) = parameters()
       (product.pixels, product.taps, product.channels, product.inputStride) = (row, 1, channels, channels)
       (product.outputs, product.outputStride) = (outputs, outputs)
       (product.scratch, product.scratchStride) = (tiles, table.gemmScratch(taps: taps))
-      (product.minimum, product.maximum) = (op.activation ?? .none).limits
       return product
     }
-    if let op = block.expand {
-      p.expand = product(op, row: wide[3], channels: input[1], outputs: wide[1])
-      if !offsets.isEmpty {
+    if expands {
+      p.expand = product(row: wide[3], channels: input[1], outputs: wide[1])
+      p.rows = rows
+      if rows.count > 0 {
         (p.expand.taps, p.expand.channels) = (taps, weights[0].type.shape[3] * input[1])
-        p.rows = PacerRows(
-          count: taps, stride: op.stride.h, padHeight: op.padding.top, padWidth: op.padding.left,
-          padRight: op.padding.right, height: input[2], width: input[3], channels: input[1])
       }
     }
-    (p.weights, p.bias) = weightAndBias()
-    if let op = block.project { p.project = product(op, row: output[3], channels: wide[1], outputs: output[1]) }
-    (p.zeros, p.scratch, p.scratchStride) = (UnsafePointer(zeros.pointer), rows, scratchPerThread)
+    (p.weights, p.bias, p.epilogue) = parameters()
+    if projects { p.project = product(row: output[3], channels: wide[1], outputs: output[1]) }
+    (p.zeros, p.scratch, p.scratchStride) = (UnsafePointer(zeros.pointer), ring, scratchPerThread)
     p.channels = wide[1]
     p.channelStride = (wide[1] + table.lanes - 1) / table.lanes * table.lanes
     (p.height, p.width, p.outputHeight, p.outputWidth) = (wide[2], wide[3], output[2], output[3])
     (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
     (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
     p.padRight = window.padding.right
-    p.isPaired = isPaired ? 1 : 0
-    (p.minimum, p.maximum) = (block.depthwise.activation ?? .none).limits
+    p.isPaired = window.isPaired ? 1 : 0
     for n in 0..<input[0] {
       p.input = call.input(0)! + n * input.count / input[0]
       let place = n * output.count / input[0]
@@ -169,4 +172,9 @@ struct DepthwiseNHWCKernel: CPUKernel {
       }
     }
   }
+}
+
+extension Window {
+  /// Whether two rows of outputs are made at a time.
+  fileprivate var isPaired: Bool { kernel == Pair(3, 3) && stride == Pair(1, 1) && dilation == Pair(1, 1) }
 }

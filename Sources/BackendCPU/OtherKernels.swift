@@ -7,15 +7,17 @@ struct LinearKernel: CPUKernel {
   let name: String
   let weight: KernelWeight
   let rows: Int
+  let epilogue: KernelEpilogue
   let table: PacerKernelTable
   let threads: Int
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard request.node.op is Linear else { return nil }
+    guard let op = request.node.op as? Linear else { return nil }
     return LinearKernel(
       name: "linear-" + String(cString: request.table.name),
       weight: KernelWeight(type: request.inputs[1], wanted: weightFormat(request.table)),
-      rows: request.output.shape[0], table: request.table, threads: request.threads)
+      rows: request.output.shape[0], epilogue: KernelEpilogue(op.epilogue), table: request.table,
+      threads: request.threads)
   }
 
   static func weightFormat(_ table: PacerKernelTable) -> MemoryFormat {
@@ -34,7 +36,7 @@ struct LinearKernel: CPUKernel {
     (p.scratch, p.scratchStride) = (call.scratch! + weight.scratchCount, table.gemmScratch(taps: 1))
     (p.pixels, p.taps, p.channels, p.inputStride) = (rows, 1, depth, depth)
     (p.outputs, p.outputStride, p.panelMajor) = (outputs, outputs, 1)
-    (p.minimum, p.maximum) = Clamp.none.limits
+    p.epilogue = epilogue.parameters()
     let tiles = (rows + table.gemmRows - 1) / table.gemmRows
     let panels = (outputs + table.gemmWidth - 1) / table.gemmWidth
     call.pool.run(table.indirectGEMM, p, count: tiles * panels)
@@ -80,38 +82,44 @@ struct BatchNormKernel: CPUKernel {
   }
 }
 
-/// Addition, multiplication and activation: the same in every format.
+/// Addition, multiplication and activation of tensors of one type.
 struct ElementwiseKernel: CPUKernel {
   let name: String
-  let count: Int
-  let clamp: Clamp
+  let type: TensorType
+  let epilogue: KernelEpilogue
   let kernel: PacerKernel
   var overwritableInputs: [Int] { [0, 1] }
 
+  private init(_ name: String, _ request: KernelRequest, _ epilogue: KernelEpilogue, _ kernel: @escaping PacerKernel) {
+    self.name = "\(name)-" + String(cString: request.table.name)
+    (type, self.epilogue, self.kernel) = (request.output, epilogue, kernel)
+  }
+
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    let isa = String(cString: request.table.name)
-    let count = request.output.shape.count
-    if request.node.op is Multiply, request.inputs[0] == request.inputs[1] {
-      return ElementwiseKernel(name: "multiply-\(isa)", count: count, clamp: .none, kernel: request.table.multiply)
+    let table = request.table
+    switch request.node.op {
+    case is Multiply where request.inputs[0] == request.inputs[1]:
+      return ElementwiseKernel("multiply", request, KernelEpilogue(nil), table.multiply)
+    case let op as Add where request.inputs[0] == request.inputs[1]:
+      return ElementwiseKernel("add", request, KernelEpilogue(op.epilogue), table.add)
+    case let op as Activation:
+      let epilogue = KernelEpilogue(op.function)
+      return ElementwiseKernel(epilogue.name, request, epilogue, table.activate)
+    default: return nil
     }
-    if let add = request.node.op as? Add, request.inputs[0] == request.inputs[1] {
-      return ElementwiseKernel(
-        name: "add-\(isa)", count: count, clamp: add.activation ?? .none, kernel: request.table.add)
-    }
-    if let activation = request.node.op as? Activation {
-      return ElementwiseKernel(name: "clamp-\(isa)", count: count, clamp: activation.clamp, kernel: request.table.clamp)
-    }
-    return nil
   }
 
   func run(_ call: borrowing KernelCall) {
+    let shape = type.shape
     var p = PacerElementwise()
     p.a = call.input(0)
     p.b = call.input(1)
     p.output = call.output
-    p.count = count
-    (p.minimum, p.maximum) = clamp.limits
-    call.pool.run(kernel, p, count: (count + 1023) / 1024)
+    p.count = shape.count
+    p.channels = shape.rank > 1 ? shape[1] : 1
+    p.pixels = shape.rank > 2 && type.format == .nchw ? shape.extents[2...].reduce(1, *) : 1
+    p.epilogue = epilogue.parameters()
+    call.pool.run(kernel, p, count: (shape.count + 1023) / 1024)
   }
 }
 
@@ -175,7 +183,7 @@ struct MaxPoolKernel: CPUKernel {
   var scratchByteCount: Int { format == .nhwc ? 0 : planes.scratchByteCount }
 
   func run(_ call: borrowing KernelCall) {
-    guard format == .nhwc else { return planes.run(call, weights: nil, bias: nil, .none) }
+    guard format == .nhwc else { return planes.run(call, weights: nil, bias: nil, KernelEpilogue(nil)) }
     let (batch, channels, height, width) = planes.input.nchw
     var p = PacerMaxPoolNHWC()
     (p.channels, p.height, p.width) = (channels, height, width)

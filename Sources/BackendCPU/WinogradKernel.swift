@@ -21,6 +21,7 @@ struct WinogradKernel: CPUKernel {
   let threads: Int
   let schedule: Schedule
   let zeros: Zeros
+  let epilogue: KernelEpilogue
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, op.algorithm == .winograd, request.inputs[0].format == .nhwc,
@@ -31,6 +32,7 @@ struct WinogradKernel: CPUKernel {
 
   init(_ op: Conv2D, _ request: KernelRequest) {
     self.op = op
+    epilogue = KernelEpilogue(op.epilogue)
     (input, output) = (request.inputs[0].shape, request.output.shape)
     (table, threads) = (request.table, request.threads)
     let streams = Self.streams(output, table)
@@ -134,7 +136,7 @@ struct WinogradKernel: CPUKernel {
     (p.outputHeight, p.outputWidth, p.outputs) = (output[2], output[3], output[1])
     (p.padHeight, p.padWidth) = (op.padding.top, op.padding.left)
     (p.tilesAcross, p.tiles) = (tiles.w, tiles.h * tiles.w)
-    (p.minimum, p.maximum) = (op.activation ?? .none).limits
+    p.epilogue = epilogue.parameters()
     let (kernel, items, piecesPerThread): (PacerKernel?, Int, Int)
     switch schedule {
     case .before(let split):

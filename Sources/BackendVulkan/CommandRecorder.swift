@@ -81,7 +81,8 @@ final class CommandRecorder {
     // Texel buffers convert by themselves: there only the result's precision makes another pipeline.
     let converted = (storage == .buffers ? Array(reads.enumerated()) : []) + (writes.map { [(5, $0)] } ?? [])
     let halves = converted.reduce(Int32(0)) { $0 | ($1.1.precision == .fp16 ? 1 << Int32($1.0) : 0) }
-    let pipeline = try device.pipeline(shader, [Int32(dispatch.groupSize), halves] + dispatch.constants, storage)
+    let pipeline = try device.pipeline(
+      shader, [Int32(dispatch.groupSize), halves, dispatch.epilogue] + dispatch.constants, storage)
     functions.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline)
     var set: VkDescriptorSet? = try commands.descriptorSet(bindings)
     functions.vkCmdBindDescriptorSets(

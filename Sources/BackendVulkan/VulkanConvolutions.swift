@@ -32,6 +32,7 @@ private struct Convolution {
       (to.width - 1) * op.stride.w + (kernel.w - 1) * op.dilation.w - op.padding.left)
     return op.padding != 0 || reach.h >= from.height || reach.w >= from.width
   }
+  var limits: [Clamp] { op.epilogue?.channelLimits ?? [] }
   func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] { [.input(0), weight] + added }
   /// What goes to the sums: bias and residual.
   var added: [Dispatch.Operand] { (hasBias ? [.input(2)] : []) + (hasResidual ? [.input(3)] : []) }
@@ -66,7 +67,7 @@ private struct PanelShader {
     push.add(
       Pair(from.height, from.width), Pair(to.height, to.width), kernel, op.stride, op.padding.before, op.dilation)
     push.add(count, from.quads, to.quads)
-    push.add(op.activation)
+    push.add(op.epilogue)
     let isBatched = to.images > products
     let isPointwise = kernel == 1 && op.stride == 1 && !isPadded && !isBatched
     return Dispatch(
@@ -76,7 +77,8 @@ private struct PanelShader {
         from.channels <= 4 ? Int32(from.channels) : 0, flag(hasResidual),
       ],
       push: push, groupSize: groupSize,
-      groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes)
+      groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes
+    ).finished(op.epilogue)
   }
 }
 
@@ -88,7 +90,8 @@ private struct PanelShader {
   let dispatch = shader.dispatch(
     from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
     hasBias: conv.hasBias, hasResidual: conv.hasResidual, reads: conv.reads(weight: weights.weight), writes: .output)
-  return VulkanKernel(name: shader.name, scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
+  return VulkanKernel(
+    name: shader.name, scratch: weights.scratch, limits: conv.limits, dispatches: weights.dispatches + [dispatch])
 }
 
 /// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
@@ -135,11 +138,13 @@ private struct PanelShader {
   push.add(conv.to.images)
   push.add(conv.outSize, tiles)
   push.add(to.texels / 36)
-  push.add(conv.op.activation)
+  push.add(conv.op.epilogue)
   let output = Dispatch.over(
-    to.texels / 36, "winograd-output", [flag(conv.hasBias), flag(conv.hasResidual)], push, reads: [sums] + conv.added)
+    to.texels / 36, "winograd-output", [flag(conv.hasBias), flag(conv.hasResidual)], push, reads: [sums] + conv.added
+  ).finished(conv.op.epilogue)
   return VulkanKernel(
     name: "winograd4-" + shader.name, scratch: scratch, prepared: isPacked ? (36 * perMatrix, [transform]) : nil,
+    limits: conv.limits,
     dispatches: (isPacked ? [] : weights.dispatches + [transform]) + [input, product, output])
 }
 
@@ -154,7 +159,7 @@ private struct PanelShader {
   push.add(conv.from, conv.to)
   push.add(conv.inSize, conv.outSize, conv.op.padding.before)
   push.add(conv.op.stride.h, conv.op.dilation.h, conv.kernel.h, blocks, conv.to.images)
-  push.add(conv.op.activation)
+  push.add(conv.op.epilogue)
   let weights = VulkanWeights.ready(request, VulkanWeights.depthwise)
   let groupSize = request.device.subgroupSize
   let dispatch = Dispatch(
@@ -164,9 +169,10 @@ private struct PanelShader {
       Int32(conv.op.dilation.w), flag(conv.to.images > 1), flag(conv.hasResidual),
     ],
     push: push, groupSize: groupSize, groups: ((count + groupSize - 1) / groupSize, conv.to.quads),
-    reads: conv.reads(weight: weights.weight))
+    reads: conv.reads(weight: weights.weight)
+  ).finished(conv.op.epilogue)
   return VulkanKernel(
-    name: "depthwise", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
+    name: "depthwise", scratch: weights.scratch, limits: conv.limits, dispatches: weights.dispatches + [dispatch])
 }
 
 /// Convolution of any groups.
@@ -178,10 +184,11 @@ private struct PanelShader {
   push.add(conv.from, conv.to)
   push.add(conv.inSize, conv.outSize, conv.kernel, conv.op.stride, conv.op.padding.before, conv.op.dilation)
   push.add(pixels, weight[1], weight[0] / conv.op.groups, weight[0])
-  push.add(conv.op.activation)
+  push.add(conv.op.epilogue)
   let dispatch = Dispatch(
     shader: "grouped", constants: [flag(conv.hasBias), flag(conv.hasResidual)], push: push, groupSize: 64,
     groups: ((pixels + 63) / 64, conv.to.quads),
-    reads: conv.reads(weight: .input(1)))
-  return VulkanKernel(name: "grouped", dispatches: [dispatch])
+    reads: conv.reads(weight: .input(1))
+  ).finished(conv.op.epilogue)
+  return VulkanKernel(name: "grouped", limits: conv.limits, dispatches: [dispatch])
 }

@@ -9,6 +9,8 @@ struct VulkanKernel {
   var scratch: [Int] = []
   /// What is computed once from packed weights, when a graph is prepared, and stays.
   var prepared: (texels: Int, dispatches: [Dispatch])?
+  /// Clamps by channel.
+  var limits: [Clamp] = []
   let dispatches: [Dispatch]
 }
 
@@ -19,12 +21,16 @@ struct Dispatch {
     case output
     case scratch(Int)
     case prepared
+    /// Lower and upper limits by channel, a quad of each in turn.
+    case limits
   }
 
   /// File stem of the shader.
   var shader: String
-  /// The shader's own specialisation constants, by id from 2.
+  /// The shader's own specialisation constants, by id from 3.
   var constants: [Int32] = []
+  /// As shaders count them.
+  var epilogue: Int32 = 0
   var push: PushConstants
   /// Invocations in a workgroup, and workgroups in two directions.
   var groupSize: Int
@@ -51,6 +57,22 @@ struct Dispatch {
 }
 
 extension Dispatch {
+  /// The same with an epilogue at its end.
+  func finished(_ epilogue: Epilogue?) -> Dispatch {
+    var dispatch = self
+    switch epilogue {
+    case nil, .clamp: break
+    case .clampChannels:
+      dispatch.epilogue = 1
+      while dispatch.reads.count < 4 { dispatch.reads.append(.input(0)) }
+      dispatch.reads.append(.limits)
+    case .hardSwish: dispatch.epilogue = 2
+    case .hardSigmoid: dispatch.epilogue = 3
+    case .sigmoid: dispatch.epilogue = 4
+    }
+    return dispatch
+  }
+
   /// Brings a tensor of the host into texels.
   static func upload(_ layout: TexelLayout) -> Dispatch { transfer("upload", layout, reads: []) }
   /// Brings texels to the host.
@@ -75,11 +97,17 @@ struct PushConstants {
   mutating func add(_ layouts: TexelLayout...) {
     for layout in layouts { add(layout.quads * layout.pixels, layout.quadStride, layout.pixelStride) }
   }
-  mutating func add(_ clamp: Clamp?) {
-    let clamp = clamp ?? .none
-    words += [clamp.min.bitPattern, clamp.max.bitPattern]
+  mutating func add(_ epilogue: Epilogue?) {
+    var limits = Clamp.none
+    if case .clamp(let clamp) = epilogue { limits = clamp }
+    words += [limits.min.bitPattern, limits.max.bitPattern]
   }
   mutating func add(_ value: Float) { words.append(value.bitPattern) }
+}
+
+extension Epilogue {
+  /// Clamps by channel, if it is that.
+  var channelLimits: [Clamp] { if case .clampChannels(let clamps) = self { clamps } else { [] } }
 }
 
 /// What a kernel is chosen by.

@@ -2,40 +2,47 @@ import GraphCore
 import TensorCore
 
 @Sendable func linearKernel(_ request: VulkanRequest) -> VulkanKernel? {
-  guard request.node.op is Linear else { return nil }
+  guard let op = request.node.op as? Linear else { return nil }
   let (from, to) = (request.layout(0), request.result)
   let hasBias = request.inputs.count > 2
   var push = PushConstants()
   push.add(from.quads, to.quads)
+  push.add(op.epilogue)
   let weights = VulkanWeights.ready(request, VulkanWeights.linear)
   let groupSize = request.device.subgroupSize
   let dispatch = Dispatch(
     shader: "linear", constants: [hasBias ? 1 : 0], push: push, groupSize: groupSize,
     groups: ((to.quads + groupSize - 1) / groupSize, to.images),
-    reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : []))
+    reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : [])
+  ).finished(op.epilogue)
   return VulkanKernel(
-    name: "linear", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
+    name: "linear", scratch: weights.scratch, limits: op.epilogue?.channelLimits ?? [],
+    dispatches: weights.dispatches + [dispatch])
 }
 
 @Sendable func elementwiseKernel(_ request: VulkanRequest) -> VulkanKernel? {
   let layout = request.result
   func kernel(
-    _ name: String, _ operation: Int32, _ clamp: Clamp? = nil, _ epsilon: Float = 0, inputs: Int, imageTexels: Int = 0
+    _ name: String, _ operation: Int32, _ epilogue: Epilogue? = nil, _ epsilon: Float = 0, inputs: Int,
+    imageTexels: Int = 0
   ) -> VulkanKernel {
     var push = PushConstants()
     push.add(layout.texels, layout.quads, layout.quadStride, layout.channels, imageTexels)
-    push.add(clamp)
+    push.add(epilogue)
     push.add(epsilon)
     return VulkanKernel(
-      name: name,
+      name: name, limits: epilogue?.channelLimits ?? [],
       dispatches: [
-        .over(layout.texels, "elementwise", [operation], push, reads: (0..<inputs).map { .input($0) })
+        Dispatch.over(layout.texels, "elementwise", [operation], push, reads: (0..<inputs).map { .input($0) })
+          .finished(epilogue)
       ])
   }
   switch request.node.op {
-  case let op as Activation: return kernel("clamp", 0, op.clamp, 0, inputs: 1)
+  case let op as Activation:
+    let isClamp = if case .clamp = op.function { true } else { !op.function.channelLimits.isEmpty }
+    return kernel(isClamp ? "clamp" : "\(op.function)", 0, op.function, 0, inputs: 1)
   case let op as Add where request.inputs[0] == request.inputs[1]:
-    return kernel("add", 1, op.activation, 0, inputs: 2)
+    return kernel("add", 1, op.epilogue, 0, inputs: 2)
   case is Multiply where request.inputs[0] == request.inputs[1]: return kernel("multiply", 3, inputs: 2)
   case is Multiply where request.inputs[0] == request.output && request.output.shape.rank == 4:
     let (image, scale) = (request.output.shape, request.inputs[1].shape)

@@ -72,6 +72,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
         case .output: regions[.slot(step.outputs[0])]!
         case .scratch(let piece): regions[.scratch(step: index, piece: piece)]!
         case .prepared: shared.prepared[index]!
+        case .limits: shared.limits[index]!
         }
       }
       for dispatch in kernel.dispatches {
@@ -137,7 +138,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
 
   /// Bytes on the device: blocks, not regions, which overlap in an arena.
   private var memoryBytes: Int {
-    let all = Array(memory.regions.values) + shared.prepared.values
+    let all = Array(memory.regions.values) + shared.prepared.values + shared.limits.values
     return Dictionary(all.map { (ObjectIdentifier($0.block), $0.block.byteCount) }) { first, _ in first }.values
       .reduce(0, +)
   }

@@ -15,6 +15,8 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
   let constants: [Int: VulkanRegion]
   /// What each step has prepared from its weights.
   let prepared: [Int: VulkanRegion]
+  /// Each step's limits by channel.
+  let limits: [Int: VulkanRegion]
 
   var device: VulkanDevice { lowering.vulkan }
   var options: PrepareOptions { lowering.options }
@@ -24,6 +26,7 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
     let kernels = plan.steps.map { $0.node.flatMap { lowering.kernels[$0] } }
     self.kernels = kernels
     (constants, prepared) = try Self.upload(plan, kernels, lowering)
+    limits = try Self.uploadLimits(kernels, lowering)
   }
 
   func makeSegments() throws -> [any Segment] {
@@ -95,6 +98,29 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
     }
     try recorder.finish().run()
     return (regions.filter { read.contains($0.key) }, prepared)
+  }
+}
+
+extension VulkanSegments {
+  /// Puts the limits of clamps by channel on the device: for each quad its lower ones, then its upper ones.
+  private static func uploadLimits(
+    _ kernels: [VulkanKernel?], _ lowering: VulkanLowering
+  ) throws -> [Int: VulkanRegion] {
+    var regions: [Int: VulkanRegion] = [:]
+    for (index, kernel) in kernels.enumerated() {
+      guard let limits = kernel?.limits, !limits.isEmpty else { continue }
+      var numbers: [Float] = []
+      for first in stride(from: 0, to: limits.count, by: 4) {
+        // Behind the last channel lie zeros.
+        let quad = (first..<first + 4).map { limits[safe: $0] ?? Clamp(min: 0, max: 0) }
+        numbers += quad.map(\.min) + quad.map(\.max)
+      }
+      let tensor = try Tensor([1, numbers.count, 1, 1], numbers)
+      regions[index] = try tensor.vulkan(
+        device: lowering.options.device, storage: lowering.storage, cachesPipelines: lowering.options.cachesPipelines
+      ).region
+    }
+    return regions
   }
 }
 

@@ -29,6 +29,10 @@ typealias PlaneTileNarrow = Tile<4, 1>
 @_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product4(a, b) }
 @_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum4(a, b) }
 
+@_transparent func quotient(_ a: Vector, _ b: Vector) -> Vector { pacer_quotient4(a, b) }
+/// Of numbers within −87…88.
+@_transparent func exponential(_ x: Vector) -> Vector { pacer_exp4(x) }
+
 @_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max4(a, best) }
 
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.

@@ -62,32 +62,6 @@ public struct Cost: Sendable, Equatable {
   public init(macs: Int = 0) { self.macs = macs }
 }
 
-/// Limits applied to an output: `relu` is 0…∞, `relu6` 0…6. Also what fusion leaves in the op before it.
-public struct Clamp: Hashable, Sendable, CustomStringConvertible {
-  public var min: Float
-  public var max: Float
-
-  public init(min: Float, max: Float) {
-    self.min = min
-    self.max = max
-  }
-
-  public static let relu = Clamp(min: 0, max: .infinity)
-  public static let relu6 = Clamp(min: 0, max: 6)
-  public static let none = Clamp(min: -.infinity, max: .infinity)
-
-  @inline(__always) public func callAsFunction(_ value: Float) -> Float { Swift.min(Swift.max(value, min), max) }
-
-  public var description: String {
-    switch self {
-    case .relu: "relu"
-    case .relu6: "relu6"
-    case .none: "none"
-    default: "clamp(\(min),\(max))"
-    }
-  }
-}
-
 public struct GraphError: Error, CustomStringConvertible {
   public let description: String
   public init(_ description: String) { self.description = description }

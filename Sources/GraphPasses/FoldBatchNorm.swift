@@ -33,7 +33,7 @@ private struct Fold {
   let epsilon: Float
 
   init?(_ graph: Rewriter, convolution handle: Rewriter.Handle) {
-    guard let node = graph[handle], let conv = node.op as? Conv2D, conv.activation == nil, node.inputs.count <= 3,
+    guard let node = graph[handle], let conv = node.op as? Conv2D, conv.epilogue == nil, node.inputs.count <= 3,
       let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
       graph[user]!.inputs[0] == node.outputs[0],
       // A weight that two layers share must stay as it is.

@@ -1,20 +1,17 @@
 import GraphCore
 
-/// Lets a convolution apply the clamp behind it to its sums, before they are stored.
+/// Lets a convolution or linear layer apply the activation behind it to its sums, before they are stored.
 public struct FuseActivation: Pass {
   public let name = "fuse-activation"
-  public let summary = "fuse relu and relu6 into the convolution before them"
+  public let summary =
+    "fuse relu, relu6, hard-swish, hard-sigmoid and sigmoid into the convolution or linear layer before them"
   public let off = "each activation runs as an op of its own over the whole tensor"
   public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS (its clamp fusion)"
 
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    try graph.fuseActivations { op, clamp in
-      guard var conv = op as? Conv2D, conv.activation == nil else { return nil }
-      conv.activation = clamp
-      return conv
-    }
+    try graph.fuseActivations { op, _ in op is Conv2D || op is Linear }
   }
 }
 
@@ -28,24 +25,22 @@ public struct FuseAddReLU: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    try graph.fuseActivations { op, clamp in
-      guard var add = op as? Add, add.activation == nil, clamp == .relu else { return nil }
-      add.activation = clamp
-      return add
-    }
+    try graph.fuseActivations { op, function in op is Add && function == .relu }
   }
 }
 
 extension Graph {
-  /// Removes each activation whose producer, read by nothing else, can be replaced by `fused(producer, clamp)`.
-  fileprivate mutating func fuseActivations(_ fused: (any Op, Clamp) -> (any Op)?) throws -> Int {
+  /// Removes each activation whose producer, read by nothing else, can apply it itself and is wanted to.
+  fileprivate mutating func fuseActivations(_ isWanted: (any Op, Epilogue) -> Bool) throws -> Int {
     try rewrite { graph in
       var fusions = 0
       for handle in graph.handles {
         let node = graph[handle]!
         guard let activation = node.op as? Activation, let source = graph.producer(of: node.inputs[0]),
-          graph.onlyUser(of: node.inputs[0]) == handle, let op = fused(graph[source]!.op, activation.clamp)
+          graph.onlyUser(of: node.inputs[0]) == handle, var op = graph[source]!.op as? any FusingOp,
+          op.epilogue == nil, isWanted(op, activation.function)
         else { continue }
+        op.epilogue = activation.function
         graph.update(source) { $0.op = op }
         graph.remove(handle, readersRead: node.inputs[0])
         fusions += 1

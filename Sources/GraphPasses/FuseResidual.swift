@@ -24,11 +24,11 @@ public struct FuseResidual: Pass {
           let convolution = graph[last]
         else { continue }
         let side = producers[0] == last ? 0 : 1
-        guard var op = convolution.op as? Conv2D, op.activation == nil, convolution.inputs.count == 3,
+        guard var op = convolution.op as? Conv2D, op.epilogue == nil, convolution.inputs.count == 3,
           graph.onlyUser(of: node.inputs[side]) == addition, convolution.placed == node.placed,
           target.traits(for: convolution).addsResidual(in: convolution, of: before)
         else { continue }
-        op.activation = add.activation
+        op.epilogue = add.epilogue
         graph.update(last) { fused in
           fused.op = op
           fused.inputs.append(node.inputs[1 - side])

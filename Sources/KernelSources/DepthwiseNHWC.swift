@@ -158,7 +158,9 @@ private struct DepthwiseStrip<let pixels: Int> {
   ) {
     let channels = p.pointee.channels
     let (step, tapStep) = (p.pointee.strideWidth * channels, p.pointee.dilationWidth * channels)
-    let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+    let (minimum, maximum) = (
+      Vector(repeating: p.pointee.epilogue.minimum), Vector(repeating: p.pointee.epilogue.maximum)
+    )
     let target = output + ox * channels
     var c = 0
     while c < channels {
@@ -179,6 +181,7 @@ private struct DepthwiseStrip<let pixels: Int> {
       }
       c += Vector.scalarCount
     }
+    finish(p.pointee.epilogue, target, stride: channels, rows: pixels, first: 0, count: channels)
   }
 }
 
@@ -193,7 +196,9 @@ struct DepthwisePairOf<let pixels: Int, let columns: Int> {
     _ output: UnsafeMutablePointer<Float>
   ) {
     let (channels, channelStride) = (p.pointee.channels, p.pointee.channelStride)
-    let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+    let (minimum, maximum) = (
+      Vector(repeating: p.pointee.epilogue.minimum), Vector(repeating: p.pointee.epilogue.maximum)
+    )
     let upper = output + ox * channels
     let lower = upper + p.pointee.outputWidth * channels
     let start = ox * channels
@@ -218,6 +223,8 @@ struct DepthwisePairOf<let pixels: Int, let columns: Int> {
       }
       c += Vector.scalarCount
     }
+    finish(p.pointee.epilogue, upper, stride: channels, rows: pixels, first: 0, count: channels)
+    finish(p.pointee.epilogue, lower, stride: channels, rows: pixels, first: 0, count: channels)
   }
 
   typealias Sums = InlineArray<pixels, Vector>

@@ -1,6 +1,6 @@
 import CIntrinsics
 
-/// `clamp(f(a, b))` over `begin..<end`, whole vectors and then the rest.
+/// `body` over `begin..<end`, whole vectors and then the rest.
 @inline(__always)
 private func forEachVector(_ begin: Int, _ end: Int, _ body: (Int, Int) -> Void) {
   var i = begin
@@ -16,9 +16,31 @@ let elementsPerItem = 1024
 
 func addKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
-  let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))
-  forEachVector(begin * elementsPerItem, min(end * elementsPerItem, p.count)) { i, n in
+  let (minimum, maximum) = (Vector(repeating: p.epilogue.minimum), Vector(repeating: p.epilogue.maximum))
+  let range = begin * elementsPerItem..<min(end * elementsPerItem, p.count)
+  forEachVector(range.lowerBound, range.upperBound) { i, n in
     write(clamped(read(p.a + i, first: n) + read(p.b + i, first: n), minimum, maximum), p.output + i, first: n)
+  }
+  finishBlocks(p, range)
+}
+
+/// What is left of an epilogue of tensors of any format, channel by channel where it asks for that.
+private func finishBlocks(_ p: PacerElementwise, _ range: Range<Int>) {
+  if p.epilogue.kind != PacerClampChannels {
+    return finish(p.epilogue, p.output + range.lowerBound, count: range.count, of: 0)
+  }
+  var i = range.lowerBound
+  while i < range.upperBound {
+    if p.pixels == 1 {
+      let channel = i % p.channels
+      let count = min(p.channels - channel, range.upperBound - i)
+      finish(p.epilogue, p.output + i, stride: 0, rows: 1, first: channel, count: count)
+      i += count
+    } else {
+      let count = min(p.pixels - i % p.pixels, range.upperBound - i)
+      finish(p.epilogue, p.output + i, count: count, of: i / p.pixels % p.channels)
+      i += count
+    }
   }
 }
 
@@ -30,12 +52,14 @@ func multiplyKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread
   }
 }
 
-func clampKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
+func activateKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerElementwise.self).pointee
-  let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))
-  forEachVector(begin * elementsPerItem, min(end * elementsPerItem, p.count)) { i, n in
+  let (minimum, maximum) = (Vector(repeating: p.epilogue.minimum), Vector(repeating: p.epilogue.maximum))
+  let range = begin * elementsPerItem..<min(end * elementsPerItem, p.count)
+  forEachVector(range.lowerBound, range.upperBound) { i, n in
     write(clamped(read(p.a + i, first: n), minimum, maximum), p.output + i, first: n)
   }
+  finishBlocks(p, range)
 }
 
 func affineNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {

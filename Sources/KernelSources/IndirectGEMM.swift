@@ -81,14 +81,24 @@ func multiplyTile(
   }
   if isLast && isWhole {
     (product.output, product.outputStride) = (output, stride)
-    (product.minimum, product.maximum) = (p.pointee.minimum, p.pointee.maximum)
+    (product.minimum, product.maximum) = (p.pointee.epilogue.minimum, p.pointee.epilogue.maximum)
   }
   withUnsafePointer(to: product) { multiply($0) }
-  if isLast && !isWhole {
+  guard isLast else { return }
+  if !isWhole {
     storePart(
-      spare, width, residual, p.pointee.minimum, p.pointee.maximum, output, stride, count: tile.count,
-      remaining: remaining)
+      spare, width, residual, p.pointee.epilogue.minimum, p.pointee.epilogue.maximum, output, stride,
+      count: tile.count, remaining: remaining)
   }
+  if p.pointee.epilogue.kind != PacerClamp { finishTile(p, tile) }
+}
+
+@inline(never)
+private func finishTile(_ p: UnsafePointer<PacerIndirectGEMM>, _ tile: OutputTile) {
+  let stride = p.pointee.outputStride
+  finish(
+    p.pointee.epilogue, p.pointee.output + tile.pixel * stride + tile.first, stride: stride, rows: tile.count,
+    first: tile.first, count: min(tile.width, p.pointee.outputs - tile.first))
 }
 
 @inline(__always)

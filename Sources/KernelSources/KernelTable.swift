@@ -25,7 +25,7 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.affineNCHW = { affineNCHW($0, $1, $2, $3) }
   table.add = { addKernel($0, $1, $2, $3) }
   table.multiply = { multiplyKernel($0, $1, $2, $3) }
-  table.clamp = { clampKernel($0, $1, $2, $3) }
+  table.activate = { activateKernel($0, $1, $2, $3) }
   table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2, $3) }
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }
   table.toNHWC = { toNHWC($0, $1, $2, $3) }

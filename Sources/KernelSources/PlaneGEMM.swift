@@ -51,17 +51,24 @@ extension Tile {
     multiply(&sums, depth, packed: p.pointee.weights + block * depth * rows, p.pointee.input + first, p.pointee.offsets)
     let clamps = isWhole || !isPlain && p.pointee.residual == nil
     store(
-      sums, clamps ? p.pointee.minimum : -.infinity, clamps ? p.pointee.maximum : .infinity,
+      sums, clamps ? p.pointee.epilogue.minimum : -.infinity, clamps ? p.pointee.epilogue.maximum : .infinity,
       isWhole ? p.pointee.output + place + first : spare, isWhole ? stride : width)
     if !isWhole {
       if isPlain {
         storePart(
-          spare + (start - first), width, p.pointee.residual.map { $0 + place + start }, p.pointee.minimum,
-          p.pointee.maximum, p.pointee.output + place + start, stride, count: count,
+          spare + (start - first), width, p.pointee.residual.map { $0 + place + start },
+          p.pointee.epilogue.minimum, p.pointee.epilogue.maximum, p.pointee.output + place + start, stride,
+          count: count,
           remaining: p.pointee.positions - start)
       } else {
-        storeRows(spare, width, p, first, place, count)
+        return storeRows(spare, width, p, first, block * rows, count)
       }
+    }
+    guard p.pointee.epilogue.kind != PacerClamp else { return }
+    for r in 0..<count {
+      finish(
+        p.pointee.epilogue, p.pointee.output + place + r * stride + start,
+        count: min(width - (start - first), p.pointee.positions - start), of: block * rows + r)
     }
   }
 }
@@ -69,10 +76,12 @@ extension Tile {
 /// Stores those of the first `count` rows of a tile's sums that are output pixels. Without a residual they are clamped.
 @inline(never)
 private func storeRows(
-  _ sums: UnsafePointer<Float>, _ width: Int, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ place: Int,
+  _ sums: UnsafePointer<Float>, _ width: Int, _ p: UnsafePointer<PacerPlaneGEMM>, _ first: Int, _ channel: Int,
   _ count: Int
 ) {
-  let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+  let (low, high) = (p.pointee.epilogue.minimum, p.pointee.epilogue.maximum)
+  let (minimum, maximum) = (Vector(repeating: low), Vector(repeating: high))
+  let place = channel * p.pointee.planeStride
   let (rowWidth, outputWidth) = (p.pointee.rowWidth, p.pointee.outputWidth)
   let (output, residual) = (p.pointee.output + place, p.pointee.residual.map { $0 + place })
   var line = first / rowWidth
@@ -82,7 +91,7 @@ private func storeRows(
     let pixels = min(outputWidth - column, width - lane)
     var source = sums + lane
     var target = output + line * outputWidth + column
-    for _ in 0..<count {
+    for r in 0..<count {
       if let residual {
         let added = residual + (target - output)
         var i = 0
@@ -91,7 +100,7 @@ private func storeRows(
           i += Vector.scalarCount
         }
         while i < pixels {
-          target[i] = min(max(source[i] + added[i], p.pointee.minimum), p.pointee.maximum)
+          target[i] = min(max(source[i] + added[i], low), high)
           i += 1
         }
       } else {
@@ -99,6 +108,7 @@ private func storeRows(
           source, length: pixels, readable: pixels, start: 0, stride: 1, padding: 0, to: target, count: pixels,
           writable: pixels)
       }
+      finish(p.pointee.epilogue, target, count: pixels, of: channel + r)
       source += width
       target += p.pointee.planeStride
     }

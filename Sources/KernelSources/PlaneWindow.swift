@@ -23,6 +23,7 @@ func planeWindow(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: I
         scratch + y * p.phases.phaseWidth, length: p.outputWidth, readable: .max, start: 0, stride: 1, padding: 0,
         to: output + y * p.outputWidth, count: p.outputWidth, writable: (p.outputHeight - y) * p.outputWidth)
     }
+    finish(p.epilogue, output, count: p.outputHeight * p.outputWidth, of: channel)
     channel = channel + 1 == p.channels ? 0 : channel + 1
   }
 }
@@ -33,7 +34,7 @@ func planeWindow(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: I
 private func slide(
   _ p: PacerPlaneWindow, _ values: UnsafeMutablePointer<Float>, weights: UnsafePointer<Float>?, initial: Float
 ) {
-  let (minimum, maximum) = (Vector(repeating: p.minimum), Vector(repeating: p.maximum))
+  let (minimum, maximum) = (Vector(repeating: p.epilogue.minimum), Vector(repeating: p.epilogue.maximum))
   let distances = p.distances!
   var position = 0
   while position < p.positions {

@@ -176,7 +176,9 @@ func winogradOutput(
   let (top, left) = (tile / p.pointee.tilesAcross * 4, tile % p.pointee.tilesAcross * 4)
   let (rows, columns) = (min(4, p.pointee.outputHeight - top), min(4, p.pointee.outputWidth - left))
   let (outputs, outputWidth) = (p.pointee.outputs, p.pointee.outputWidth)
-  let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+  let (minimum, maximum) = (
+    Vector(repeating: p.pointee.epilogue.minimum), Vector(repeating: p.pointee.epilogue.maximum)
+  )
   var channel = range.lowerBound
   while channel < range.upperBound {
     let count = outputs - channel
@@ -200,5 +202,11 @@ func winogradOutput(
       }
     }
     channel += Vector.scalarCount
+  }
+  let count = min(range.upperBound, outputs) - range.lowerBound
+  for y in 0..<rows {
+    finish(
+      p.pointee.epilogue, p.pointee.output + ((top + y) * outputWidth + left) * outputs + range.lowerBound,
+      stride: outputs, rows: columns, first: range.lowerBound, count: count)
   }
 }

@@ -48,6 +48,7 @@ private struct Writer {
     for id in node.inputs { try addInitializer(id) }
     let inputs = node.inputs.map { graph[$0].name }
     let result = graph[node.outputs[0]].name
+    let rank = graph[node.outputs[0]].type.shape.rank
     switch node.op {
     case let op as Conv2D:
       let kernel = graph[node.inputs[1]].type.shape
@@ -55,52 +56,75 @@ private struct Writer {
         Window(kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation))
       attributes.append(integer("group", op.groups))
       guard inputs.count > 3 else {
-        return emit("Conv", node.name, inputs, result, attributes, then: op.activation)
+        return emit("Conv", node.name, inputs, result, attributes, then: op.epilogue, rank)
       }
       // ONNX's convolution adds a bias alone.
       emit("Conv", node.name, Array(inputs[..<3]), result + ".conv", attributes)
-      emit("Add", node.name + ".residual", [result + ".conv", inputs[3]], result, [], then: op.activation)
+      emit("Add", node.name + ".residual", [result + ".conv", inputs[3]], result, [], then: op.epilogue, rank)
     case let op as BatchNorm:
       emit("BatchNormalization", node.name, inputs, result, [float("epsilon", op.epsilon)])
     case let op as Activation:
-      clamp(op.clamp, node.name, inputs[0], result)
+      finish(op.function, rank, node.name, inputs[0], result)
     case let op as Add:
-      emit("Add", node.name, inputs, result, [], then: op.activation)
+      emit("Add", node.name, inputs, result, [], then: op.epilogue, rank)
     case is Multiply: emit("Mul", node.name, inputs, result, [])
     case let op as MaxPool2D:
       emit("MaxPool", node.name, inputs, result, window(op.window))
     case is GlobalAveragePool: emit("GlobalAveragePool", node.name, inputs, result, [])
     case is Flatten: emit("Flatten", node.name, inputs, result, [integer("axis", 1)])
     case is Dropout: emit("Identity", node.name, inputs, result, [])
-    case is Linear: emit("Gemm", node.name, inputs, result, [integer("transB", 1)])
+    case let op as Linear:
+      emit("Gemm", node.name, inputs, result, [integer("transB", 1)], then: op.epilogue, rank)
     default: throw GraphError("\(node.name): ONNX export knows no \(type(of: node.op).name)")
     }
   }
 
   private mutating func emit(
     _ type: String, _ name: String, _ inputs: [String], _ result: String, _ attributes: [Pacer_Onnx_Attribute],
-    then activation: Clamp? = nil
+    then epilogue: Epilogue? = nil, _ rank: Int = 0
   ) {
     var node = Pacer_Onnx_Node()
     node.opType = type
     node.name = name
     node.input = inputs
-    node.output = [activation == nil ? result : result + ".sum"]
+    node.output = [epilogue == nil ? result : result + ".sum"]
     node.attribute = attributes
     output.node.append(node)
-    if let activation { clamp(activation, name + ".activation", result + ".sum", result) }
+    if let epilogue { finish(epilogue, rank, name + ".activation", result + ".sum", result) }
   }
 
-  private mutating func clamp(_ clamp: Clamp, _ name: String, _ input: String, _ result: String) {
-    if clamp == .relu { return emit("Relu", name, [input], result, []) }
-    for (suffix, value) in [("min", clamp.min), ("max", clamp.max)] {
-      var tensor = Pacer_Onnx_Tensor()
-      tensor.name = "\(name).\(suffix)"
-      tensor.dataType = 1
-      tensor.rawData = withUnsafeBytes(of: value.bitPattern.littleEndian) { Data($0) }
-      output.initializer.append(tensor)
+  /// - Parameter rank: of the result, along whose second axis channels lie.
+  private mutating func finish(_ epilogue: Epilogue, _ rank: Int, _ name: String, _ input: String, _ result: String) {
+    switch epilogue {
+    case .clamp(.relu): emit("Relu", name, [input], result, [])
+    case .clamp(let clamp):
+      let limits = [("min", clamp.min), ("max", clamp.max)].map { constant("\(name).\($0)", [$1], []) }
+      emit("Clip", name, [input] + limits, result, [])
+    case .clampChannels(let clamps):
+      let shape = [clamps.count] + [Int](repeating: 1, count: max(rank - 2, 0))
+      let (low, high) = (
+        constant("\(name).min", clamps.map(\.min), shape), constant("\(name).max", clamps.map(\.max), shape)
+      )
+      emit("Max", name + ".low", [input, low], result + ".low", [])
+      emit("Min", name, [result + ".low", high], result, [])
+    // ONNX's own HardSwish is of a later operator set.
+    case .hardSwish:
+      finish(.hardSigmoid, rank, name + ".gate", input, result + ".gate")
+      emit("Mul", name, [input, result + ".gate"], result, [])
+    case .hardSigmoid: emit("HardSigmoid", name, [input], result, [float("alpha", 1 / 6), float("beta", 0.5)])
+    case .sigmoid: emit("Sigmoid", name, [input], result, [])
     }
-    emit("Clip", name, [input, name + ".min", name + ".max"], result, [])
+  }
+
+  /// A constant of the file's own.
+  private mutating func constant(_ name: String, _ values: [Float], _ shape: [Int]) -> String {
+    var tensor = Pacer_Onnx_Tensor()
+    tensor.name = name
+    tensor.dims = shape.map(Int64.init)
+    tensor.dataType = 1
+    tensor.rawData = values.map(\.bitPattern.littleEndian).withUnsafeBytes { Data($0) }
+    output.initializer.append(tensor)
+    return name
   }
 
   private mutating func addInitializer(_ id: ValueID) throws {

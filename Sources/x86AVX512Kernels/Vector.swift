@@ -26,6 +26,10 @@ typealias PlaneTileNarrow = Tile<8, 1>
 @_transparent func * (a: Vector, b: Vector) -> Vector { pacer_product16(a, b) }
 @_transparent func += (a: inout Vector, b: Vector) { a = pacer_sum16(a, b) }
 
+@_transparent func quotient(_ a: Vector, _ b: Vector) -> Vector { pacer_quotient16(a, b) }
+/// Of numbers within −87…88.
+@_transparent func exponential(_ x: Vector) -> Vector { pacer_exp16(x) }
+
 @_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max16(a, best) }
 
 /// Transparent, because a call that the inliner leaves in place spills every sum around it.

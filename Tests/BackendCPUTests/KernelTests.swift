@@ -74,6 +74,34 @@ private struct WinogradEverywhere: Pass {
     #expect(kernels.contains("reference") == (isLeft || variant.kernels == .reference))
   }
 
+  @Test(arguments: InstructionSet.available)
+  func `activations of any number, the largest and those that are none too`(isa: InstructionSet) throws {
+    var numbers = stride(from: Float(-100), through: 100, by: 0.37).map { $0 }
+    numbers += [-.infinity, .infinity, .nan, 0, -0.0, .leastNonzeroMagnitude, .greatestFiniteMagnitude, -3, 3, 88, -88]
+    for function in [.sigmoid, .hardSigmoid, .hardSwish] as [Epilogue] {
+      var graph = Graph(name: "activation")
+      let x = graph.addInput("x", TensorType([1, numbers.count]))
+      graph.setOutputs([try graph.addNode("y", Activation(function), [x])])
+      let session = try CPUBackend().prepare(graph, PrepareOptions(instructionSet: isa.rawValue)).makeSession()
+      try session.run(with: [Tensor([1, numbers.count], numbers)])
+      let result = session.outputs[0].values
+      let expected = numbers.map { x -> Double in
+        switch function {
+        case .sigmoid: 1 / (1 + exp(-Double(x)))
+        case .hardSigmoid: x.isNaN ? .nan : max(0, min(Double(x) + 3, 6)) / 6
+        default: x.isNaN ? .nan : Double(x) * max(0, min(Double(x) + 3, 6)) / 6
+        }
+      }
+      for (index, number) in numbers.enumerated() {
+        let got = Double(result[index])
+        let wanted: Double = expected[index]
+        let tolerance: Double = 3e-7 * max(abs(wanted), 0.1)
+        let isRight = wanted.isFinite ? abs(got - wanted) <= tolerance : got.isNaN == wanted.isNaN
+        #expect(isRight, "\(function) of \(number): \(got), not \(wanted)")
+      }
+    }
+  }
+
   @Test(arguments: InstructionSet.available, [[ChannelsLast()], [ChannelsLast(), PrepackWeights()]] as [[any Pass]])
   func `a graph may ask for Winograd's algorithm with weights as they are`(isa: InstructionSet, passes: [any Pass])
     throws

@@ -20,7 +20,7 @@ private struct BrokenBackend: Backend {
   func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     var graph = graph
     if let index = graph.nodes.firstIndex(where: { $0.name == node }) {
-      graph.setOp(Activation(Clamp(min: 0, max: 0)), ofNode: index)
+      graph.setOp(Activation(.clamp(Clamp(min: 0, max: 0))), ofNode: index)
     }
     return try CPUBackend().lower(nodes, of: graph, PrepareOptions(kernels: .reference))
   }

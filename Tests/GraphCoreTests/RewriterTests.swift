@@ -65,7 +65,7 @@ import Testing
     graph.setOutputs([try graph.addNode("c", Activation(.relu), [b]), b])
     graph.place(2, on: 1)
     try graph.rewrite { graph in
-      try graph.fuse([handle("a", in: graph), handle("b", in: graph)], into: Add(activation: .relu), [x, side])
+      try graph.fuse([handle("a", in: graph), handle("b", in: graph)], into: Add(epilogue: .relu), [x, side])
     }
     try graph.verify()
     #expect(graph.nodes.map(\.name) == ["side", "b", "c"] && graph.nodes[1].placed == 1)

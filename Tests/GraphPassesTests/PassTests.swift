@@ -92,7 +92,7 @@ private func smallGraph() throws -> Graph {
       return try graph.addNode(name, Conv2D(padding: 1, groups: groups), [input, weight, bias])
     }
     let (left, right) = (try conv("left", x), try conv("right", x))
-    let sum = try graph.addNode("sum", Add(activation: .relu), [left, right])
+    let sum = try graph.addNode("sum", Add(epilogue: .relu), [left, right])
     let next = try conv("next", sum)
     graph.setOutputs([try graph.addNode("sum2", Add(), [sum, next])])
     try SeededWeights.fill(&graph)
@@ -129,10 +129,64 @@ private func smallGraph() throws -> Graph {
     #expect(nodes[2].input == ["right.conv", "left"] && nodes[3].output[0] == nodes[4].input[0])
   }
 
+  @Test func `an activation of any kind is fused into convolutions and linear layers, and exported as what ONNX has`()
+    throws
+  {
+    let limits = Epilogue.clampChannels([Clamp(min: 0, max: 1), Clamp(min: -1, max: 2)])
+    for (function, words, exported) in [
+      (.relu, "relu", ["Relu"]), (.relu6, "relu6", ["Clip"]), (.hardSwish, "hard-swish", ["HardSigmoid", "Mul"]),
+      (.hardSigmoid, "hard-sigmoid", ["HardSigmoid"]), (.sigmoid, "sigmoid", ["Sigmoid"]),
+      (limits, "clamp-channels(0.0…1.0,-1.0…2.0)", ["Max", "Min"]),
+    ] as [(Epilogue, String, [String])] {
+      var graph = Graph(name: "activations")
+      let x = graph.addInput("x", TensorType([1, 3, 2, 2]))
+      let weight = graph.addParameter("conv.weight", TensorType([2, 3, 1, 1]))!
+      let conv = try graph.addNode("conv", Conv2D(), [x, weight])
+      let flat = try graph.addNode("flat", Flatten(), [try graph.addNode("first", Activation(function), [conv])])
+      let matrix = graph.addParameter("linear.weight", TensorType([2, 8]))!
+      let linear = try graph.addNode("linear", Linear(), [flat, matrix])
+      graph.setOutputs([try graph.addNode("second", Activation(function), [linear])])
+      for name in ["conv.weight", "linear.weight"] {
+        let type = graph.parameters.first { $0.name == name }!.type
+        graph.weights[name] = try Tensor(type.shape, (0..<type.shape.count).map { Float($0 % 5) - 2 })
+      }
+      let result = try Pipeline([FuseActivation()]).run(on: graph, for: PlainTarget())
+      #expect(result.reports[0].rewrites == 2)
+      #expect(
+        result.graph.description == """
+          graph activations
+            input %x : f32[1x3x2x2]
+            %conv = conv2d(%x, @conv.weight) {activation=\(words)} : f32[1x2x2x2]
+            %flat = flatten(%conv) : f32[1x8]
+            %linear = linear(%flat, @linear.weight) {activation=\(words)} : f32[1x2]
+            return %linear
+
+          """)
+      let nodes = try Pacer_Onnx_Model(serializedBytes: ONNXWriter.write(result.graph)).graph.node
+      #expect(nodes.map(\.opType) == ["Conv"] + exported + ["Flatten", "Gemm"] + exported)
+      // Each node's inputs are there before it.
+      var known = Set(["x", "conv.weight", "linear.weight"])
+      for node in nodes {
+        #expect(node.input.allSatisfy { known.contains($0) || $0.hasSuffix(".min") || $0.hasSuffix(".max") })
+        known.formUnion(node.output)
+      }
+    }
+  }
+
+  @Test func `limits for another number of channels are refused`() throws {
+    var graph = Graph(name: "limits")
+    let x = graph.addInput("x", TensorType([1, 3, 2, 2]))
+    let limits = Epilogue.clampChannels([.relu, .relu6])
+    #expect(throws: GraphError.self) { try graph.addNode("y", Activation(limits), [x]) }
+    #expect(throws: GraphError.self) { try graph.addNode("y", Add(epilogue: limits), [x, x]) }
+    let weight = graph.addParameter("w", TensorType([4, 3, 1, 1]))!
+    #expect(throws: GraphError.self) { try graph.addNode("y", Conv2D(epilogue: limits), [x, weight]) }
+  }
+
   @Test func `fuse-residual keeps a sum that others read, that is clamped already, or that no kernel adds`() throws {
     #expect(try fused(skips { graph, sides in graph.setOutputs(graph.outputs + sides.suffix(1)) }).rewrites == 1)
     let clamped = try skips { graph, sides in
-      graph.setOp(Conv2D(padding: 1, activation: .relu), ofNode: graph.producer(of: sides[2])!)
+      graph.setOp(Conv2D(padding: 1, epilogue: .relu), ofNode: graph.producer(of: sides[2])!)
     }
     #expect(try fused(clamped).rewrites == 1)
     struct Without: TargetTraits {
@@ -177,8 +231,8 @@ private func smallGraph() throws -> Graph {
         ]
         return try graph.addNode(name, op, [inputs[0]] + parameters + inputs.dropFirst())
       }
-      let wide = try conv("expand", Conv2D(activation: .relu6), [x], [8, 4, 1, 1])
-      let filtered = try conv("filter", Conv2D(padding: 1, groups: 8, activation: .relu6), [wide], [8, 1, 3, 3])
+      let wide = try conv("expand", Conv2D(epilogue: .relu6), [x], [8, 4, 1, 1])
+      let filtered = try conv("filter", Conv2D(padding: 1, groups: 8, epilogue: .relu6), [wide], [8, 1, 3, 3])
       graph.setOutputs([try conv("project", Conv2D(), [filtered, x], [4, 8, 1, 1])])
       try SeededWeights.fill(&graph)
       try change(&graph, [wide, filtered])

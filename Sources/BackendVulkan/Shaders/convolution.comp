@@ -17,17 +17,17 @@
 // and gets the others from its neighbours, for devices where a fetch costs more than that.
 // With `HALF_ARITHMETIC`, products are 16-bit floats, and sums of 16 of them; what those add up to is not.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const int PIXELS = 4;
-layout(constant_id = 3) const bool HAS_BIAS = false;
+layout(constant_id = 3) const int PIXELS = 4;
+layout(constant_id = 4) const bool HAS_BIAS = false;
 // Whether a tap may fall outside the image.
-layout(constant_id = 4) const bool PADDED = false;
+layout(constant_id = 5) const bool PADDED = false;
 // Divisions are slow: what needs none is told so. More than one image; and one tap at each pixel of one image.
-layout(constant_id = 5) const bool BATCHED = true;
-layout(constant_id = 6) const bool POINTWISE = false;
+layout(constant_id = 6) const bool BATCHED = true;
+layout(constant_id = 7) const bool POINTWISE = false;
 
 // Channels of an input of one quad; 0 where there are more quads.
-layout(constant_id = 7) const int CHANNELS = 0;
-layout(constant_id = 8) const bool HAS_RESIDUAL = false;
+layout(constant_id = 8) const int CHANNELS = 0;
+layout(constant_id = 9) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -50,6 +50,7 @@ SOURCE(1, weight)
 SOURCE(2, bias)
 SOURCE(3, residual)
 RESULT(5)
+#include "epilogue.glsl"
 
 void main() {
   const int first = int(gl_WorkGroupID.x * gl_WorkGroupSize.x) * PIXELS + int(gl_LocalInvocationID.x);
@@ -131,7 +132,7 @@ void main() {
       if (2 * panel + side >= outQuads) break;
       const int place = texel(to, n + product, 2 * panel + side, inImage);
       if (HAS_RESIDUAL) sums[p][side] += residual(place);
-      store(place, clamp(sums[p][side], low, high));
+      store(place, finish(sums[p][side], 2 * panel + side));
     }
   }
 }

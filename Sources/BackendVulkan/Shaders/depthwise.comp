@@ -5,13 +5,13 @@
 // Depthwise convolution: an invocation computes one quad of channels at PIXELS neighbours of a row, which share what
 // they read of the row. Weights lie as [quad][tap].
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const int PIXELS = 4;
-layout(constant_id = 3) const bool HAS_BIAS = false;
-layout(constant_id = 4) const int KERNEL = 3;
-layout(constant_id = 5) const int STRIDE = 1;
-layout(constant_id = 6) const int DILATION = 1;
-layout(constant_id = 7) const bool BATCHED = true;
-layout(constant_id = 8) const bool HAS_RESIDUAL = false;
+layout(constant_id = 3) const int PIXELS = 4;
+layout(constant_id = 4) const bool HAS_BIAS = false;
+layout(constant_id = 5) const int KERNEL = 3;
+layout(constant_id = 6) const int STRIDE = 1;
+layout(constant_id = 7) const int DILATION = 1;
+layout(constant_id = 8) const bool BATCHED = true;
+layout(constant_id = 9) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -33,6 +33,7 @@ SOURCE(1, weight)
 SOURCE(2, bias)
 SOURCE(3, residual)
 RESULT(5)
+#include "epilogue.glsl"
 
 void main() {
   const int quad = int(gl_WorkGroupID.y);
@@ -69,6 +70,6 @@ void main() {
     if (x + p >= outSize.x) break;
     const int place = texel(to, image, quad, y * outSize.x + x + p);
     if (HAS_RESIDUAL) sums[p] += residual(place);
-    store(place, clamp(sums[p], low, high));
+    store(place, finish(sums[p], quad));
   }
 }

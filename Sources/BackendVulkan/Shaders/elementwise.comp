@@ -2,10 +2,10 @@
 #extension GL_GOOGLE_include_directive : require
 #include "storage.glsl"
 
-// Texel by texel: a clamp, a clamped sum or product of two tensors, batch normalisation, or a product with a number for each
+// Texel by texel: an activation, a sum or product of two tensors, batch normalisation, or a product with a number for each
 // channel.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const int OPERATION = 0;  // 0 clamp, 1 add, 2 batch norm, 3 multiply, 4 multiply by channel
+layout(constant_id = 3) const int OPERATION = 0;  // 0 none, 1 add, 2 batch norm, 3 multiply, 4 multiply by channel
 
 layout(push_constant) uniform Shape {
   int texels;
@@ -23,8 +23,11 @@ SOURCE(0, source)
 SOURCE(1, other)
 SOURCE(2, bias)
 SOURCE(3, mean)
+// Of an activation by channel, its limits.
 SOURCE(4, variance)
 RESULT(5)
+#define LIMITS variance
+#include "epilogue.glsl"
 
 void main() {
   const int i = ELEMENT;
@@ -42,5 +45,5 @@ void main() {
     // Behind the last channel the variance may be zero too.
     for (int k = 0; k < 4; k++) if (4 * quad + k >= channels) value[k] = 0;
   }
-  store(i, clamp(value, low, high));
+  store(i, finish(value, i / quadTexels % quads));
 }

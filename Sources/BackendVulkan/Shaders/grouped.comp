@@ -5,8 +5,8 @@
 // Convolution of any groups, one quad of outputs at one pixel at a time: for shapes that no other shader takes.
 // Weights lie as they come: [output][channel of the group][tap], dense.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool HAS_BIAS = false;
-layout(constant_id = 3) const bool HAS_RESIDUAL = false;
+layout(constant_id = 3) const bool HAS_BIAS = false;
+layout(constant_id = 4) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -30,6 +30,7 @@ SOURCE(1, weight)
 SOURCE(2, bias)
 SOURCE(3, residual)
 RESULT(5)
+#include "epilogue.glsl"
 
 void main() {
   const int pixel = int(gl_GlobalInvocationID.x);
@@ -58,5 +59,5 @@ void main() {
   }
   const int place = texel(to, image, quad, inImage);
   if (HAS_RESIDUAL) sums += residual(place);
-  store(place, clamp(sums, low, high));
+  store(place, finish(sums, quad));
 }

@@ -5,17 +5,20 @@
 // A vector times a matrix: an invocation computes one quad of outputs of one row of the batch. Weights lie in panels of
 // 4 outputs, inputs padded to quads: [output quad][input], a texel being one input's weights for the quad.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool HAS_BIAS = false;
+layout(constant_id = 3) const bool HAS_BIAS = false;
 
 layout(push_constant) uniform Shape {
   int inQuads;
   int outQuads;
+  float low;
+  float high;
 };
 
 SOURCE(0, source)
 SOURCE(1, weight)
 SOURCE(2, bias)
 RESULT(5)
+#include "epilogue.glsl"
 
 void main() {
   const int quad = int(gl_GlobalInvocationID.x);
@@ -28,5 +31,5 @@ void main() {
     sum += x.x * weight(place) + x.y * weight(place + 1) + x.z * weight(place + 2) + x.w * weight(place + 3);
     place += 4;
   }
-  store(row * outQuads + quad, sum);
+  store(row * outQuads + quad, finish(sum, quad));
 }

@@ -5,7 +5,7 @@
 // A weight as it comes, [output][channel][tap] dense, into panels of WIDTH outputs, taps before channels, channels
 // padded to quads. What the pass prepack-weights does once, this does at each inference.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const int WIDTH = 8;
+layout(constant_id = 3) const int WIDTH = 8;
 
 layout(push_constant) uniform Shape {
   int outputs;

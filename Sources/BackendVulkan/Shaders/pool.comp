@@ -4,7 +4,7 @@
 
 // The largest value or the mean under a window, one quad of channels at one pixel. Padding takes no part.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool TAKES_MEAN = false;
+layout(constant_id = 3) const bool TAKES_MEAN = false;
 
 layout(push_constant) uniform Shape {
   Layout from;

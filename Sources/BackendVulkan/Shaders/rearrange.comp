@@ -4,7 +4,7 @@
 
 // The same elements in another order of texels, or, where pixels become channels, in other texels.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool FLATTENS = false;
+layout(constant_id = 3) const bool FLATTENS = false;
 
 layout(push_constant) uniform Shape {
   Layout from;

@@ -6,6 +6,8 @@
 
 // Bit b: the tensor at binding b holds 16-bit floats.
 layout(constant_id = 1) const int HALVES = 0;
+// What is done to results, where the shader ends with an epilogue.
+layout(constant_id = 2) const int EPILOGUE = 0;
 
 #ifdef TEXELS
 #define SOURCE(place, name)                                              \

@@ -4,8 +4,8 @@
 
 // Winograd's F(4×4, 3×3): 36 products of matrices become 4×4 pixels of one quad of outputs, Aᵀ m A.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 2) const bool HAS_BIAS = false;
-layout(constant_id = 3) const bool HAS_RESIDUAL = false;
+layout(constant_id = 3) const bool HAS_BIAS = false;
+layout(constant_id = 4) const bool HAS_RESIDUAL = false;
 
 layout(push_constant) uniform Shape {
   Layout to;
@@ -21,6 +21,7 @@ SOURCE(0, source)
 SOURCE(1, bias)
 SOURCE(2, residual)
 RESULT(5)
+#include "epilogue.glsl"
 
 void transform(vec4 m0, vec4 m1, vec4 m2, vec4 m3, vec4 m4, vec4 m5, out vec4 y[4]) {
   const vec4 a = m1 + m2;
@@ -58,7 +59,7 @@ void main() {
       const int pixel = (corner.y + y) * outSize.x + corner.x + x;
       const int place = texel(to, image, quad, pixel);
       const vec4 added = HAS_RESIDUAL ? start + residual(place) : start;
-      store(place, clamp(row[x] + added, low, high));
+      store(place, finish(row[x] + added, quad));
     }
   }
 }

@@ -8,7 +8,16 @@
 // of the items gives the same bits. Working memory is the thread's own, by its number.
 typedef void (*PacerKernel)(const void *parameters, long begin, long end, long thread);
 
-// output[pixel, o] = clamp(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c] + residual[pixel, o]), channels
+// What is done to each sum before it is stored. Limits that are the same for all outputs are kept to in registers; for the
+// other kinds they are infinite, and what was stored is gone over while it is in the first cache.
+enum { PacerClamp, PacerClampChannels, PacerHardSwish, PacerHardSigmoid, PacerSigmoid };
+typedef struct {
+  long kind;
+  float minimum, maximum;
+  const float *minima, *maxima;  // PacerClampChannels: by output
+} PacerEpilogue;
+
+// output[pixel, o] = epilogue(bias[o] + Σ input[offset(pixel, tap) + c] · weight[o, tap, c] + residual[pixel, o]), channels
 // last.
 // Items: pixel tiles × output panels; streamedGEMM: output panels × parts of the pixel tiles.
 typedef struct {
@@ -27,7 +36,7 @@ typedef struct {
   long outputs, outputStride;
   long panelMajor;         // whether all tiles of a panel come before the next panel
   long parts;              // streamedGEMM: parts that the tiles are cut into
-  float minimum, maximum;
+  PacerEpilogue epilogue;
 } PacerIndirectGEMM;
 
 // 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3), channels last: like indirectGEMM, tiles of 4×4 outputs at a time.
@@ -45,7 +54,7 @@ typedef struct {
   long tilesAcross, tiles;         // tiles in a row, and in all
   long blockTiles, parts;
   long channelsAtOnce;             // streamedWinograd: channels whose weights stay in cache meanwhile, whole vectors
-  float minimum, maximum;
+  PacerEpilogue epilogue;
 } PacerWinograd;
 
 // A plane with its border, taken apart by the remainders of its coordinates divided by the stride: phase (y, x) holds
@@ -65,7 +74,7 @@ typedef struct {
   PacerPhases phases;
 } PacerCopyPhases;
 
-// output[o, position] = clamp(bias[o] + Σ weight[o, step] · input[position + offsets[step]] + residual[o, position]),
+// output[o, position] = epilogue(bias[o] + Σ weight[o, step] · input[position + offsets[step]] + residual[o, position]),
 // NCHW.
 // Items: blocks of outputs × panels of positions.
 typedef struct {
@@ -80,7 +89,7 @@ typedef struct {
   long hasSlack;                   // whether a panel more than all positions may be read; else there is at least one
   long panelMajor;                 // whether all blocks of a panel come before the next panel
   float *scratch;                  // a register tile and a vector for each thread
-  float minimum, maximum;
+  PacerEpilogue epilogue;
 } PacerPlaneGEMM;
 
 // Rows of an image under one row of windows, copied with zeros around them.
@@ -105,7 +114,7 @@ typedef struct {
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, padRight;
   long dilationHeight, dilationWidth;
   long isPaired;              // whether two output rows are made at a time: a 3×3 window of stride 1
-  float minimum, maximum;
+  PacerEpilogue epilogue;
 } PacerDepthwiseNHWC;
 
 // A window over single planes (NCHW): depthwise convolution or maximum. Items: planes.
@@ -119,7 +128,7 @@ typedef struct {
   long scratchStride;
   long channels, taps, positions, outputHeight, outputWidth;
   PacerPhases phases;
-  float minimum, maximum;
+  PacerEpilogue epilogue;
 } PacerPlaneWindow;
 
 // Largest value under a window, channels last. Items: output rows.
@@ -130,7 +139,7 @@ typedef struct {
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
 } PacerMaxPoolNHWC;
 
-// output = clamp(a · scale + shift) per channel, or clamp(a + b), or clamp(a).
+// output = a · scale + shift per channel, or a · b, or epilogue(a + b), or epilogue(a).
 // Items: rows of `channels` (channels last), planes (NCHW), or blocks of 1024 elements.
 typedef struct {
   const float *a;
@@ -138,8 +147,8 @@ typedef struct {
   const float *scale;
   const float *shift;
   float *output;
-  long channels, pixels, count;
-  float minimum, maximum;
+  long channels, pixels, count;  // blocks: as many channels, each of so many neighbours
+  PacerEpilogue epilogue;
 } PacerElementwise;
 
 // Mean over the pixels. Items: channels.
@@ -168,7 +177,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long planeBlock;         // outputs per weight panel of planeGEMM
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
-  PacerKernel affineNHWC, affineNCHW, add, multiply, clamp, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel affineNHWC, affineNCHW, add, multiply, activate, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
 } PacerKernelTable;
@@ -250,6 +259,43 @@ PACER_OPERATORS(8)
 PACER_EVEN(16, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 PACER_OPERATORS(16)
 #endif
+
+// e to the power of each lane, within −87…88: 2 to the power of the nearest whole number of halvings, which goes into the
+// exponent's bits, times a polynomial of the rest (Cephes' expf). At most 2 units in the last place off.
+#ifdef __FMA__
+#define PACER_ADD_PRODUCT(a, b, sum) __builtin_elementwise_fma(a, b, sum)
+#else
+#define PACER_ADD_PRODUCT(a, b, sum) ((a) * (b) + (sum))
+#endif
+#define PACER_EXP(lanes)                                                                              \
+  typedef uint32_t pacer_bits##lanes __attribute__((ext_vector_type(lanes)));                         \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_exp##lanes(                   \
+      pacer_float##lanes x) {                                                                         \
+    typedef pacer_float##lanes vector;                                                                \
+    const vector shift = (vector)12582912.0f;                                                         \
+    const vector shifted = PACER_ADD_PRODUCT(x, (vector)1.44269504f, shift), n = shifted - shift;     \
+    vector r = PACER_ADD_PRODUCT(n, (vector)-0.693359375f, x);                                        \
+    r = PACER_ADD_PRODUCT(n, (vector)2.12194440e-4f, r);                                              \
+    vector y = PACER_ADD_PRODUCT(r, (vector)1.9875691500e-4f, (vector)1.3981999507e-3f);              \
+    y = PACER_ADD_PRODUCT(y, r, (vector)8.3334519073e-3f);                                            \
+    y = PACER_ADD_PRODUCT(y, r, (vector)4.1665795894e-2f);                                            \
+    y = PACER_ADD_PRODUCT(y, r, (vector)1.6666665459e-1f);                                            \
+    y = PACER_ADD_PRODUCT(y, r, (vector)5.0000001201e-1f);                                            \
+    y = PACER_ADD_PRODUCT(y, r * r, r) + 1;                                                           \
+    return y * (vector)(((pacer_bits##lanes)shifted << 23) + 0x3f800000);                             \
+  }
+PACER_EXP(4)
+PACER_OPERATOR(quotient, 4, /)
+#ifdef __AVX__
+PACER_EXP(8)
+PACER_OPERATOR(quotient, 8, /)
+#endif
+#ifdef __AVX512F__
+PACER_EXP(16)
+PACER_OPERATOR(quotient, 16, /)
+#endif
+#undef PACER_ADD_PRODUCT
+#undef PACER_EXP
 #undef PACER_EVEN
 #undef PACER_OPERATOR
 #undef PACER_OPERATORS

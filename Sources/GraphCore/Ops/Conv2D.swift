@@ -4,15 +4,14 @@ import TensorCore
 ///
 /// Inputs: `x [N, C, H, W]`, `weight [O, C/groups, kh, kw]`, optionally `bias [O]`, and behind a bias optionally a
 /// residual of the output's shape and format, which is added before the activation. Padding is zeros.
-public struct Conv2D: Op {
+public struct Conv2D: FusingOp {
   public static let name = "conv2d"
 
   public var stride: Pair
   public var padding: Padding
   public var dilation: Pair
   public var groups: Int
-  /// Set by fusion; applied to the sum.
-  public var activation: Clamp?
+  public var epilogue: Epilogue?
   /// How kernels compute it; its own `evaluate` always goes directly.
   public var algorithm = Algorithm.direct
 
@@ -23,13 +22,13 @@ public struct Conv2D: Op {
   }
 
   public init(
-    stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: Int = 1, activation: Clamp? = nil
+    stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1, groups: Int = 1, epilogue: Epilogue? = nil
   ) {
     self.stride = stride
     self.padding = padding
     self.dilation = dilation
     self.groups = groups
-    self.activation = activation
+    self.epilogue = epilogue
   }
 
   public var parameterInputs: Range<Int> { 1..<3 }
@@ -41,7 +40,7 @@ public struct Conv2D: Op {
     if padding != 0 { list.append(("padding", "\(padding)")) }
     if dilation != 1 { list.append(("dilation", "\(dilation)")) }
     if groups != 1 { list.append(("groups", "\(groups)")) }
-    if let activation { list.append(("activation", "\(activation)")) }
+    list += epilogueAttribute
     if algorithm != .direct { list.append(("algorithm", algorithm.rawValue)) }
     return list
   }
@@ -57,6 +56,7 @@ public struct Conv2D: Op {
     if inputs.count > 2 {
       try expect(inputs[2].shape == [weight[0]], "conv2d bias \(inputs[2].shape) for \(weight[0]) channels")
     }
+    try epilogue?.check(channels: weight[0], Self.name)
     let window = Window(kernel: Pair(weight[2], weight[3]), stride: stride, padding: padding, dilation: dilation)
     let size = try window.outputSize(Pair(x[2], x[3]))
     let output = TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format)
@@ -81,12 +81,12 @@ public struct Conv2D: Op {
     let (batch, channels, height, width) = inputs[0].shape.nchw
     let (_, outputs, outHeight, outWidth) = result.shape.nchw
     let (_, depth, kh, kw) = inputs[1].shape.nchw
-    let clamp = activation ?? .none
     let (stride, padding, dilation, perGroup) = (stride, padding, dilation, outputs / groups)
     for n in 0..<batch {
       for o in 0..<outputs {
         let image = x + (n * channels + o / perGroup * depth) * height * width
         let filter = w + o * depth * kh * kw
+        let finish = epilogue?.function(channel: o)
         for oy in 0..<outHeight {
           let row = out + ((n * outputs + o) * outHeight + oy) * outWidth
           row.update(repeating: bias?[o] ?? 0, count: outWidth)
@@ -105,7 +105,7 @@ public struct Conv2D: Op {
           if let added = residual.map({ $0 + (row - out) }) {
             for ox in 0..<outWidth { row[ox] += added[ox] }
           }
-          for ox in 0..<outWidth { row[ox] = clamp(row[ox]) }
+          if let finish { for ox in 0..<outWidth { row[ox] = finish(row[ox]) } }
         }
       }
     }

@@ -1,10 +1,14 @@
 import TensorCore
 
 /// `y = x · weightᵀ + bias`. Inputs: `x [N, I]`, `weight [O, I]`, optionally `bias [O]`.
-public struct Linear: Op {
+public struct Linear: FusingOp {
   public static let name = "linear"
 
-  public init() {}
+  public var epilogue: Epilogue?
+
+  public init(epilogue: Epilogue? = nil) { self.epilogue = epilogue }
+
+  public var attributes: [(String, String)] { epilogueAttribute }
 
   public var parameterInputs: Range<Int> { 1..<3 }
 
@@ -17,6 +21,7 @@ public struct Linear: Op {
     if inputs.count == 3 {
       try expect(inputs[2].shape == [weight[0]], "linear bias \(inputs[2].shape) for \(weight[0]) outputs")
     }
+    try epilogue?.check(channels: weight[0], Self.name)
     return [TensorType([x[0], weight[0]], inputs[0].dtype)]
   }
 
@@ -35,6 +40,7 @@ public struct Linear: Op {
         out[n * outputs + o] = sum
       }
     }
+    if let epilogue { result.apply(epilogue) }
     return [result]
   }
 }

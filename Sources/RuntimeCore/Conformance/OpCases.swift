@@ -6,10 +6,13 @@ public struct OpCase: Sendable, CustomStringConvertible {
   public let name: String
   public let op: any Op
   public let inputs: [Shape]
+  /// Whether weights are as small as those of trained networks, so that sums are about 1: an activation that squashes larger
+  /// ones would leave nothing but their errors to see.
+  public let hasUnitSums: Bool
   public var description: String { name }
 
-  public init(name: String, op: any Op, inputs: [Shape]) {
-    (self.name, self.op, self.inputs) = (name, op, inputs)
+  public init(name: String, op: any Op, inputs: [Shape], hasUnitSums: Bool = false) {
+    (self.name, self.op, self.inputs, self.hasUnitSums) = (name, op, inputs, hasUnitSums)
   }
 
   /// A graph of the one op; parameters are constants.
@@ -37,10 +40,12 @@ public struct OpCase: Sendable, CustomStringConvertible {
   /// Values in −1…1; statistics of a batch norm must be positive where they are variances.
   private func values(_ count: Int, seed: Int) -> [Float] {
     var state = UInt64(seed &* 7919 &+ 12345)
+    let weight = op.parameterInputs.contains(seed) && inputs[seed].rank > 1 ? inputs[seed] : nil
+    let scale = hasUnitSums ? weight.map { 3 / Float($0.count / $0[0]).squareRoot() } ?? 1 : 1
     return (0..<count).map { _ in
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       let unit = Float(state >> 40) * 0x1p-24
-      return op is BatchNorm && seed == 4 ? unit + 0.5 : unit * 2 - 1
+      return op is BatchNorm && seed == 4 ? unit + 0.5 : (unit * 2 - 1) * scale
     }
   }
 }
@@ -58,24 +63,24 @@ public let opCases: [OpCase] = {
     )
   }
   conv("pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1)
-  conv("pointwise, one pixel", Conv2D(activation: .relu6), [1, 37, 1, 1], outputs: 65, kernel: 1)
+  conv("pointwise, one pixel", Conv2D(epilogue: .relu6), [1, 37, 1, 1], outputs: 65, kernel: 1)
   conv("pointwise, prime channels, batch 3", Conv2D(), [3, 13, 5, 11], outputs: 17, kernel: 1)
-  conv("pointwise, no bias", Conv2D(activation: .relu), [1, 8, 14, 14], outputs: 32, kernel: 1, bias: false)
+  conv("pointwise, no bias", Conv2D(epilogue: .relu), [1, 8, 14, 14], outputs: 32, kernel: 1, bias: false)
   conv("pointwise, many weights for few pixels", Conv2D(), [2, 250, 5, 3], outputs: 141, kernel: 1)
   conv(
-    "3x3, many weights for few pixels", Conv2D(padding: 1, activation: .relu), [1, 67, 7, 7], outputs: 75, kernel: 3,
+    "3x3, many weights for few pixels", Conv2D(padding: 1, epilogue: .relu), [1, 67, 7, 7], outputs: 75, kernel: 3,
     residual: [1, 75, 7, 7])
   conv(
     "3x3, many weights, stride 2, no bias", Conv2D(stride: 2, padding: 1), [1, 48, 13, 13], outputs: 80, kernel: 3,
     bias: false)
-  conv("pointwise, many weights for one pixel", Conv2D(activation: .relu6), [1, 331, 1, 1], outputs: 103, kernel: 1)
+  conv("pointwise, many weights for one pixel", Conv2D(epilogue: .relu6), [1, 331, 1, 1], outputs: 103, kernel: 1)
   conv("pointwise, stride 2", Conv2D(stride: 2), [2, 12, 9, 9], outputs: 20, kernel: 1)
   conv("pointwise, one channel to one", Conv2D(), [1, 1, 3, 3], outputs: 1, kernel: 1)
   conv("3x3", Conv2D(padding: 1), [1, 16, 14, 14], outputs: 32, kernel: 3)
-  conv("3x3, 7x7 image", Conv2D(padding: 1, activation: .relu), [1, 40, 7, 7], outputs: 33, kernel: 3)
+  conv("3x3, 7x7 image", Conv2D(padding: 1, epilogue: .relu), [1, 40, 7, 7], outputs: 33, kernel: 3)
   conv("3x3, batch 2, odd image", Conv2D(padding: 1), [2, 35, 9, 13], outputs: 37, kernel: 3)
   conv("3x3, batch 2, odd image, many tiles", Conv2D(padding: 1), [2, 19, 27, 25], outputs: 35, kernel: 3)
-  conv("3x3, no padding, one tile", Conv2D(activation: .relu6), [1, 32, 5, 4], outputs: 48, kernel: 3)
+  conv("3x3, no padding, one tile", Conv2D(epilogue: .relu6), [1, 32, 5, 4], outputs: 48, kernel: 3)
   conv("3x3, stride 2", Conv2D(stride: 2, padding: 1), [1, 11, 15, 13], outputs: 19, kernel: 3)
   conv("3x3, dilation 2", Conv2D(padding: 2, dilation: 2), [1, 9, 12, 10], outputs: 10, kernel: 3)
   conv("3x3, batch 2, no padding", Conv2D(), [2, 5, 6, 9], outputs: 7, kernel: 3)
@@ -91,7 +96,7 @@ public let opCases: [OpCase] = {
   conv("2 groups", Conv2D(padding: 1, groups: 2), [1, 12, 8, 8], outputs: 10, kernel: 3)
   conv("5 groups, pointwise", Conv2D(groups: 5), [2, 15, 6, 5], outputs: 20, kernel: 1)
   conv("multiplier 2", Conv2D(padding: 1, groups: 6), [1, 6, 7, 7], outputs: 12, kernel: 3)
-  conv("depthwise 3x3", Conv2D(padding: 1, groups: 32, activation: .relu6), [1, 32, 14, 14], outputs: 32, kernel: 3)
+  conv("depthwise 3x3", Conv2D(padding: 1, groups: 32, epilogue: .relu6), [1, 32, 14, 14], outputs: 32, kernel: 3)
   conv("depthwise 3x3, stride 2", Conv2D(stride: 2, padding: 1, groups: 24), [1, 24, 15, 15], outputs: 24, kernel: 3)
   conv("depthwise 3x3, prime channels", Conv2D(padding: 1, groups: 19), [2, 19, 7, 9], outputs: 19, kernel: 3)
   conv("depthwise 3x3, wide", Conv2D(padding: 1, groups: 3), [1, 3, 5, 41], outputs: 3, kernel: 3)
@@ -119,11 +124,11 @@ public let opCases: [OpCase] = {
 
   conv("residual pointwise", Conv2D(), [1, 16, 9, 7], outputs: 24, kernel: 1, residual: [1, 24, 9, 7])
   conv(
-    "residual pointwise, prime channels, batch 2", Conv2D(activation: .relu6), [2, 13, 5, 11], outputs: 37, kernel: 1,
+    "residual pointwise, prime channels, batch 2", Conv2D(epilogue: .relu6), [2, 13, 5, 11], outputs: 37, kernel: 1,
     residual: [2, 37, 5, 11])
   conv("residual pointwise, one pixel", Conv2D(), [1, 37, 1, 1], outputs: 65, kernel: 1, residual: [1, 65, 1, 1])
   conv(
-    "residual 3x3", Conv2D(padding: 1, activation: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3,
+    "residual 3x3", Conv2D(padding: 1, epilogue: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3,
     residual: [1, 40, 14, 14])
   conv(
     "residual 3x3, batch 2, odd image", Conv2D(padding: 1), [2, 35, 9, 13], outputs: 37, kernel: 3,
@@ -134,7 +139,7 @@ public let opCases: [OpCase] = {
   conv(
     "residual 2 groups", Conv2D(padding: 1, groups: 2), [2, 12, 8, 8], outputs: 10, kernel: 3, residual: [2, 10, 8, 8])
   conv(
-    "residual depthwise", Conv2D(padding: 1, groups: 19, activation: .relu), [2, 19, 7, 9], outputs: 19, kernel: 3,
+    "residual depthwise", Conv2D(padding: 1, groups: 19, epilogue: .relu), [2, 19, 7, 9], outputs: 19, kernel: 3,
     residual: [2, 19, 7, 9])
 
   func block(
@@ -150,15 +155,15 @@ public let opCases: [OpCase] = {
     if let project { inputs += [[project, wide, 1, 1], [project]] }
     cases.append(OpCase(name: "depthwise_block " + name, op: op, inputs: inputs + (residual.map { [$0] } ?? [])))
   }
-  let clamped = Conv2D(padding: 1, activation: .relu6)
-  let strided = Conv2D(stride: 2, padding: 1, activation: .relu6)
-  let pointwise = Conv2D(activation: .relu6)
+  let clamped = Conv2D(padding: 1, epilogue: .relu6)
+  let strided = Conv2D(stride: 2, padding: 1, epilogue: .relu6)
+  let pointwise = Conv2D(epilogue: .relu6)
   block(
     "inverted residual", expand: (pointwise, 1, 48), clamped, [1, 8, 14, 14], project: 8, residual: [1, 8, 14, 14])
   block("stride 2", expand: (pointwise, 1, 36), strided, [1, 6, 15, 17], project: 20)
   block("batch 2, prime channels", expand: (pointwise, 1, 37), clamped, [2, 13, 9, 5], project: 19)
   block(
-    "stem", expand: (Conv2D(stride: 2, padding: 1, activation: .relu6), 3, 32), clamped, [2, 3, 33, 31], project: 16)
+    "stem", expand: (Conv2D(stride: 2, padding: 1, epilogue: .relu6), 3, 32), clamped, [2, 3, 33, 31], project: 16)
   block("without expansion", clamped, [1, 32, 10, 23], project: 17)
   block("without projection", expand: (pointwise, 1, 40), clamped, [1, 7, 6, 8])
   block(
@@ -166,7 +171,7 @@ public let opCases: [OpCase] = {
     project: 20)
   block("uneven padding", expand: (pointwise, 1, 24), Conv2D(padding: uneven), [1, 5, 9, 11], project: 12)
   block(
-    "stem, uneven padding", expand: (Conv2D(stride: 2, padding: uneven, activation: .relu6), 3, 32), clamped,
+    "stem, uneven padding", expand: (Conv2D(stride: 2, padding: uneven, epilogue: .relu6), 3, 32), clamped,
     [2, 3, 32, 31], project: 16)
   block("one pixel", expand: (pointwise, 1, 21), clamped, [3, 5, 1, 1], project: 9, residual: [3, 9, 1, 1])
   block(
@@ -181,9 +186,9 @@ public let opCases: [OpCase] = {
     let c: Shape = [shape[1]]
     cases.append(OpCase(name: "batch_norm \(shape)", op: BatchNorm(), inputs: [shape, c, c, c, c]))
     cases.append(OpCase(name: "relu \(shape)", op: Activation(.relu), inputs: [shape]))
-    cases.append(OpCase(name: "clamp \(shape)", op: Activation(Clamp(min: -0.25, max: 0.5)), inputs: [shape]))
+    cases.append(OpCase(name: "clamp \(shape)", op: Activation(.clamp(Clamp(min: -0.25, max: 0.5))), inputs: [shape]))
     cases.append(OpCase(name: "add \(shape)", op: Add(), inputs: [shape, shape]))
-    cases.append(OpCase(name: "add relu \(shape)", op: Add(activation: .relu), inputs: [shape, shape]))
+    cases.append(OpCase(name: "add relu \(shape)", op: Add(epilogue: .relu), inputs: [shape, shape]))
     cases.append(OpCase(name: "multiply \(shape)", op: Multiply(), inputs: [shape, shape]))
     cases.append(
       OpCase(name: "multiply by channel \(shape)", op: Multiply(), inputs: [shape, [1, shape[1], 1, 1]]))
@@ -206,12 +211,45 @@ public let opCases: [OpCase] = {
     ("a row", [2, 5, 3, 4], [4]), ("each way", [1, 5, 1, 4], [2, 1, 3, 1]), ("a number", [2, 5, 3, 4], []),
     ("a plane", [2, 5, 3, 4], [3, 4]), ("matrices", [3, 1], [1, 7]),
   ] as [(String, Shape, Shape)] {
-    cases.append(OpCase(name: "add broadcast, " + name, op: Add(activation: .relu), inputs: [a, b]))
+    cases.append(OpCase(name: "add broadcast, " + name, op: Add(epilogue: .relu), inputs: [a, b]))
     cases.append(OpCase(name: "multiply broadcast, " + name, op: Multiply(), inputs: [a, b]))
   }
   cases.append(OpCase(name: "flatten", op: Flatten(), inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "dropout", op: Dropout(probability: 0.2), inputs: [[2, 9]]))
   cases.append(OpCase(name: "convert_format", op: ConvertFormat(to: .nhwc), inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "convert_format, three channels", op: ConvertFormat(to: .nhwc), inputs: [[2, 3, 5, 7]]))
+
+  // Each op that can end with an epilogue ends with each of them in turn, in every shape above.
+  let fusing = cases.filter { $0.op is any FusingOp || $0.op is DepthwiseBlock }
+  cases += fusing.enumerated().map { index, other in
+    func epilogue(_ place: Int, channels: Int) -> Epilogue {
+      [.hardSwish, .hardSigmoid, .sigmoid, .clampChannels(clamps(channels))][(index + place) % 4]
+    }
+    var op = other.op
+    if var block = op as? DepthwiseBlock {
+      let wide = other.inputs[block.expand == nil ? 1 : 3][0]
+      block.expand?.epilogue = epilogue(0, channels: wide)
+      block.depthwise.epilogue = epilogue(1, channels: wide)
+      block.project?.epilogue = epilogue(2, channels: other.inputs[block.expand == nil ? 3 : 5][0])
+      op = block
+    } else if var fusing = op as? any FusingOp {
+      let channels = other.inputs.map { $0.rank > 1 ? $0[1] : 1 }.max()!
+      fusing.epilogue = epilogue(0, channels: op.parameterInputs.isEmpty ? channels : other.inputs[1][0])
+      op = fusing
+    }
+    return OpCase(name: "\(other.name), another epilogue", op: op, inputs: other.inputs, hasUnitSums: true)
+  }
+  for shape in [[1, 16, 6, 6], [2, 13, 5, 7], [1, 3, 1, 1], [3, 1037], [5], [2, 7, 1200]] as [Shape] {
+    let channels = shape.rank > 1 ? shape[1] : 1
+    for function in [.hardSwish, .hardSigmoid, .sigmoid, .clampChannels(clamps(channels))] as [Epilogue] {
+      let name = if case .clampChannels = function { "clamp by channel" } else { "\(function)" }
+      cases.append(OpCase(name: "\(name) \(shape)", op: Activation(function), inputs: [shape]))
+    }
+  }
   return cases
 }()
+
+/// Limits that no two neighbours share.
+private func clamps(_ channels: Int) -> [Clamp] {
+  (0..<channels).map { Clamp(min: Float($0 % 7) * -0.3, max: Float($0 % 5) + 0.15) }
+}
