@@ -10,7 +10,6 @@ public struct CPUBackend: Backend {
   public init() {}
 
   public func availability(_ options: PrepareOptions) -> Availability {
-    if options.precision != .fp32 { return .unavailable(reason: "the CPU has no \(options.precision) kernels") }
     if let device = options.device, device != name { return .unavailable(reason: "no CPU device \"\(device)\"") }
     if options.kernels == .reference, options.allocator != .system || !options.inPlace || !options.hugePages {
       return .unavailable(reason: "the reference loops take memory as they go: no option changes that")
@@ -79,28 +78,38 @@ struct CPUTarget: TargetTraits {
 
   func addsResidual(in node: Node, of graph: Graph) -> Bool {
     // In NCHW it was measured to cost more than the addition on its own.
-    guard let conv = node.op as? Conv2D, graph[node.inputs[0]].type.format == .nhwc else { return false }
+    guard let conv = node.op as? Conv2D, graph[node.inputs[0]].type.format == .nhwc, isFloat32(node, graph) else {
+      return false
+    }
     return !conv.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape)
   }
 
   func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
     let input = graph[node.inputs[0]].type
-    return input.format == .nhwc && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape, table)
+    return isFloat32(node, graph) && input.format == .nhwc
+      && WinogradKernel.pays(input.shape, graph[node.outputs[0]].type.shape, table)
   }
 
   /// Where the tensors between the convolutions would not stay in a core's own cache.
   func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool {
-    guard types[0].format == .nhwc, DepthwiseNHWCKernel.runs(block, types.map(\.shape)),
+    guard types[0].format == .nhwc, types.allSatisfy({ $0.dtype == .float32 }),
+      DepthwiseNHWCKernel.runs(block, types.map(\.shape)),
       let between = try? block.types(for: types).dropLast()
     else { return false }
     return between.reduce(0) { $0 + $1.byteCount } >= DepthwiseNHWCKernel.leastBytesBetween
   }
 
   func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
+    // What has no kernel reads weights as they are.
+    guard isFloat32(node, graph) else { return [:] }
     if let block = node.op as? DepthwiseBlock {
       return DepthwiseNHWCKernel.weightFormats(block, graph.inputTypes(of: node), table)
     }
     return weightFormat(for: node, in: graph).map { [1: $0] } ?? [:]
+  }
+
+  private func isFloat32(_ node: Node, _ graph: Graph) -> Bool {
+    (node.inputs + node.outputs).allSatisfy { graph[$0].type.dtype == .float32 }
   }
 
   private func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {

@@ -21,13 +21,16 @@ extension CPUKernel {
 
 /// The pointers of one call.
 struct KernelCall {
-  let inputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>>
-  let outputs: UnsafeBufferPointer<UnsafeMutablePointer<Float>>
+  let inputs: UnsafeBufferPointer<UnsafeMutableRawPointer>
+  let outputs: UnsafeBufferPointer<UnsafeMutableRawPointer>
   let scratch: UnsafeMutablePointer<Float>?
   let pool: ThreadPool
 
-  var output: UnsafeMutablePointer<Float> { outputs[0] }
-  func input(_ index: Int) -> UnsafePointer<Float>? { index < inputs.count ? UnsafePointer(inputs[index]) : nil }
+  /// Of kernels of float32: the first output, and an input if there are so many.
+  var output: UnsafeMutablePointer<Float> { outputs[0].assumingMemoryBound(to: Float.self) }
+  func input(_ index: Int) -> UnsafePointer<Float>? {
+    index < inputs.count ? UnsafePointer(inputs[index].assumingMemoryBound(to: Float.self)) : nil
+  }
 }
 
 /// What a kernel is chosen by.

@@ -74,7 +74,7 @@ final class CPUSegment: StepwiseSegment {
   }
   private let work: [Work]
   /// Room for one call's addresses.
-  private let arguments: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>
+  private let arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer>
 
   init(_ plan: Plan, _ steps: Range<Int>, _ kernels: [(any CPUKernel)?]) {
     work = steps.map { index in
@@ -96,7 +96,7 @@ final class CPUSegment: StepwiseSegment {
       for work in work {
         let scratch = try memory.begin(work.step)
         for (position, slot) in work.slots.enumerated() {
-          arguments[position] = memory[slot].assumingMemoryBound(to: Float.self)
+          arguments[position] = memory[slot]
         }
         try work.kernel.run(
           KernelCall(
@@ -113,22 +113,22 @@ final class CPUSegment: StepwiseSegment {
 /// An op's own `evaluate` as a kernel: slow, and always right.
 struct ReferenceKernel: CPUKernel {
   let name = "reference"
-  private let op: any Op
+  private let node: Node
   private let inputs: [TensorType]
   private let outputs: [TensorType]
 
   init(_ node: Node, of graph: Graph) {
-    (op, inputs, outputs) = (node.op, graph.inputTypes(of: node), node.outputs.map { graph[$0].type })
+    (self.node, inputs, outputs) = (node, graph.inputTypes(of: node), node.outputs.map { graph[$0].type })
   }
 
   func run(_ call: borrowing KernelCall) throws {
     let arguments = try zip(inputs, call.inputs).map { type, pointer in
       try Tensor(type: type, storage: Storage(borrowing: pointer, byteCount: type.byteCount)).converted(to: .nchw)
     }
-    let results = try op.evaluate(arguments)
+    let results = try node.evaluate(arguments)
     for (index, type) in outputs.enumerated() {
       let result = try results[index].converted(to: type.format)
-      UnsafeMutableRawPointer(call.outputs[index]).copyMemory(from: result.storage.pointer, byteCount: type.byteCount)
+      call.outputs[index].copyMemory(from: result.storage.pointer, byteCount: type.byteCount)
       withExtendedLifetime(result) {}
     }
   }

@@ -157,14 +157,14 @@ struct Im2colConvolutionKernel: CPUKernel {
       for group in 0..<op.groups {
         let image = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
         fillMatrix(image, matrix)
-        let rows = UnsafeMutablePointer(mutating: call.input(1)! + group * perGroup * depth)
+        let rows = UnsafeMutableRawPointer(mutating: call.input(1)! + group * perGroup * depth)
         let place = (n * output[1] + group * perGroup) * pixels
-        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<Float>.self, capacity: 5) { pointers in
-          pointers[0] = matrix
+        withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer.self, capacity: 5) { pointers in
+          pointers[0] = UnsafeMutableRawPointer(matrix)
           pointers[1] = rows
-          if let bias = call.input(2) { pointers[2] = UnsafeMutablePointer(mutating: bias + group * perGroup) }
-          if let residual = call.input(3) { pointers[3] = UnsafeMutablePointer(mutating: residual + place) }
-          pointers[4] = call.output + place
+          if let bias = call.input(2) { pointers[2] = UnsafeMutableRawPointer(mutating: bias + group * perGroup) }
+          if let residual = call.input(3) { pointers[3] = UnsafeMutableRawPointer(mutating: residual + place) }
+          pointers[4] = UnsafeMutableRawPointer(call.output + place)
           product.run(
             KernelCall(
               inputs: UnsafeBufferPointer(rebasing: pointers[..<call.inputs.count]),

@@ -1,4 +1,5 @@
 import CVulkan
+import TensorCore
 import RuntimeCore
 
 /// Records dispatches once, to be run any number of times. Puts a barrier where one needs what another wrote.
@@ -78,9 +79,9 @@ final class CommandRecorder {
     if let hostBlock { bindings.append((6, hostBlock.region)) }
     let layouts = device.layouts(storage)
     let shader = "\(dispatch.shader).\(storage)"
-    // Texel buffers convert by themselves: there only the result's precision makes another pipeline.
+    // Texel buffers convert by themselves: there only the result's type makes another pipeline.
     let converted = (storage == .buffers ? Array(reads.enumerated()) : []) + (writes.map { [(5, $0)] } ?? [])
-    let halves = converted.reduce(Int32(0)) { $0 | ($1.1.precision == .fp16 ? 1 << Int32($1.0) : 0) }
+    let halves = converted.reduce(Int32(0)) { $0 | ($1.1.stored == .float16 ? 1 << Int32($1.0) : 0) }
     let pipeline = try device.pipeline(
       shader, [Int32(dispatch.groupSize), halves, dispatch.epilogue] + dispatch.constants, storage)
     functions.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline)

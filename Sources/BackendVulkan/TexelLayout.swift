@@ -1,4 +1,3 @@
-import RuntimeCore
 import TensorCore
 
 /// A tensor as texels: four channels of one pixel each, the last quad of channels filled up with what is finite;
@@ -32,7 +31,8 @@ struct TexelLayout: Equatable {
   var quadStride: Int { isPixelMajor ? 1 : pixels }
   var pixelStride: Int { isPixelMajor ? quads : 1 }
 
-  func byteCount(_ precision: Precision) -> Int { texels * texelByteCount(precision) }
+  /// - Parameter stored: float32 or float16.
+  func byteCount(_ stored: DType) -> Int { texels * texelByteCount(stored) }
 }
 
-func texelByteCount(_ precision: Precision) -> Int { precision == .fp32 ? 16 : 8 }
+func texelByteCount(_ stored: DType) -> Int { 4 * stored.byteCount }

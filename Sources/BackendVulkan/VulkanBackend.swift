@@ -16,7 +16,6 @@ public struct VulkanBackend: Backend {
       if !options.hugePages { return .unavailable(reason: "a device's memory is its driver's to lay out") }
       if !options.inPlace { return .unavailable(reason: "Vulkan gives each output memory of its own as it is") }
       let device = try VulkanInstance.shared.get().device(named: options.device)
-      if let reason = device.refusal(of: options) { return .unavailable(reason: reason) }
       return .available(device.info)
     } catch {
       return .unavailable(reason: "\(error)")
@@ -27,8 +26,8 @@ public struct VulkanBackend: Backend {
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
-    if let other = types.first(where: { $0.dtype != .float32 || $0.quantization != nil }) {
-      return .unsupported(reason: "Vulkan computes on f32, not on \(other.dtype.rawValue)")
+    if let other = types.first(where: { ![.float32, .float16].contains($0.dtype) || $0.quantization != nil }) {
+      return .unsupported(reason: "Vulkan computes on f32 and f16, not on \(other.dtype.rawValue)")
     }
     guard node.outputs.count == 1 else { return .unsupported(reason: "Vulkan has no kernels of several outputs") }
     if isView(node, in: graph) { return .kernel("view") }
@@ -37,7 +36,7 @@ public struct VulkanBackend: Backend {
       let device = try VulkanInstance.shared.get().device(named: options.device)
       let request = VulkanRequest(
         node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device,
-        storage: options.storage ?? device.preferredStorage, precision: options.precision)
+        storage: options.storage ?? device.preferredStorage)
       return .kernel(try vulkanKernel(request).get().name)
     } catch {
       return .unsupported(reason: "\(error)")
@@ -45,7 +44,7 @@ public struct VulkanBackend: Backend {
   }
 
   public func target(_ options: PrepareOptions) throws -> any TargetTraits {
-    VulkanTarget(precision: options.precision)
+    VulkanTarget()
   }
 
   public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
@@ -55,8 +54,6 @@ public struct VulkanBackend: Backend {
 
 /// What the shaders want and are good at: known without a device, so that a model can be prepared anywhere.
 struct VulkanTarget: TargetTraits {
-  let precision: Precision
-
   func addsResidual(in node: Node, of graph: Graph) -> Bool { true }
 
   /// Enough channels that the transforms are little beside the products; enough tiles that weights of four times the
@@ -64,7 +61,7 @@ struct VulkanTarget: TargetTraits {
   func prefersWinograd(for node: Node, in graph: Graph) -> Bool {
     let (input, output) = (graph[node.inputs[0]].type.shape, graph[node.outputs[0]].type.shape)
     let tiles = output[0] * ((output[2] + 3) / 4) * ((output[3] + 3) / 4)
-    return precision == .fp32 && tiles >= 16 && input[1] > 28 && output[1] > 28
+    return graph[node.inputs[1]].type.dtype == .float32 && tiles >= 16 && input[1] > 28 && output[1] > 28
   }
 
   func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
@@ -75,12 +72,6 @@ struct VulkanTarget: TargetTraits {
 }
 
 extension PhysicalDevice {
-  /// Why the device cannot do what is asked; nil where it can.
-  func refusal(of options: PrepareOptions) -> String? {
-    guard options.precision == .fp16Arithmetic, !hasHalfArithmetic else { return nil }
-    return "\(name) cannot compute in float16; it can store it: fp16"
-  }
-
   var info: DeviceInfo {
     DeviceInfo(name: name, detail: "Vulkan \(version), \(driver)" + (isSoftware ? ", software" : ""))
   }

@@ -1,5 +1,6 @@
 import CVulkan
 import RuntimeCore
+import TensorCore
 
 /// A buffer with memory of its own.
 ///
@@ -88,23 +89,24 @@ final class VulkanBlock: @unchecked Sendable {
 final class VulkanRegion: @unchecked Sendable {
   let block: VulkanBlock
   let bytes: Range<Int>
-  let precision: Precision
+  /// Float type of what lies there.
+  let stored: DType
   /// With texel buffers: the view that gives the bytes their format.
   let view: VkBufferView?
 
   /// - Parameter storage: nil for what no shader reads as texels, such as the host's tensors.
   init(
-    _ block: VulkanBlock, offset: Int, byteCount: Int, _ precision: Precision = .fp32, _ storage: TensorStorage? = nil
+    _ block: VulkanBlock, offset: Int, byteCount: Int, _ stored: DType = .float32, _ storage: TensorStorage? = nil
   ) throws {
-    (self.block, self.precision) = (block, precision)
+    (self.block, self.stored) = (block, stored)
     let physical = block.device.physical
     guard byteCount <= physical.maxBufferRange else {
       throw VulkanError(
         "a tensor of \(byteCount >> 20) MiB: shaders of \(physical.name) reach \(physical.maxBufferRange >> 20) MiB")
     }
-    guard storage != .texels || byteCount / texelByteCount(precision) <= physical.maxTexels else {
+    guard storage != .texels || byteCount / texelByteCount(stored) <= physical.maxTexels else {
       throw VulkanError(
-        "a tensor of \(byteCount / texelByteCount(precision)) texels: texel buffers of \(physical.name) have "
+        "a tensor of \(byteCount / texelByteCount(stored)) texels: texel buffers of \(physical.name) have "
           + "\(physical.maxTexels); try --storage buffers")
     }
     bytes = offset..<(offset + byteCount)
@@ -112,7 +114,7 @@ final class VulkanRegion: @unchecked Sendable {
       view = nil
       return
     }
-    let format = precision == .fp16 ? VK_FORMAT_R16G16B16A16_SFLOAT : VK_FORMAT_R32G32B32A32_SFLOAT
+    let format = stored == .float16 ? VK_FORMAT_R16G16B16A16_SFLOAT : VK_FORMAT_R32G32B32A32_SFLOAT
     let device = block.device
     var info = VkBufferViewCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO

@@ -50,7 +50,7 @@ private struct PanelShader {
     let sharesWeights =
       request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
       && request.storage == .texels
-    let multipliesHalves = request.precision == .fp16Arithmetic
+    let multipliesHalves = (request.node.op as? Conv2D)?.multipliesFloat16 == true
     file = "convolution" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
     name = "panels8" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
     (self.pixels, groupSize) = (pixels, request.device.subgroupSize)

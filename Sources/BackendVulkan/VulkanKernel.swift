@@ -7,6 +7,8 @@ struct VulkanKernel {
   let name: String
   /// Texels of each piece of working memory.
   var scratch: [Int] = []
+  /// Float type of working memory and of what is prepared: the weight's.
+  var scratchType = DType.float32
   /// What is computed once from packed weights, when a graph is prepared, and stays.
   var prepared: (texels: Int, dispatches: [Dispatch])?
   /// Clamps by channel.
@@ -117,7 +119,6 @@ struct VulkanRequest {
   let output: TensorType
   let device: PhysicalDevice
   let storage: TensorStorage
-  let precision: Precision
 
   func layout(_ index: Int) -> TexelLayout { TexelLayout(inputs[index]) }
   var result: TexelLayout { TexelLayout(output) }
@@ -137,13 +138,23 @@ func isView(_ node: Node, in graph: Graph) -> Bool {
 
 /// The kernel of a node, or why there is none.
 func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> {
+  if let conv = request.node.op as? Conv2D, conv.multipliesFloat16, !request.device.hasHalfArithmetic {
+    return .failure(GraphError("\(request.device.name) cannot compute in float16; it can store it"))
+  }
   for make in vulkanKernelMakers {
-    guard let kernel = make(request) else { continue }
+    guard var kernel = make(request) else { continue }
+    if request.node.op.parameterInputs.contains(1) { kernel.scratchType = request.inputs[1].dtype }
     // What a device can reach, before anything is prepared.
-    let texels = (request.inputs + [request.output]).map { TexelLayout($0).texels } + kernel.scratch
-    let largest = max(texels.max()!, kernel.prepared?.texels ?? 0)
+    let working = (kernel.scratch + [kernel.prepared?.texels ?? 0]).map {
+      ($0, $0 * texelByteCount(kernel.scratchType))
+    }
+    let tensors = (request.inputs + [request.output]).map { type in
+      let layout = TexelLayout(type)
+      return (layout.texels, layout.byteCount(type.dtype))
+    }
+    let (largest, bytes) = (tensors + working).reduce((0, 0)) { (max($0.0, $1.0), max($0.1, $1.1)) }
     let limit = request.storage == .texels ? request.device.maxTexels : .max
-    guard largest <= limit, largest * texelByteCount(request.precision) <= request.device.maxBufferRange else {
+    guard largest <= limit, bytes <= request.device.maxBufferRange else {
       return .failure(
         GraphError("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach"))
     }

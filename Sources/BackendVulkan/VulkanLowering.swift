@@ -12,11 +12,7 @@ struct VulkanLowering: Lowering {
   let kernels: [VulkanKernel?]
   private let views: Set<Int>
   let storage: TensorStorage
-  /// What tensors are stored in, but for those that 16 bits would harm.
-  let precision: Precision
   private let weights: Set<ValueID>
-  /// Values that stay in float32 whatever the others are stored in.
-  private let sensitive: Set<ValueID>
   var space: MemorySpace { .device("vulkan") }
 
   var device: String { vulkan.physical.name }
@@ -26,7 +22,7 @@ struct VulkanLowering: Lowering {
     let vulkan = try VulkanDevice.named(options.device, cachesPipelines: options.cachesPipelines)
     let storage = options.storage ?? vulkan.physical.preferredStorage
     (self.graph, self.vulkan, self.options) = (graph, vulkan, options)
-    (self.storage, precision) = (storage, options.precision.stored)
+    self.storage = storage
     var kernels = [VulkanKernel?](repeating: nil, count: graph.nodes.count)
     var views = Set<Int>()
     for index in nodes {
@@ -37,45 +33,29 @@ struct VulkanLowering: Lowering {
         kernels[index] = try vulkanKernel(
           VulkanRequest(
             node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
-            device: vulkan.physical, storage: storage, precision: options.precision)
+            device: vulkan.physical, storage: storage)
         ).get()
       }
     }
     (self.kernels, self.views) = (kernels, views)
     let own = nodes.map { graph.nodes[$0] }
-    let weights = Set(own.flatMap { node in node.op.parameterInputs.compactMap { node.inputs[safe: $0] } })
-    self.weights = weights
-
-    var viewOf: [ValueID: ValueID] = [:]
-    func resolve(_ id: ValueID) -> ValueID { viewOf[id].map(resolve) ?? id }
-    for index in views { viewOf[graph.nodes[index].outputs[0]] = graph.nodes[index].inputs[0] }
-    // In fp16, what is small and matters stays in float32: biases and the like, and the tensors that skip connections
-    // add up, where the roundings of every block would gather.
-    sensitive = Set(
-      weights.filter { graph[$0].type.shape.rank < 2 }
-        + own.flatMap { node in
-          // What a residual is added to is a sum of this kind too.
-          let added = node.op is Add ? node.inputs : node.op is Conv2D ? Array(node.inputs.dropFirst(3)) : []
-          return added.isEmpty ? [] : (added + node.outputs).map(resolve)
-        })
+    weights = Set(own.flatMap { node in node.op.parameterInputs.compactMap { node.inputs[safe: $0] } })
   }
 
   func isView(_ node: Int) -> Bool { views.contains(node) }
 
   func kernel(for node: Int) -> PlannedKernel {
     let kernel = kernels[node]!
-    return PlannedKernel(name: kernel.name, scratch: kernel.scratch.map { $0 * texelByteCount(precision) })
+    return PlannedKernel(name: kernel.name, scratch: kernel.scratch.map { $0 * texelByteCount(kernel.scratchType) })
   }
 
   /// Kernels read weights as they lie, and images as texels of four channels.
   func layout(of value: ValueID) -> TexelLayout {
     let type = graph[value].type
-    return weights.contains(value) ? TexelLayout(dense: type.byteCount / 4) : TexelLayout(type)
+    return weights.contains(value) ? TexelLayout(dense: type.byteCount / type.dtype.byteCount) : TexelLayout(type)
   }
 
-  func precision(of value: ValueID) -> Precision { sensitive.contains(value) ? .fp32 : precision }
-
-  func byteCount(of value: ValueID) -> Int { layout(of: value).byteCount(precision(of: value)) }
+  func byteCount(of value: ValueID) -> Int { layout(of: value).byteCount(graph[value].type.dtype) }
 
   func compile(_ segments: [Plan.Segment], of plan: Plan) throws -> any CompiledSegments {
     try VulkanSegments(self, segments, of: plan)

@@ -31,7 +31,8 @@ final class VulkanMemory {
         return (step: step, isUpload: isUpload, slot: slot, host: host)
       }
     }
-    let sizes = copies.map { plan.slots[$0.host].byteCount }
+    // The host's side of a copy is always float32: shaders round and widen.
+    let sizes = copies.map { plan.graph[plan.slots[$0.host].values[0]].type.widened.byteCount }
     let staged = places(sizes, alignment: alignment)
     let staging = try VulkanBlock(device, byteCount: staged.total, .host)
     let transfers = try copies.enumerated().map { index, copy in
@@ -58,14 +59,14 @@ final class VulkanMemory {
     }
     var regions: [Plan.Owner: VulkanRegion] = [:]
     for (owner, interval) in lifetimes {
-      let precision =
+      let stored =
         switch owner {
-        case .slot(let slot): lowering.precision(of: plan.slots[slot].values[0])
-        case .scratch: lowering.precision
+        case .slot(let slot): plan.graph[plan.slots[slot].values[0]].type.dtype
+        case .scratch(let step, _): segments.kernels[step]!.scratchType
         }
       regions[owner] = try VulkanRegion(
         shared ?? VulkanBlock(device, byteCount: interval.byteCount, .device),
-        offset: shared == nil ? 0 : offsets[owner]!, byteCount: interval.byteCount, precision, lowering.storage)
+        offset: shared == nil ? 0 : offsets[owner]!, byteCount: interval.byteCount, stored, lowering.storage)
     }
     for (slot, region) in segments.constants { regions[.slot(slot)] = region }
     self.regions = regions

@@ -38,13 +38,15 @@ import TensorCore
       ])
   }
   switch request.node.op {
+  // What is read is widened and what is stored is rounded by every shader.
+  case is Cast: return kernel("cast", 0, inputs: 1)
   case let op as Activation:
     let isClamp = if case .clamp = op.function { true } else { !op.function.channelLimits.isEmpty }
     return kernel(isClamp ? "clamp" : "\(op.function)", 0, op.function, 0, inputs: 1)
-  case let op as Add where request.inputs[0] == request.inputs[1]:
+  case let op as Add where request.inputs[0].widened == request.inputs[1].widened:
     return kernel("add", 1, op.epilogue, 0, inputs: 2)
-  case is Multiply where request.inputs[0] == request.inputs[1]: return kernel("multiply", 3, inputs: 2)
-  case is Multiply where request.inputs[0] == request.output && request.output.shape.rank == 4:
+  case is Multiply where request.inputs[0].widened == request.inputs[1].widened: return kernel("multiply", 3, inputs: 2)
+  case is Multiply where request.inputs[0].widened == request.output.widened && request.output.shape.rank == 4:
     let (image, scale) = (request.output.shape, request.inputs[1].shape)
     guard scale.rank == 4, scale[1] == image[1], scale[2] == 1, scale[3] == 1, scale[0] == 1 || scale[0] == image[0]
     else { return nil }

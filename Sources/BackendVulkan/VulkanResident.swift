@@ -21,16 +21,14 @@ extension Session {
     func slot(ofInput input: Int) -> Int? {
       segment.uploads.first { plan.slots[$0.host].source == .input(input) }?.slot
     }
-    for (index, (tensor, id)) in zip(inputs, graph.inputs).enumerated() {
-      let precision =
-        slot(ofInput: index).map { lowering.precision(of: plan.slots[$0].values[0]) } ?? lowering.precision
+    for (tensor, id) in zip(inputs, graph.inputs) {
       guard
-        tensor.type == graph[id].type, tensor.precision == precision, tensor.storage == lowering.storage,
+        tensor.type == graph[id].type, tensor.storage == lowering.storage,
         tensor.region.block.device === shared.device
       else {
         throw GraphError(
-          "input \(graph[id].name) is \(graph[id].type) in \(precision) \(lowering.storage) on "
-            + "\(shared.device.physical.name), not \(tensor.type) in \(tensor.precision) \(tensor.storage) on "
+          "input \(graph[id].name) is \(graph[id].type) in \(lowering.storage) on "
+            + "\(shared.device.physical.name), not \(tensor.type) in \(tensor.storage) on "
             + tensor.region.block.device.physical.name)
       }
     }
@@ -51,7 +49,7 @@ extension Session {
         // No kernel computes it.
         guard let tensor = graph.data(of: id) else { throw GraphError("weight \(graph[id].name) is missing") }
         return try tensor.vulkan(
-          device: shared.options.device, precision: lowering.precision, storage: lowering.storage,
+          device: shared.options.device, storage: lowering.storage,
           cachesPipelines: shared.options.cachesPipelines)
       case (.device, _):
         let given = inputs.indices.first { slot(ofInput: $0) == source }.map { inputs[$0].region }

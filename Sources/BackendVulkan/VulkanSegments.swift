@@ -53,7 +53,7 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
     }
     let alignment = device.physical.alignment
     let storage = lowering.storage
-    let hostSizes = uploads.map { $0.tensor.type.byteCount }
+    let hostSizes = uploads.map { $0.tensor.type.widened.byteCount }
     let hostOffsets = places(hostSizes, alignment: alignment)
     let staging = try VulkanBlock(device, byteCount: hostOffsets.total, .host)
     var blocks: [Bool: (block: VulkanBlock, offsets: [Int])] = [:]
@@ -73,7 +73,7 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
       let place = blocks[read.contains(upload.slot)]!
       let region = try VulkanRegion(
         place.block, offset: place.offsets[index], byteCount: plan.slots[upload.slot].byteCount,
-        lowering.precision(of: value), storage)
+        upload.tensor.type.dtype, storage)
       let host = try VulkanRegion(
         staging, offset: hostOffsets.offsets[index], byteCount: hostSizes[index])
       copy(upload.tensor, to: host)
@@ -83,10 +83,10 @@ final class VulkanSegments: CompiledSegments, @unchecked Sendable {
     }
     var prepared: [Int: VulkanRegion] = [:]
     for (index, kernel) in kernels.enumerated() {
-      guard let (texels, dispatches) = kernel?.prepared else { continue }
-      let byteCount = texels * texelByteCount(lowering.precision)
+      guard let kernel, let (texels, dispatches) = kernel.prepared else { continue }
+      let byteCount = texels * texelByteCount(kernel.scratchType)
       let region = try VulkanRegion(
-        VulkanBlock(device, byteCount: byteCount, .device), offset: 0, byteCount: byteCount, lowering.precision,
+        VulkanBlock(device, byteCount: byteCount, .device), offset: 0, byteCount: byteCount, kernel.scratchType,
         storage)
       prepared[index] = region
       for dispatch in dispatches {

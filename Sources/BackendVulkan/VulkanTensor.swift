@@ -9,7 +9,6 @@ import TensorCore
 public final class VulkanTensor: @unchecked Sendable {
   /// Shape and format as seen from the host.
   public let type: TensorType
-  public var precision: Precision { region.precision }
   public let storage: TensorStorage
   let region: VulkanRegion
 
@@ -20,8 +19,9 @@ public final class VulkanTensor: @unchecked Sendable {
   /// A copy in the host's memory.
   public func cpu() throws -> Tensor {
     let device = region.block.device
-    let staging = try VulkanBlock(device, byteCount: type.shape.count * 4, .host)
-    let host = try VulkanRegion(staging, offset: 0, byteCount: type.shape.count * 4)
+    let byteCount = type.widened.byteCount
+    let staging = try VulkanBlock(device, byteCount: byteCount, .host)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: byteCount)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
       .download(TexelLayout(type)), reads: [region], writes: nil, hostBlock: (host, isWritten: true))
@@ -40,21 +40,20 @@ extension Tensor {
   ///   - cachesPipelines: as in the options of the session that is to read it.
   /// - Throws: where there is no such device or not enough memory on it, and for packed weights and integers.
   public func vulkan(
-    device: String? = nil, precision: Precision = .fp32, storage: TensorStorage? = nil, cachesPipelines: Bool = true
+    device: String? = nil, storage: TensorStorage? = nil, cachesPipelines: Bool = true
   ) throws -> VulkanTensor {
     switch (type.dtype, type.format) {
-    case (.float32, .nchw), (.float32, .nhwc): break
-    default: throw GraphError("only float32 in nchw or nhwc goes to a device by itself, not \(type)")
+    case (.float32, .nchw), (.float32, .nhwc), (.float16, .nchw), (.float16, .nhwc): break
+    default: throw GraphError("only float32 and float16 in nchw or nhwc goes to a device by itself, not \(type)")
     }
     let device = try VulkanDevice.named(device, cachesPipelines: cachesPipelines)
     let storage = storage ?? device.physical.preferredStorage
     let layout = TexelLayout(type)
-    let precision = precision.stored
-    let block = try VulkanBlock(device, byteCount: layout.byteCount(precision), .device)
+    let block = try VulkanBlock(device, byteCount: layout.byteCount(type.dtype), .device)
     let region = try VulkanRegion(
-      block, offset: 0, byteCount: layout.byteCount(precision), precision, storage)
-    let staging = try VulkanBlock(device, byteCount: type.byteCount, .host)
-    let host = try VulkanRegion(staging, offset: 0, byteCount: type.byteCount)
+      block, offset: 0, byteCount: layout.byteCount(type.dtype), type.dtype, storage)
+    let staging = try VulkanBlock(device, byteCount: type.widened.byteCount, .host)
+    let host = try VulkanRegion(staging, offset: 0, byteCount: type.widened.byteCount)
     copy(self, to: host)
     let recorder = try CommandRecorder(device, storage, dispatchCount: 1)
     try recorder.dispatch(
@@ -72,7 +71,19 @@ func copy(_ tensor: Tensor, to host: VulkanRegion) {
 
 func copy(_ type: TensorType, _ pointer: UnsafeMutableRawPointer, to host: VulkanRegion) {
   let target = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
-  if type.format == .nhwc {
+  if type.dtype == .float16 {
+    let halves = pointer.assumingMemoryBound(to: Float16.self)
+    // Dense in the given format, then in place of that in NCHW.
+    let count = type.byteCount / 2
+    guard type.format == .nhwc else {
+      for i in 0..<count { target[i] = Float(halves[i]) }
+      return
+    }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { dense in
+      for i in 0..<count { dense.initializeElement(at: i, to: Float(halves[i])) }
+      FormatConversion.convert(from: type.widened, UnsafePointer(dense.baseAddress!), to: .nchw, target)
+    }
+  } else if type.format == .nhwc {
     FormatConversion.convert(from: type, pointer.assumingMemoryBound(to: Float.self), to: .nchw, target)
   } else {
     UnsafeMutableRawPointer(target).copyMemory(from: pointer, byteCount: type.byteCount)
@@ -86,7 +97,14 @@ func copy(_ host: VulkanRegion, to tensor: Tensor) {
 }
 
 func copy(_ host: VulkanRegion, _ type: TensorType, to pointer: UnsafeMutableRawPointer) {
-  let source = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
-  FormatConversion.convert(
-    from: TensorType(type.shape), UnsafePointer(source), to: type.format, pointer.assumingMemoryBound(to: Float.self))
+  let source = UnsafePointer((host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self))
+  let dense = TensorType(type.shape)
+  guard type.dtype == .float16 else {
+    return FormatConversion.convert(from: dense, source, to: type.format, pointer.assumingMemoryBound(to: Float.self))
+  }
+  let halves = pointer.assumingMemoryBound(to: Float16.self)
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: type.shape.count) { numbers in
+    FormatConversion.convert(from: dense, source, to: type.format, numbers.baseAddress!)
+    for i in numbers.indices { halves[i] = Float16(numbers[i]) }
+  }
 }

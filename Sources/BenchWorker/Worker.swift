@@ -68,7 +68,7 @@ public struct Worker {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
     let settings = try Settings(configuration, catalog)
     let backend = try catalog.runtime.backend(settings.backend)
-    let passes = try catalog.runtime.passes(settings.passes)
+    let passes = try catalog.runtime.passes(settings)
     if let reason = try missing(settings.options.instructionSet) { return try emit(.skipped(reason: reason)) }
     let device: DeviceInfo
     switch backend.availability(settings.options) {
@@ -91,6 +91,9 @@ public struct Worker {
     let placer = try Placer(backend, fallback: catalog.runtime.fallback, settings.options)
     let (optimised, reports) = try Pipeline(passes, checksNumbers: false).run(on: model.graph, for: placer)
     let optimisedAt = monotonicNanoseconds()
+    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
+      return try emit(.skipped(reason: reason))
+    }
     let executable = try placer.prepare(optimised)
     let session = try executable.makeSession()
     let preparedAt = monotonicNanoseconds()

@@ -33,6 +33,28 @@ public struct Node: Sendable {
   public var outputs: [ValueID]
   /// Position of the backend it is placed on, among those it was placed with; nil where none has been chosen yet.
   public var placed: Int?
+  /// The element type its results are rounded to, where that is not the float32 it computes.
+  public var stored: DType?
+}
+
+extension Node {
+  /// - Throws: ``GraphError`` when it cannot compute on these inputs.
+  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    var types = try op.checkedOutputTypes(for: inputs)
+    guard let stored else { return types }
+    try expect(
+      stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },
+      "\(type(of: op).name) computes \(types), which cannot be stored as \(stored.rawValue)")
+    for index in types.indices { types[index].dtype = stored }
+    return types
+  }
+
+  /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored.
+  package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
+    let widened = if case .float32 = op.elementTypes { try inputs.map { try $0.rounded(to: .float32) } } else { inputs }
+    let results = try op.evaluate(widened)
+    return try stored.map { stored in try results.map { try $0.rounded(to: stored) } } ?? results
+  }
 }
 
 /// A model as a value: nodes in execution order, the values between them, and the weights.
@@ -125,20 +147,28 @@ public struct Graph: Sendable {
   }
 
   /// Appends a node, or inserts it before the node at `position`, and infers its output types.
-  /// - Parameter placed: the backend of the nodes whose work it does; nil where it is to be chosen.
+  /// - Parameters:
+  ///   - placed: the backend of the nodes whose work it does; nil where it is to be chosen.
+  ///   - stored: see ``Node``.
   public mutating func addNode(
-    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil
+    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil,
+    stored: DType? = nil
   ) throws -> ValueID {
-    let node = try makeNode(name, op, inputs, placed: placed)
+    let node = try makeNode(name, op, inputs, placed: placed, stored: stored)
     nodes.insert(node, at: position ?? nodes.count)
     return node.outputs[0]
   }
 
   /// A node and the values it computes, before it has a place among the others.
-  mutating func makeNode(_ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?) throws -> Node {
-    let types = try op.checkedOutputTypes(for: inputs.map { self[$0].type })
-    let outputs = types.enumerated().map { add(types.count == 1 ? name : "\(name).\($0.offset)", $0.element, .node) }
-    return Node(name: name, op: op, inputs: inputs, outputs: outputs, placed: placed)
+  mutating func makeNode(
+    _ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?, stored: DType?
+  ) throws -> Node {
+    var node = Node(name: name, op: op, inputs: inputs, outputs: [], placed: placed, stored: stored)
+    let types = try node.outputTypes(for: inputs.map { self[$0].type })
+    node.outputs = types.enumerated().map {
+      add(types.count == 1 ? name : "\(name).\($0.offset)", $0.element, .node)
+    }
+    return node
   }
 
   mutating func removeValue(_ id: ValueID) { table[id.index] = nil }
@@ -181,7 +211,7 @@ public struct Graph: Sendable {
   /// Infers the type of every computed value anew, in order.
   public mutating func inferTypes() throws {
     for node in nodes {
-      let types = try node.op.checkedOutputTypes(for: inputTypes(of: node))
+      let types = try node.outputTypes(for: inputTypes(of: node))
       for (id, type) in zip(node.outputs, types) { self[id].type = type }
     }
   }
@@ -209,7 +239,10 @@ public struct Graph: Sendable {
         known[id] = graph.addConstant(self[id].name, tensor)
       }
     }
-    graph.setOutputs([try graph.addNode(node.name, node.op, node.inputs.map { known[$0]! }, placed: node.placed)])
+    graph.setOutputs([
+      try graph.addNode(
+        node.name, node.op, node.inputs.map { known[$0]! }, placed: node.placed, stored: node.stored)
+    ])
     return graph
   }
 

@@ -19,7 +19,7 @@ extension Graph {
         guard let tensor = computed[id] ?? data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
         return try tensor.converted(to: .nchw)
       }
-      let results = try zip(node.op.evaluate(arguments), node.outputs).map {
+      let results = try zip(node.evaluate(arguments), node.outputs).map {
         try $0.converted(to: self[$1].type.format)
       }
       try observe(node, results)

@@ -29,6 +29,7 @@ public enum FormatRule: Sendable {
 
 /// Element types that an op computes on.
 public enum ElementTypes: Sendable {
+  /// What is stored in a narrower float is widened before, and the rule sees none of that.
   case float32
   /// All of them, in any mixture, quantised ones too: the op's own rule says the rest.
   case any
@@ -42,11 +43,12 @@ extension Op {
   public func checkedOutputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     for type in inputs {
       if let fault = type.fault { throw GraphError("\(Self.name): \(type): \(fault)") }
-      if case .float32 = elementTypes, type.dtype != .float32 || type.quantization != nil {
+      if case .float32 = elementTypes, !type.dtype.isStoredFloat || type.quantization != nil {
         throw GraphError("\(Self.name) computes on f32, not on \(type)")
       }
     }
-    return try outputTypes(for: inputs)
+    guard case .float32 = elementTypes else { return try outputTypes(for: inputs) }
+    return try outputTypes(for: inputs.map(\.widened))
   }
 
   public var attributes: [(String, String)] { [] }

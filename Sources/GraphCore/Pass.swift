@@ -13,13 +13,28 @@ public protocol Pass: Sendable {
   /// Whether it has to know where each node runs, to ask what that backend wants or to leave nodes where they are. The others
   /// know no target, and run before.
   var isForTarget: Bool { get }
+  /// Largest difference of an output, over the largest output, that it may cause.
+  var tolerance: Double { get }
   /// - Returns: rewrites made; 0 means that there was nothing to do.
-  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int
+  func run(on graph: inout Graph, in context: PassContext) throws -> Int
 }
 
 extension Pass {
   public var pytorchName: String? { nil }
   public var isForTarget: Bool { false }
+  /// What another order of additions may cause.
+  public var tolerance: Double { 1e-4 }
+}
+
+/// What a pass may look at besides the graph.
+public struct PassContext: Sendable {
+  /// What the devices and kernels want, node by node.
+  public var target: any TargetTraits
+  /// Inputs like those that the graph will meet, each with a tensor for every input: for passes that have to know what values
+  /// become.
+  public var samples: [[Tensor]]
+
+  public init(target: any TargetTraits, samples: [[Tensor]] = []) { (self.target, self.samples) = (target, samples) }
 }
 
 /// What passes may ask of the device and kernels a graph is optimised for.

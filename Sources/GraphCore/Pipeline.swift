@@ -14,17 +14,21 @@ public struct Pipeline: Sendable {
   public var passes: [any Pass]
   /// Whether the graph's function is checked with the reference ops after each pass.
   public var checksNumbers: Bool
-  /// Largest relative difference that re-association may cause.
-  public static let tolerance = 1e-4
 
   public init(_ passes: [any Pass], checksNumbers: Bool = true) {
     self.passes = passes
     self.checksNumbers = checksNumbers
   }
 
+  /// - Parameter samples: see ``PassContext``.
   /// - Throws: ``GraphError`` naming the pass after which the graph is wrong, in form or in numbers.
-  public func run(on graph: Graph, for target: any TargetTraits) throws -> (graph: Graph, reports: [PassReport]) {
+  public func run(
+    on graph: Graph, for target: any TargetTraits, samples: [[Tensor]] = []
+  ) throws -> (graph: Graph, reports: [PassReport]) {
     try graph.verify()
+    let context = PassContext(target: target, samples: samples)
+    // What the passes so far may have changed.
+    var tolerance = 0.0
     var graph = graph
     var reports: [PassReport] = []
     let check = checksNumbers ? try NumericCheck(graph) : nil
@@ -34,12 +38,13 @@ public struct Pipeline: Sendable {
         target.place(&graph)
         isPlaced = true
       }
-      let rewrites = try pass.run(on: &graph, for: target)
+      let rewrites = try pass.run(on: &graph, in: context)
+      tolerance = max(tolerance, rewrites > 0 ? pass.tolerance : 0)
       do { try graph.verify() } catch { throw GraphError("after pass \(pass.name): \(error)") }
       let error = rewrites > 0 ? try check?.error(of: graph) : nil
-      if let error, !(error <= Self.tolerance) {
+      if let error, !(error <= tolerance) {
         throw GraphError(
-          "pass \(pass.name) changed the outputs by \(error) of the largest; allowed is \(Self.tolerance)")
+          "pass \(pass.name) changed the outputs by \(error) of the largest; allowed is \(tolerance)")
       }
       reports.append(PassReport(name: pass.name, rewrites: rewrites, error: error))
     }

@@ -118,12 +118,15 @@ public struct Rewriter {
   }
 
   /// Puts a new node where `place` is and `place` behind it, and infers what it computes.
-  /// - Parameter place: nil for the end.
+  /// - Parameters:
+  ///   - place: nil for the end.
+  ///   - stored: see ``Node``.
   /// - Returns: its first output.
   @discardableResult public mutating func insert(
-    _ name: String, _ op: any Op, _ inputs: [ValueID], before place: Handle?, placed: Int?
+    _ name: String, _ op: any Op, _ inputs: [ValueID], before place: Handle?, placed: Int?,
+    stored: DType? = nil
   ) throws -> ValueID {
-    let node = try graph.makeNode(name, op, inputs, placed: placed)
+    let node = try graph.makeNode(name, op, inputs, placed: placed, stored: stored)
     let (index, after) = (nodes.count, place?.index ?? end)
     let before = preceding[after]
     nodes.append(node)
@@ -138,7 +141,7 @@ public struct Rewriter {
   /// others' outputs must be read by nothing else.
   public mutating func fuse(_ handles: [Handle], into op: any Op, _ inputs: [ValueID]) throws {
     let last = nodes[handles.last!.index]!
-    let result = try insert(last.name, op, inputs, before: handles.last!, placed: last.placed)
+    let result = try insert(last.name, op, inputs, before: handles.last!, placed: last.placed, stored: last.stored)
     for handle in handles.reversed() { remove(handle, readersRead: result) }
   }
 
@@ -160,10 +163,13 @@ public struct Rewriter {
   public mutating func setData(of id: ValueID, to tensor: Tensor) {
     if case .constant = graph[id].source {
       graph[id].source = .constant(tensor)
-      graph[id].type = tensor.type
     } else {
       graph.weights[graph[id].name] = tensor
+      if let entry = graph.parameters.firstIndex(where: { $0.name == graph[id].name }) {
+        graph.parameters[entry].type = tensor.type
+      }
     }
+    graph[id].type = tensor.type
   }
 
   /// Brings a constant that one node alone reads into another format.
@@ -179,7 +185,7 @@ public struct Rewriter {
   /// Infers anew what a node computes.
   public mutating func inferTypes(of handle: Handle) throws {
     let node = nodes[handle.index]!
-    for (id, type) in zip(node.outputs, try node.op.checkedOutputTypes(for: types(of: node.inputs))) {
+    for (id, type) in zip(node.outputs, try node.outputTypes(for: types(of: node.inputs))) {
       graph[id].type = type
     }
   }

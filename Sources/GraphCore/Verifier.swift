@@ -30,7 +30,7 @@ extension Graph {
         try expect(contains(id) && defined.insert(id).inserted, "\(node.name) defines a value that exists already")
       }
       let inferred: [TensorType]
-      do { inferred = try node.op.checkedOutputTypes(for: inputTypes(of: node)) } catch {
+      do { inferred = try node.outputTypes(for: inputTypes(of: node)) } catch {
         throw GraphError("\(node.name): \(error)")
       }
       let declared = node.outputs.map { self[$0].type }

@@ -12,7 +12,7 @@ public struct ChannelsLast: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { graph in
       var rewrites = 0
       for input in graph.inputs where graph[input].type.shape.rank == 4 && graph[input].type.format == .nchw {

@@ -12,7 +12,7 @@ public struct FoldBatchNorm: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     let folds = try graph.rewrite { graph in
       var folds = 0
       for handle in graph.handles {
@@ -34,6 +34,7 @@ private struct Fold {
 
   init?(_ graph: Rewriter, convolution handle: Rewriter.Handle) {
     guard let node = graph[handle], let conv = node.op as? Conv2D, conv.epilogue == nil, node.inputs.count <= 3,
+      node.stored == nil,
       let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
       graph[user]!.inputs[0] == node.outputs[0],
       // A weight that two layers share must stay as it is.

@@ -12,7 +12,7 @@ public struct Freeze: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     var rewrites = 0
     for value in graph.values {
       guard case .parameter = value.source else { continue }

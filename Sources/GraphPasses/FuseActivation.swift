@@ -10,7 +10,7 @@ public struct FuseActivation: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.fuseActivations { op, _ in op is Conv2D || op is Linear }
   }
 }
@@ -24,7 +24,7 @@ public struct FuseAddReLU: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.fuseActivations { op, function in op is Add && function == .relu }
   }
 }
@@ -38,7 +38,8 @@ extension Graph {
         let node = graph[handle]!
         guard let activation = node.op as? Activation, let source = graph.producer(of: node.inputs[0]),
           graph.onlyUser(of: node.inputs[0]) == handle, var op = graph[source]!.op as? any FusingOp,
-          op.epilogue == nil, isWanted(op, activation.function)
+          op.epilogue == nil, graph[node.inputs[0]].type == graph[node.outputs[0]].type,
+          isWanted(op, activation.function)
         else { continue }
         op.epilogue = activation.function
         graph.update(source) { $0.op = op }

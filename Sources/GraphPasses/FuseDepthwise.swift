@@ -11,11 +11,11 @@ public struct FuseDepthwise: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { graph in
       var fusions = 0
       for handle in graph.handles {
-        guard let block = Self.block(around: handle, in: graph, target) else { continue }
+        guard let block = Self.block(around: handle, in: graph, context.target) else { continue }
         try graph.fuse(block.nodes, into: block.op, block.inputs)
         fusions += 1
       }

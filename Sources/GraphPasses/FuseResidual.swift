@@ -10,13 +10,14 @@ public struct FuseResidual: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { [before = graph] graph in
       let order = Dictionary(uniqueKeysWithValues: graph.handles.enumerated().map { ($1, $0) })
       var fusions = 0
       for addition in graph.handles {
         guard let node = graph[addition], let add = node.op as? Add, node.inputs[0] != node.inputs[1],
-          graph[node.inputs[0]].type == graph[node.inputs[1]].type
+          graph[node.inputs[0]].type == graph[node.inputs[1]].type,
+          graph[node.inputs[0]].type == graph[node.outputs[0]].type
         else { continue }
         // Where both sides come from a convolution, the later one: only there is the other side computed before.
         let producers = node.inputs.map { graph.producer(of: $0) }
@@ -26,7 +27,7 @@ public struct FuseResidual: Pass {
         let side = producers[0] == last ? 0 : 1
         guard var op = convolution.op as? Conv2D, op.epilogue == nil, convolution.inputs.count == 3,
           graph.onlyUser(of: node.inputs[side]) == addition, convolution.placed == node.placed,
-          target.traits(for: convolution).addsResidual(in: convolution, of: before)
+          context.target.traits(for: convolution).addsResidual(in: convolution, of: before)
         else { continue }
         op.epilogue = add.epilogue
         graph.update(last) { fused in

@@ -12,12 +12,12 @@ public struct PrepackWeights: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { [nodes = graph] graph in
       var packed = 0
       for handle in graph.handles {
         let node = graph[handle]!
-        for (input, wanted) in target.traits(for: node).weightFormats(for: node, in: nodes) {
+        for (input, wanted) in context.target.traits(for: node).weightFormats(for: node, in: nodes) {
           if try graph.rearrangeConstant(node.inputs[input], to: wanted) { packed += 1 }
         }
       }

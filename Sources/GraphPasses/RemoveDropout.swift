@@ -9,7 +9,7 @@ public struct RemoveDropout: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { graph in
       let dropouts = graph.handles.filter { graph[$0]!.op is Dropout }
       for dropout in dropouts { graph.remove(dropout, readersRead: graph[dropout]!.inputs[0]) }

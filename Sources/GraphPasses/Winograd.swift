@@ -12,19 +12,19 @@ public struct Winograd: Pass {
 
   public init() {}
 
-  public func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { [before = graph] graph in
       var rewrites = 0
       for handle in graph.handles {
         var node = graph[handle]!
         guard var op = node.op as? Conv2D, op.algorithm == .direct, op.allowsWinograd(graph[node.inputs[1]].type.shape),
           case .constant = graph[node.inputs[1]].source, graph.uses(of: node.inputs[1]) == 1,
-          target.traits(for: node).prefersWinograd(for: node, in: before)
+          context.target.traits(for: node).prefersWinograd(for: node, in: before)
         else { continue }
         op.algorithm = .winograd
         graph.update(handle) { $0.op = op }
         node.op = op
-        for (input, wanted) in target.traits(for: node).weightFormats(for: node, in: before) {
+        for (input, wanted) in context.target.traits(for: node).weightFormats(for: node, in: before) {
           _ = try graph.rearrangeConstant(node.inputs[input], to: wanted)
         }
         rewrites += 1

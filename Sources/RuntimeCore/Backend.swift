@@ -53,6 +53,8 @@ public struct PeakWork: Sendable {
 public enum Availability: Sendable, Equatable {
   case available(DeviceInfo)
   case unavailable(reason: String)
+
+  public var isUnavailable: Bool { if case .unavailable = self { true } else { false } }
 }
 
 public struct DeviceInfo: Sendable, Equatable {
@@ -91,19 +93,6 @@ public enum AllocatorKind: String, Sendable, Codable, CaseIterable {
   case mapped
 }
 
-/// How numbers are stored and multiplied.
-public enum Precision: String, Sendable, Codable, CaseIterable, CustomStringConvertible {
-  case fp32
-  /// Stored in 16 bits, multiplied and summed in 32.
-  case fp16
-  /// Stored and multiplied in 16 bits; a few products are summed in 16 bits, those sums in 32.
-  case fp16Arithmetic = "fp16-arithmetic"
-
-  public var description: String { rawValue }
-  /// What tensors are stored in.
-  package var stored: Precision { self == .fp32 ? .fp32 : .fp16 }
-}
-
 /// How a GPU's kernels reach tensors.
 public enum TensorStorage: String, Sendable, Codable, CaseIterable {
   /// Through the texture units, four channels at a time.
@@ -119,7 +108,6 @@ public struct PrepareOptions: Sendable, Equatable {
   public var threads: Int
   /// Instruction set by name; nil for the best this machine has.
   public var instructionSet: String?
-  public var precision: Precision
   /// Device of the backend, by index or a part of its name; nil for the first one.
   public var device: String?
   /// Nil for what suits the device.
@@ -133,13 +121,12 @@ public struct PrepareOptions: Sendable, Equatable {
 
   public init(
     kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
-    precision: Precision = .fp32, device: String? = nil, storage: TensorStorage? = nil,
+    device: String? = nil, storage: TensorStorage? = nil,
     cachesPipelines: Bool = true, inPlace: Bool = true, hugePages: Bool = true
   ) {
     self.inPlace = inPlace
     self.hugePages = hugePages
     self.cachesPipelines = cachesPipelines
-    self.precision = precision
     self.device = device
     self.storage = storage
     self.kernels = kernels

@@ -34,6 +34,11 @@ public enum DType: String, Hashable, Sendable, Codable, CaseIterable {
   }
 }
 
+extension DType {
+  /// Whether float32 computations may read and write it: what is narrower is widened and rounded.
+  package var isStoredFloat: Bool { self == .float32 || self == .float16 || self == .bfloat16 }
+}
+
 /// Google's 16-bit float: the upper half of a float32.
 public struct BFloat16: Hashable, Sendable, BitwiseCopyable {
   public var bitPattern: UInt16

@@ -1,3 +1,12 @@
+extension TensorType {
+  /// The same with elements of float32.
+  package var widened: TensorType {
+    var type = self
+    type.dtype = .float32
+    return type
+  }
+}
+
 /// A typed view of a ``Storage``. Copying a tensor shares its memory, as a view does.
 public struct Tensor: Sendable {
   public let type: TensorType
@@ -117,6 +126,30 @@ public struct Tensor: Sendable {
       try Tensor(shape, elements: values.map { Element(integer: $0) })
     }
     self = try make(dtype.element)
+  }
+
+  /// The same numbers, each the nearest of another element type; the tensor itself where it has that type. In its own format.
+  package func rounded(to dtype: DType) throws -> Tensor {
+    if dtype == type.dtype { return self }
+    var wanted = type
+    wanted.dtype = dtype
+    let result = try Tensor(uninitialized: wanted)
+    func convert<From: TensorElement, To: TensorElement>(_: From.Type, _: To.Type) {
+      let (source, target) = (elements(as: From.self), result.elements(as: To.self))
+      for i in source.indices { target[i] = To(nearest: source[i].double) }
+    }
+    switch (type.dtype, dtype) {
+    // Those that networks are stored in, without the detour.
+    case (.float32, .float16):
+      for (i, value) in floats.enumerated() { result.elements(as: Float16.self)[i] = Float16(value) }
+    case (.float16, .float32):
+      for (i, value) in elements(as: Float16.self).enumerated() { result.floats[i] = Float(value) }
+    default:
+      let (from, to) = (type.dtype.element, dtype.element)
+      convert(from, to)
+    }
+    withExtendedLifetime(self) {}
+    return result
   }
 
   /// Overwrites the elements, given as they lie in memory.

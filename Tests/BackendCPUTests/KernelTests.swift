@@ -53,8 +53,8 @@ private struct WinogradEverywhere: Pass {
   let summary = ""
   let off = ""
   let pytorchName: String? = nil
-  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
-    try Winograd().run(on: &graph, for: Target(base: target))
+  func run(on graph: inout Graph, in context: PassContext) throws -> Int {
+    try Winograd().run(on: &graph, in: PassContext(target: Target(base: context.target)))
   }
 }
 

@@ -19,6 +19,18 @@ let hasVulkan: Bool = {
 /// Whether it multiplies in 16 bits.
 let hasHalfArithmetic = (try? VulkanInstance.shared.get().device(named: nil))?.hasHalfArithmetic == true
 
+enum Precision: String, CaseIterable {
+  case fp32, fp16, fp16Arithmetic
+
+  var passes: [any Pass] {
+    switch self {
+    case .fp32: []
+    case .fp16: [ToFloat16()]
+    case .fp16Arithmetic: [ToFloat16(), Float16Arithmetic()]
+    }
+  }
+}
+
 struct VulkanVariant: Sendable, CustomStringConvertible {
   var storage: TensorStorage
   var precision: Precision
@@ -26,7 +38,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   var allocator = AllocatorKind.system
 
   var description: String { "\(storage) \(precision) \(passes.map(\.name).joined(separator: "+")) \(allocator)" }
-  var options: PrepareOptions { PrepareOptions(allocator: allocator, precision: precision, storage: storage) }
+  var options: PrepareOptions { PrepareOptions(allocator: allocator, storage: storage) }
 
   static let precisions: [Precision] = hasHalfArithmetic ? Precision.allCases : [.fp32, .fp16]
 
@@ -55,7 +67,8 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   /// the processor.
   @Test(arguments: opCases.filter { !($0.op is DepthwiseBlock || $0.name.contains("broadcast")) }, VulkanVariant.all)
   func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: VulkanVariant) throws {
-    let outcome = try Conformance.run(opCase, on: VulkanBackend(), passes: variant.passes, variant.options)
+    let passes = variant.passes.adding(portable: variant.precision.passes)
+    let outcome = try Conformance.run(opCase, on: VulkanBackend(), passes: passes, variant.options)
     guard case .correct = outcome else {
       Issue.record("\(outcome)")
       return
@@ -71,13 +84,25 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     #expect(error?.description.contains("vkWaitForFences") == true && error?.description.contains(meaning) == true)
   }
 
-  @Test func `computing in 16 bits is a row with the reason where the device does not`() throws {
+  @Test func `a convolution that multiplies in 16 bits has a reason where the device does not`() throws {
     var device = try VulkanInstance.shared.get().device(named: nil)
-    for has in [true, false] {
+    for (multiplies, has) in [(false, true), (false, false), (true, true), (true, false)] {
       device.hasHalfArithmetic = has
-      #expect(device.refusal(of: PrepareOptions(precision: .fp16)) == nil)
-      let reason = device.refusal(of: PrepareOptions(precision: .fp16Arithmetic))
-      #expect(has ? reason == nil : reason?.contains("cannot compute in float16") == true)
+      var op = Conv2D()
+      op.multipliesFloat16 = multiplies
+      var graph = Graph(name: "conv")
+      let x = graph.addInput("x", TensorType([1, 8, 4, 4], .float16))
+      let weight = graph.addParameter("weight", TensorType([8, 8, 1, 1], .float16))!
+      graph.setOutputs([try graph.addNode("conv", op, [x, weight], stored: .float16)])
+      let node = graph.nodes[0]
+      let result = vulkanKernel(
+        VulkanRequest(
+          node: node, inputs: graph.inputTypes(of: node), output: graph[graph.outputs[0]].type, device: device,
+          storage: .buffers))
+      switch result {
+      case .success: #expect(has || !multiplies)
+      case .failure(let error): #expect(!has && multiplies && "\(error)".contains("cannot compute in float16"))
+      }
     }
   }
 
@@ -88,7 +113,8 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
       [
         FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), FuseResidual(), Winograd(),
       ] as [any Pass]
-    let session = try session(graph, passes + variant.passes, variant.options)
+    let all = (passes + variant.passes).adding(portable: variant.precision.passes)
+    let session = try session(graph, all, variant.options)
     session.inputs[0].write(input.values)
     try session.run()
     let error = relativeError(session.outputs[0].values, try goldenLogits(key))
@@ -117,8 +143,8 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     reference.inputs[0].write(input.values)
     try reference.run()
     for precision in VulkanVariant.precisions where precision != .fp32 {
-      let options = PrepareOptions(precision: precision, storage: storage)
-      let session = try session(graph, standardPasses, options)
+      let passes = standardPasses.adding(portable: precision.passes)
+      let session = try session(graph, passes, PrepareOptions(storage: storage))
       session.inputs[0].write(input.values)
       try session.run()
       #expect(session.outputs[0].relativeError(to: reference.outputs[0]) < 1e-2, "\(precision)")
@@ -142,7 +168,9 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let same = try self.session(identity([1, 8, 4, 4]), [], PrepareOptions())
     let given = try same.run([Tensor(zeros: TensorType([1, 8, 4, 4])).vulkan()])
     #expect(throws: GraphError.self) { try same.run(given) }
-    #expect(throws: GraphError.self) { try session.run([input.vulkan(precision: .fp16)]) }
+    #expect(throws: GraphError.self) { try session.run([input.rounded(to: .float16).vulkan()]) }
+    let half = try input.rounded(to: .float16)
+    #expect(try half.vulkan().cpu().values == half.values)
   }
 
   @Test func `a graph that no pass has touched gives the same`() throws {

@@ -298,7 +298,7 @@ private struct Vandal: Pass {
   let summary = ""
   let off = ""
   let pytorchName: String? = nil
-  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     let tensor = graph.weights["conv.weight"]!
     graph.weights["conv.weight"] = try Tensor(tensor.shape, tensor.values.map { $0 * 1.001 })
     return 1

@@ -32,7 +32,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
 
 @Suite struct TypedGraphTests {
   @Test func `ops that compute on floats refuse everything else, by name`() throws {
-    for (dtype, quantization) in [(.int8, nil), (.float16, nil), (.int8, Quantization(scale: 1))]
+    for (dtype, quantization) in [(.int8, nil), (.float64, nil), (.int8, Quantization(scale: 1))]
       as [(DType, Quantization?)]
     {
       let type = TensorType([1, 4, 2, 2], dtype, quantization: quantization)
@@ -156,7 +156,9 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let executable = try placer.prepare(graph)
     #expect(executable.placement.map(\.backend) == ["cpu", "vulkan", "cpu"])
     #expect(
-      executable.placement[0].refusals == [.init(backend: "vulkan", reason: "Vulkan computes on f32, not on i16")])
+      executable.placement[0].refusals == [
+        .init(backend: "vulkan", reason: "Vulkan computes on f32 and f16, not on i16")
+      ])
     #expect(executable.borderCopies.count == 2 && executable.borderCopies.byteCount == 2 * 128 * 4)
     let input = try Tensor([1, 8, 4, 4], (0..<128).map { Double($0 % 11) - 3 }, .int16)
     let session = try executable.makeSession()
@@ -164,5 +166,105 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     #expect(session.outputs[0].doubles == (try graph.evaluate([input])[0].doubles))
     let statistics = try #require(try session.deviceStatistics)
     #expect(statistics.uploadBytes == 512 && statistics.downloadBytes == 512)
+  }
+
+  // MARK: Float16
+
+  /// A convolution, an activation, a skip connection around both, and a pooled head.
+  private func skips() throws -> (graph: Graph, input: Tensor) {
+    var graph = Graph(name: "skips")
+    func constant(_ name: String, _ shape: Shape) throws -> ValueID {
+      graph.addConstant(name, try Tensor(shape, (0..<shape.count).map { Float($0 * 37 % 19) / 19 - 0.4 }))
+    }
+    let x = graph.addInput("x", TensorType([1, 8, 5, 5]))
+    let (weight, bias) = (try constant("w", [8, 8, 3, 3]), try constant("b", [8]))
+    let first = try graph.addNode("first", Conv2D(padding: 1), [x, weight, bias])
+    let relu = try graph.addNode("relu", Activation(.relu6), [first])
+    let second = try graph.addNode("second", Conv2D(padding: 1), [relu, weight, bias])
+    let sum = try graph.addNode("sum", Add(), [second, first])
+    let pool = try graph.addNode("pool", GlobalAveragePool(), [sum])
+    let flat = try graph.addNode("flat", Flatten(), [pool])
+    graph.setOutputs([try graph.addNode("head", Linear(), [flat, try constant("m", [3, 8])])])
+    return (graph, try Tensor([1, 8, 5, 5], (0..<200).map { Float($0 * 29 % 31) / 31 }))
+  }
+
+  @Test func `to-float16 writes into the graph what is stored in 16 bits, and keeps what would gather roundings`()
+    throws
+  {
+    let (graph, _) = try skips()
+    let passes: [any Pass] = [ToFloat16(), Float16Arithmetic()]
+    let result = try Pipeline(passes).run(on: graph, for: PlainTarget())
+    #expect(result.reports.map(\.rewrites) == [5, 2])
+    #expect(try #require(result.reports[0].error) > 0)
+    #expect(
+      result.graph.description == """
+        graph skips
+          input %x : f32[1x8x5x5]
+          %x.f16 = cast(%x) {to=f16} : f16[1x8x5x5]
+          %first = conv2d(%x.f16, #w<f16[8x8x3x3]>, #b<f32[8]>) {padding=1 multiplies=f16} : f32[1x8x5x5]
+          %relu = activation(%first) {clamp=relu6} : f16[1x8x5x5]
+          %second = conv2d(%relu, #w<f16[8x8x3x3]>, #b<f32[8]>) {padding=1 multiplies=f16} : f32[1x8x5x5]
+          %sum = add(%second, %first) : f32[1x8x5x5]
+          %pool = global_avg_pool2d(%sum) : f16[1x8x1x1]
+          %flat = flatten(%pool) : f16[1x8]
+          %head = linear(%flat, #m<f16[3x8]>) : f32[1x3]
+          return %head
+
+        """)
+    // Nothing is left for a second time, and a value may not be stored in what its op does not compute.
+    #expect(try Pipeline(passes).run(on: result.graph, for: PlainTarget()).reports.map(\.rewrites) == [0, 0])
+    var wrong = Graph(name: "wrong")
+    let x = wrong.addInput("x", TensorType([4]))
+    for stored in [DType.int8, .float64] {
+      #expect(throws: GraphError.self) { try wrong.addNode("y", Activation(.relu), [x], stored: stored) }
+    }
+    #expect(throws: GraphError.self) { try wrong.addNode("y", Cast(to: .int8), [x], stored: .float16) }
+  }
+
+  @Test func `a graph in float16 runs wherever its nodes are placed, to the same bits`() throws {
+    let (graph, input) = try skips()
+    for passes in [[], standardPasses] as [[any Pass]] {
+      let stubs = [StubBackend.everySecond(), .convolutionsOnly()]
+      for backend in [CPUBackend()] + stubs as [any Backend] {
+        for allocator in [AllocatorKind.system, .arena] {
+          let placer = try Placer(backend, fallback: CPUBackend(), PrepareOptions(allocator: allocator))
+          let half = try Pipeline(passes.adding(portable: [ToFloat16()])).run(on: graph, for: placer).graph
+          let expected = try half.evaluate([input])[0]
+          let executable = try placer.prepare(half)
+          // No kernel of the processor's reads 16 bits: that shows, and is no error.
+          let own = executable.placement.filter { $0.backend == "cpu" && $0.kernel != "view" }
+          #expect(own.contains { $0.kernel == "reference" })
+          let session = try executable.makeSession()
+          for _ in 0..<2 { try session.run(with: [input]) }
+          #expect(session.outputs[0].relativeError(to: expected) < 1e-5)
+        }
+      }
+    }
+  }
+
+  @Test(.enabled(if: hasVulkan, "no Vulkan device here"))
+  func `tensors of 16 bits cross between a device and the processor`() throws {
+    let (graph, input) = try skips()
+    struct ConvolutionsOnly: Backend {
+      let base = VulkanBackend()
+      let name = "vulkan"
+      func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+        node.op is Conv2D ? base.support(for: node, in: graph, options) : .unsupported(reason: "convolutions only")
+      }
+      func target(_ options: PrepareOptions) throws -> any TargetTraits { try base.target(options) }
+      func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
+        try base.lower(nodes, of: graph, options)
+      }
+    }
+    for backend in [ConvolutionsOnly(), VulkanBackend()] as [any Backend] {
+      let placer = try Placer(backend, fallback: CPUBackend(), PrepareOptions(allocator: .arena))
+      let passes = standardPasses.adding(portable: [ToFloat16()])
+      let half = try Pipeline(passes).run(on: graph, for: placer).graph
+      let executable = try placer.prepare(half)
+      #expect(Set(executable.placement.map(\.backend)) == (backend is VulkanBackend ? ["vulkan"] : ["vulkan", "cpu"]))
+      let session = try executable.makeSession()
+      for _ in 0..<2 { try session.run(with: [input]) }
+      #expect(session.outputs[0].relativeError(to: try half.evaluate([input])[0]) < 2e-3)
+    }
   }
 }

@@ -42,7 +42,7 @@ struct PlacementCommand: AsyncParsableCommand {
       }
       let input = try ModelInput(configurations[0], in: runtime)
       let placer = try Placer(backend, fallback: runtime.fallback, settings.options)
-      let graph = try Pipeline(runtime.passes(settings.passes), checksNumbers: false).run(on: input.graph, for: placer)
+      let graph = try Pipeline(runtime.passes(settings), checksNumbers: false).run(on: input.graph, for: placer)
         .graph
       let table = PlacementTable(configurations[0], try placer.prepare(graph))
       let text = json ? try JSONEncoder.text(table) : plan ? table.plan : table.report.markdown

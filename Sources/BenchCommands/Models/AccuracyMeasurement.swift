@@ -22,7 +22,7 @@ extension AccuracyBisection {
     let model = try ModelInput(configuration, in: runtime)
     let input = model.input
     let placer = try Placer(backend, fallback: runtime.fallback, options)
-    var optimised = try Pipeline(runtime.passes(settings.passes), checksNumbers: false)
+    var optimised = try Pipeline(runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer).graph
     let usual = try placer.prepare(optimised).makeSession()
     usual.inputs[0].write(input.values)
@@ -59,7 +59,7 @@ extension AccuracyBisection {
     }
     self.init(
       configuration: configuration, device: info.name,
-      tolerance: tolerance ?? Conformance.tolerance(options.precision), nodes: nodes,
+      tolerance: tolerance ?? Conformance.tolerance(of: optimised), nodes: nodes,
       asRun: Self.error(usual.outputs[0], expected))
   }
 
@@ -75,10 +75,10 @@ extension AccuracyBisection {
       arguments.append(tensor)
       return single.addInput(graph[id].name, tensor.type)
     }
-    single.setOutputs([try single.addNode(node.name, node.op, inputs, placed: node.placed)])
+    single.setOutputs([try single.addNode(node.name, node.op, inputs, placed: node.placed, stored: node.stored)])
     let session = try placer.prepare(single).makeSession()
     for (tensor, argument) in zip(session.inputs, arguments) {
-      _ = tensor.floats.update(fromContentsOf: argument.floats)
+      tensor.write(argument)
     }
     try session.run()
     return session.outputs[0]

@@ -18,12 +18,12 @@ extension OpTable {
         for format in formats where kernels == .fast || format.name == "nchw" {
           let family = kernels == .fast ? "" : " \(kernels.rawValue)"
           for precision in Precision.allCases {
-            let options = PrepareOptions(
-              kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil, precision: precision)
+            let options = PrepareOptions(kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil)
             // What no device has is one column without a kernel, not one for each precision.
-            if precision != .fp32, case .unavailable = backend.availability(options) { continue }
+            if precision != .fp32, backend.name == "cpu" || backend.availability(options).isUnavailable { continue }
             let column = "\(backend.name)\(family), \(format.name), \(precision)"
-            try add(column, backend, kernels == .fast ? format.passes : [], options)
+            let passes = kernels == .fast ? format.passes : []
+            try add(column, backend, passes.adding(portable: precision.passes), options)
           }
         }
       }

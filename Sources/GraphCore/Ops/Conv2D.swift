@@ -14,6 +14,9 @@ public struct Conv2D: FusingOp {
   public var epilogue: Epilogue?
   /// How kernels compute it; its own `evaluate` always goes directly.
   public var algorithm = Algorithm.direct
+  /// Whether kernels may multiply in 16-bit floats, sum a few such products in 16 bits and those sums in 32; its own `evaluate`
+  /// does not.
+  public var multipliesFloat16 = false
 
   public enum Algorithm: String, Sendable {
     case direct
@@ -41,6 +44,7 @@ public struct Conv2D: FusingOp {
     if dilation != 1 { list.append(("dilation", "\(dilation)")) }
     if groups != 1 { list.append(("groups", "\(groups)")) }
     list += epilogueAttribute
+    if multipliesFloat16 { list.append(("multiplies", "f16")) }
     if algorithm != .direct { list.append(("algorithm", algorithm.rawValue)) }
     return list
   }

@@ -33,7 +33,7 @@ struct RemoveDoubleNegation: Pass {
   let summary = "two negations in a row cancel"
   let off = "both run"
 
-  func run(on graph: inout Graph, for target: any TargetTraits) throws -> Int {
+  func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     let removed = try graph.rewrite { graph in
       var removed = 0
       for handle in graph.handles {
