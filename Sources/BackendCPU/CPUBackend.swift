@@ -24,8 +24,9 @@ public struct CPUBackend: Backend {
   }
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    if node.op is any ControlOp { return .kernel("control") }
     if options.kernels == .reference { return .kernel("reference") }
-    if isView(node.op) { return .kernel("view") }
+    if isView(node, in: graph) { return .kernel("view") }
     do {
       // What there is no kernel for runs on the op's own loops.
       return .kernel(try Self.kernel(for: node, in: graph, options)?.name ?? "reference")
@@ -55,7 +56,9 @@ public struct CPUBackend: Backend {
   /// Nil where there is none for the op or the element types: then the op's own loops run.
   static func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) throws -> (any CPUKernel)? {
     let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
-    guard node.outputs.count == 1, types.allSatisfy({ $0.dtype == .float32 && $0.quantization == nil }) else {
+    guard node.outputs.count == 1,
+      types.allSatisfy({ $0.dtype == .float32 && $0.quantization == nil && !$0.isUpperBound })
+    else {
       return nil
     }
     let request = KernelRequest(
@@ -70,7 +73,10 @@ public struct CPUBackend: Backend {
 }
 
 /// Ops whose output is their input's memory.
-func isView(_ op: any Op) -> Bool { op is Flatten || op is Dropout }
+func isView(_ node: Node, in graph: Graph) -> Bool {
+  // Where extents lie behind the elements, another shape puts them elsewhere.
+  (node.op is Flatten || node.op is Dropout) && !graph[node.inputs[0]].type.isUpperBound
+}
 
 /// What the fast kernels want and are good at.
 struct CPUTarget: TargetTraits {

@@ -12,11 +12,14 @@ protocol CPUKernel: Sendable {
   /// written, and never again.
   var overwritableInputs: [Int] { get }
   func run(_ call: borrowing KernelCall) throws
+  /// What runs it in one session: itself, unless it keeps something from one run to the next.
+  func forSession() -> any CPUKernel
 }
 
 extension CPUKernel {
   var scratchByteCount: Int { 0 }
   var overwritableInputs: [Int] { [] }
+  func forSession() -> any CPUKernel { self }
 }
 
 /// The pointers of one call.

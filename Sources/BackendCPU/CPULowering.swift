@@ -18,9 +18,11 @@ struct CPULowering: Lowering {
     var views = Set<Int>()
     for index in nodes {
       let node = graph.nodes[index]
-      if options.kernels == .reference {
+      if let op = node.op as? any ControlOp {
+        kernels[index] = try ControlKernel(op, node, of: graph, options)
+      } else if options.kernels == .reference {
         kernels[index] = ReferenceKernel(node, of: graph)
-      } else if BackendCPU.isView(node.op) {
+      } else if BackendCPU.isView(node, in: graph) {
         views.insert(index)
       } else {
         kernels[index] = try CPUBackend.kernel(for: node, in: graph, options) ?? ReferenceKernel(node, of: graph)
@@ -35,7 +37,8 @@ struct CPULowering: Lowering {
     let kernel = kernels[node]!
     let scratch = kernel.scratchByteCount
     return PlannedKernel(
-      name: kernel.name, scratch: scratch > 0 ? [scratch] : [], overwritableInputs: kernel.overwritableInputs)
+      name: kernel.name, scratch: scratch > 0 ? [scratch] : [], overwritableInputs: kernel.overwritableInputs,
+      bodies: (kernel as? ControlKernel)?.bodies.map(\.plan) ?? [])
   }
 
   func byteCount(of value: ValueID) -> Int { 0 }
@@ -80,7 +83,7 @@ final class CPUSegment: StepwiseSegment {
     work = steps.map { index in
       let step = plan.steps[index]
       return Work(
-        step: index, node: step.node!, kernel: kernels[index]!, inputs: step.inputs.count,
+        step: index, node: step.node!, kernel: kernels[index]!.forSession(), inputs: step.inputs.count,
         slots: step.inputs + step.outputs)
     }
     arguments = .allocate(capacity: work.map(\.slots.count).max() ?? 1)
@@ -106,30 +109,6 @@ final class CPUSegment: StepwiseSegment {
         memory.end(work.step)
         finished(work.node)
       }
-    }
-  }
-}
-
-/// An op's own `evaluate` as a kernel: slow, and always right.
-struct ReferenceKernel: CPUKernel {
-  let name = "reference"
-  private let node: Node
-  private let inputs: [TensorType]
-  private let outputs: [TensorType]
-
-  init(_ node: Node, of graph: Graph) {
-    (self.node, inputs, outputs) = (node, graph.inputTypes(of: node), node.outputs.map { graph[$0].type })
-  }
-
-  func run(_ call: borrowing KernelCall) throws {
-    let arguments = try zip(inputs, call.inputs).map { type, pointer in
-      try Tensor(type: type, storage: Storage(borrowing: pointer, byteCount: type.byteCount)).converted(to: .nchw)
-    }
-    let results = try node.evaluate(arguments)
-    for (index, type) in outputs.enumerated() {
-      let result = try results[index].converted(to: type.format)
-      call.outputs[index].copyMemory(from: result.storage.pointer, byteCount: type.byteCount)
-      withExtendedLifetime(result) {}
     }
   }
 }

@@ -29,6 +29,9 @@ public struct VulkanBackend: Backend {
     if let other = types.first(where: { ![.float32, .float16].contains($0.dtype) || $0.quantization != nil }) {
       return .unsupported(reason: "Vulkan computes on f32 and f16, not on \(other.dtype.rawValue)")
     }
+    if types.contains(where: \.isUpperBound) {
+      return .unsupported(reason: "Vulkan computes tensors whose extents are known beforehand")
+    }
     guard node.outputs.count == 1 else { return .unsupported(reason: "Vulkan has no kernels of several outputs") }
     if isView(node, in: graph) { return .kernel("view") }
     if let reason = VulkanLowering.unreadable(node, in: graph) { return .unsupported(reason: reason) }

@@ -37,10 +37,22 @@ public struct Node: Sendable {
   public var stored: DType?
 }
 
+extension TensorType {
+  /// Of an upper bound, the largest tensor there can be.
+  fileprivate var largest: TensorType {
+    var type = self
+    type.isUpperBound = false
+    return type
+  }
+}
+
 extension Node {
   /// - Throws: ``GraphError`` when it cannot compute on these inputs.
   func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    var types = try op.checkedOutputTypes(for: inputs)
+    // What is made of something whose extents are not known yet has none that are.
+    let isBounded = inputs.contains { $0.isUpperBound }
+    var types = try op.checkedOutputTypes(for: isBounded ? inputs.map(\.largest) : inputs)
+    if isBounded { for index in types.indices { types[index].isUpperBound = true } }
     guard let stored else { return types }
     try expect(
       stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },

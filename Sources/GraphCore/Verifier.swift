@@ -8,6 +8,10 @@ extension Graph {
     var defined = Set(inputs)
     for value in values {
       if let fault = value.type.fault { throw GraphError("\(value.name) cannot be \(value.type): \(fault)") }
+      if case .node = value.source {
+      } else {
+        try expect(!value.type.isUpperBound, "\(value.name) is there before a run, with extents that are known")
+      }
       switch value.source {
       case .constant(let tensor):
         try expect(tensor.type == value.type, "constant \(value.name) is \(tensor.type), declared \(value.type)")
@@ -28,6 +32,9 @@ extension Graph {
       }
       for id in node.outputs {
         try expect(contains(id) && defined.insert(id).inserted, "\(node.name) defines a value that exists already")
+      }
+      for body in (node.op as? any ControlOp)?.bodies ?? [] {
+        do { try body.graph.verify() } catch { throw GraphError("\(node.name): \(error)") }
       }
       let inferred: [TensorType]
       do { inferred = try node.outputTypes(for: inputTypes(of: node)) } catch {

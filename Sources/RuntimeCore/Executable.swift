@@ -56,6 +56,11 @@ public final class Executable: Sendable {
 
   /// - Throws: ``OutOfMemory``, or what a device lacks.
   public func makeSession() throws -> Session {
+    try makeSession(on: ThreadPool(threadCount: plan.usesHost ? options.threads : 1))
+  }
+
+  /// A session within another, on its threads.
+  package func makeSession(on pool: ThreadPool) throws -> Session {
     var segments = [(any Segment)?](repeating: nil, count: plan.segments.count)
     for (index, compiled) in compiled.enumerated() {
       let own = plan.segments.indices.filter { plan.segments[$0].backend == index }
@@ -63,7 +68,7 @@ public final class Executable: Sendable {
       precondition(made.count == own.count, "\(backends[index]) made \(made.count) segments of \(own.count)")
       for (position, segment) in zip(own, made) { segments[position] = segment }
     }
-    return try Session(self, segments, threads: plan.usesHost ? options.threads : 1)
+    return try Session(self, segments, pool)
   }
 }
 

@@ -19,7 +19,7 @@ public protocol Lowering: Sendable {
 }
 
 /// What a plan has to know of a kernel.
-public struct PlannedKernel: Sendable, Equatable {
+public struct PlannedKernel: Sendable {
   /// As placements and profiles give it.
   public var name: String
   /// Bytes of each piece of working memory; in the host's memory there is one at most.
@@ -27,9 +27,12 @@ public struct PlannedKernel: Sendable, Equatable {
   /// Inputs whose memory the first output may take: each of their elements is read before the same element of the output
   /// is written, and never again.
   public var overwritableInputs: [Int]
+  /// Of a node that runs graphs of its own.
+  public var bodies: [Plan]
 
-  public init(name: String, scratch: [Int] = [], overwritableInputs: [Int] = []) {
+  public init(name: String, scratch: [Int] = [], overwritableInputs: [Int] = [], bodies: [Plan] = []) {
     (self.name, self.scratch, self.overwritableInputs) = (name, scratch, overwritableInputs)
+    self.bodies = bodies
   }
 }
 

@@ -5,7 +5,7 @@ import TensorCore
 public final class Session {
   /// Write here …
   public let inputs: [Tensor]
-  /// … and read here, until the next run.
+  /// … and read here, until the next run. What is an upper bound came out as its `actual` says.
   public let outputs: [Tensor]
   /// What it runs.
   public let executable: Executable
@@ -29,12 +29,12 @@ public final class Session {
   /// The failure since which the fallback computes everything; nil while there was none.
   public private(set) var failure: Failure?
 
-  init(_ executable: Executable, _ segments: [(any Segment)?], threads: Int) throws {
+  init(_ executable: Executable, _ segments: [(any Segment)?], _ pool: ThreadPool) throws {
     let (plan, options) = (executable.plan, executable.options)
     inputs = try plan.graph.inputs.map { try Tensor(zeros: plan.graph[$0].type) }
     outputs = try plan.graph.outputs.map { try Tensor(zeros: plan.graph[$0].type) }
     memory = try HostMemory(plan, options.allocator, hugePages: options.hugePages, inputs: inputs, outputs: outputs)
-    context = RunContext(memory: memory, pool: try ThreadPool(threadCount: threads))
+    context = RunContext(memory: memory, pool: pool)
     (self.executable, self.segments, bound) = (executable, segments, inputs)
   }
 

@@ -82,7 +82,8 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// Wakes the threads, runs `body`, and lets them sleep again.
   package func whileAwake(_ body: () throws -> Void) rethrows {
-    guard !threads.isEmpty else { return try body() }
+    // A session within another finds them awake.
+    guard !threads.isEmpty, !isRunning.load(ordering: .relaxed) else { return try body() }
     pthread_mutex_lock(lock)
     isRunning.store(true, ordering: .releasing)
     pthread_cond_broadcast(wake)

@@ -23,7 +23,7 @@ public struct Tensor: Sendable {
   /// Memory for `type` with undefined contents, from the allocator of the innermost ``AllocationScope``.
   public init(uninitialized type: TensorType, allocator: any Allocator = AllocationScope.current) throws {
     self.type = type
-    self.storage = try Storage(byteCount: type.byteCount, allocator: allocator)
+    self.storage = try Storage(byteCount: type.storageByteCount, allocator: allocator)
   }
 
   /// A tensor of zeros.
@@ -161,7 +161,35 @@ public struct Tensor: Sendable {
   /// Overwrites the elements with those of a tensor of the same type.
   public func write(_ other: Tensor) {
     precondition(other.type == type, "\(other.type) into \(type)")
-    storage.pointer.copyMemory(from: other.storage.pointer, byteCount: storage.byteCount)
+    storage.pointer.copyMemory(from: other.storage.pointer, byteCount: type.storageByteCount)
+  }
+
+  /// The tensor as large as it came out, in the same memory; itself where its type says how large that is.
+  public var actual: Tensor {
+    guard type.isUpperBound else { return self }
+    let extents = (storage.pointer + type.extentsOffset).assumingMemoryBound(to: Int.self)
+    var type = type
+    (type.shape, type.isUpperBound) = (Shape((0..<type.shape.rank).map { extents[$0] }), false)
+    defer { withExtendedLifetime(self) {} }
+    return Tensor(type: type, storage: storage)
+  }
+
+  /// Overwrites the elements with those of a tensor that is as large as this one or, of an upper bound, smaller.
+  /// - Throws: ``ImpossibleType`` where it does not fit.
+  package func fill(_ other: Tensor) throws {
+    var wanted = other.type
+    (wanted.shape, wanted.isUpperBound) = (type.shape, type.isUpperBound)
+    let fits =
+      type.isUpperBound
+      ? other.shape.rank == shape.rank && zip(other.shape.extents, shape.extents).allSatisfy { $0 <= $1 }
+      : other.shape == shape
+    guard wanted == type, fits else { throw ImpossibleType(description: "\(other.type) does not fit \(type)") }
+    storage.pointer.copyMemory(from: other.storage.pointer, byteCount: other.type.byteCount)
+    if type.isUpperBound {
+      let extents = (storage.pointer + type.extentsOffset).assumingMemoryBound(to: Int.self)
+      for (axis, extent) in other.shape.extents.enumerated() { extents[axis] = extent }
+    }
+    withExtendedLifetime(other) {}
   }
 
   /// Digest of type and bytes (FNV-1a over 64-bit words), for telling tensors apart in results.
@@ -169,7 +197,7 @@ public struct Tensor: Sendable {
     var hash = Digest()
     hash.combine(type.description)
     if let quantization = type.quantization { hash.combine(quantization.whole) }
-    hash.combine(UnsafeRawBufferPointer(start: storage.pointer, count: storage.byteCount))
+    hash.combine(UnsafeRawBufferPointer(start: storage.pointer, count: type.byteCount))
     return hash
   }
 }

@@ -8,6 +8,9 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
   public var format: MemoryFormat
   /// Nil where the elements are the values.
   public var quantization: Quantization?
+  /// Whether `shape` says only how large the tensor can be: how large it is is known when it has been computed, and lies behind
+  /// the elements.
+  public var isUpperBound = false
 
   public init(
     _ shape: Shape, _ dtype: DType = .float32, _ format: MemoryFormat = .nchw, quantization: Quantization? = nil
@@ -26,9 +29,14 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Bytes of a tensor with what lies behind its elements: of an upper bound, the true extents.
+  public var storageByteCount: Int { isUpperBound ? extentsOffset + 8 * shape.rank : byteCount }
+  var extentsOffset: Int { (byteCount + 7) / 8 * 8 }
+
   /// What is wrong with it; nil where a tensor can be of this type.
   public var fault: String? {
     if shape.rank > Self.highestRank { return "rank \(shape.rank) is over \(Self.highestRank)" }
+    if isUpperBound, format != .nchw && format != .nhwc { return "an upper bound has no \(format)" }
     if shape.elementCount == nil { return "\(shape) is more than memory can hold" }
     switch format {
     case .nchw: break
@@ -43,7 +51,7 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    "\(dtype.rawValue)[\(shape)]" + (format == .nchw ? "" : " \(format)")
+    "\(dtype.rawValue)[\(isUpperBound ? "≤" : "")\(shape)]" + (format == .nchw ? "" : " \(format)")
       + (quantization.map { " (\($0))" } ?? "")
   }
 }

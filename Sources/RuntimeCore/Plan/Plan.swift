@@ -67,6 +67,8 @@ public struct Plan: Sendable {
     public let scratch: [Int]
     /// Computed slots whose bytes nothing reads after it.
     public fileprivate(set) var released: [Int]
+    /// Of a node that runs graphs of its own: how each of them runs.
+    public fileprivate(set) var bodies: [Plan] = []
   }
 
   /// Steps that one backend runs in one go.
@@ -268,7 +270,7 @@ private struct Planner {
         steps.append(
           Plan.Step(
             node: node, copies: [], kernel: kernel.name, inputs: read, outputs: written, isInPlace: isInPlace,
-            scratch: kernel.scratch, released: []))
+            scratch: kernel.scratch, released: [], bodies: kernel.bodies))
       case .copies(let copies):
         let written = copies.map { result($0.to, at: index) }
         steps.append(Self.copies(from: read, to: written))
@@ -277,7 +279,7 @@ private struct Planner {
           slots.append(
             Plan.Slot(
               space: .host, source: .output(copy.output), values: [graph.outputs[copy.output]],
-              byteCount: graph[graph.outputs[copy.output]].type.byteCount))
+              byteCount: graph[graph.outputs[copy.output]].type.storageByteCount))
           lastUses.append(index)
           outputs[copy.output] = slots.count - 1
           return slots.count - 1
@@ -301,7 +303,7 @@ private struct Planner {
 
   private func byteCount(of place: Place) -> Int {
     place.space == .host
-      ? graph[place.value].type.byteCount
+      ? graph[place.value].type.storageByteCount
       : lowerings.first { $0.space == place.space }!.byteCount(of: place.value)
   }
 }

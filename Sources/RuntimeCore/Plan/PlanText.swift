@@ -11,7 +11,12 @@ extension Plan: CustomStringConvertible {
     }
     for segment in segments {
       lines.append("  segment on \(segment.backend.map(String.init) ?? "the caller's tensors")")
-      for index in segment.steps { lines.append("    \(index): \(text(of: steps[index]))") }
+      for index in segment.steps {
+        lines.append("    \(index): \(text(of: steps[index]))")
+        for body in steps[index].bodies {
+          lines += "\(body)".split(separator: "\n").map { "      | \($0)" }
+        }
+      }
     }
     lines.append("  return \(outputs.map(reference).joined(separator: ", "))")
     return lines.joined(separator: "\n") + "\n"
