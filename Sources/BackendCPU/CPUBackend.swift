@@ -6,65 +6,66 @@ import TensorCore
 /// The processor, with kernels per instruction set.
 public struct CPUBackend: Backend {
   public let name = "cpu"
+  public var kernels: KernelFamily
+  /// The instruction set to choose kernels for and to pack weights for, which this machine need not have: what is placed, lowered
+  /// and planned for another can be looked at here, and run there.
+  public var instructionSet: InstructionSet
 
-  public init() {}
+  /// - Parameter instructionSet: nil for the best this machine has.
+  public init(kernels: KernelFamily = .fast, instructionSet: InstructionSet? = nil) {
+    (self.kernels, self.instructionSet) = (kernels, instructionSet ?? .best)
+  }
+
+  public func choosing(_ option: String, _ value: String) throws -> CPUBackend? {
+    var backend = self
+    switch option {
+    case "kernels":
+      guard let kernels = KernelFamily(rawValue: value) else { throw GraphError("unknown kernels \(value)") }
+      backend.kernels = kernels
+    case "isa":
+      guard let wanted = InstructionSet(rawValue: value) else {
+        let known = InstructionSet.allCases.map(\.rawValue).joined(separator: ", ")
+        throw GraphError("unknown instruction set \(value); known: \(known)")
+      }
+      backend.instructionSet = wanted
+    case "device" where value == name: break
+    default: return nil
+    }
+    return backend
+  }
 
   public func availability(_ options: PrepareOptions) -> Availability {
-    if let device = options.device, device != name { return .unavailable(reason: "no CPU device \"\(device)\"") }
-    if options.kernels == .reference, options.allocator != .system || !options.inPlace || !options.hugePages {
+    if kernels == .reference, options.allocator != .system || !options.inPlace || !options.hugePages {
       return .unavailable(reason: "the reference loops take memory as they go: no option changes that")
     }
-    if options.storage != nil { return .unavailable(reason: "storage is a choice of GPUs") }
-    if !options.cachesPipelines { return .unavailable(reason: "the CPU has no pipelines to cache") }
     return .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
   }
 
   public func target(_ options: PrepareOptions) throws -> any TargetTraits {
-    options.kernels == .fast ? CPUTarget(table: try Self.instructionSet(options).kernels) : PlainTarget()
+    kernels == .fast ? CPUTarget(table: instructionSet.table) : PlainTarget()
   }
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     if node.op is any ControlOp { return .kernel("control") }
-    if options.kernels == .reference { return .kernel("reference") }
+    if kernels == .reference { return .kernel("reference") }
     if isView(node, in: graph) { return .kernel("view") }
-    do {
-      // What there is no kernel for runs on the op's own loops.
-      return .kernel(try Self.kernel(for: node, in: graph, options)?.name ?? "reference")
-    } catch {
-      return .unsupported(reason: "\(error)")
-    }
+    // What there is no kernel for runs on the op's own loops.
+    return .kernel(kernel(for: node, in: graph, options)?.name ?? "reference")
   }
 
   public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
-    try CPULowering(nodes, of: graph, options)
-  }
-
-  /// The instruction set that options ask for.
-  /// - Throws: ``GraphError`` where there is no such set or this machine lacks it.
-  package static func instructionSet(_ options: PrepareOptions) throws -> InstructionSet {
-    guard let name = options.instructionSet else { return .best }
-    guard let wanted = InstructionSet(rawValue: name) else {
-      throw GraphError(
-        "unknown instruction set \(name); known: \(InstructionSet.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-    guard InstructionSet.available.contains(wanted) else {
-      throw GraphError("this machine has no \(name) (it has \(InstructionSet.best.rawValue))")
-    }
-    return wanted
+    try CPULowering(nodes, of: graph, self, options)
   }
 
   /// Nil where there is none for the op or the element types: then the op's own loops run.
-  static func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) throws -> (any CPUKernel)? {
+  func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) -> (any CPUKernel)? {
     let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
     guard node.outputs.count == 1,
       types.allSatisfy({ $0.dtype == .float32 && $0.quantization == nil && !$0.isUpperBound })
-    else {
-      return nil
-    }
+    else { return nil }
     let request = KernelRequest(
       node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
-      table: try instructionSet(options).kernels, useIm2col: options.kernels == .im2col,
-      threads: options.threads)
+      table: instructionSet.table, useIm2col: kernels == .im2col, threads: options.threads)
     for make in kernelMakers {
       if let kernel = make(request) { return kernel }
     }

@@ -5,6 +5,7 @@ import TensorCore
 
 /// Which kernels run some nodes of a graph, and what they need.
 struct CPULowering: Lowering {
+  private let backend: CPUBackend
   private let options: PrepareOptions
   /// By node; nil for views and for what runs elsewhere.
   private let kernels: [(any CPUKernel)?]
@@ -12,20 +13,20 @@ struct CPULowering: Lowering {
   let space = MemorySpace.host
   let device = "cpu"
 
-  init(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws {
-    self.options = options
+  init(_ nodes: [Int], of graph: Graph, _ backend: CPUBackend, _ options: PrepareOptions) throws {
+    (self.backend, self.options) = (backend, options)
     var kernels = [(any CPUKernel)?](repeating: nil, count: graph.nodes.count)
     var views = Set<Int>()
     for index in nodes {
       let node = graph.nodes[index]
       if let op = node.op as? any ControlOp {
-        kernels[index] = try ControlKernel(op, node, of: graph, options)
-      } else if options.kernels == .reference {
+        kernels[index] = try ControlKernel(op, node, of: graph, backend, options)
+      } else if backend.kernels == .reference {
         kernels[index] = ReferenceKernel(node, of: graph)
       } else if BackendCPU.isView(node, in: graph) {
         views.insert(index)
       } else {
-        kernels[index] = try CPUBackend.kernel(for: node, in: graph, options) ?? ReferenceKernel(node, of: graph)
+        kernels[index] = backend.kernel(for: node, in: graph, options) ?? ReferenceKernel(node, of: graph)
       }
     }
     (self.kernels, self.views) = (kernels, views)
@@ -43,7 +44,8 @@ struct CPULowering: Lowering {
 
   func byteCount(of value: ValueID) -> Int { 0 }
 
-  func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {
+  func compile(_ segments: [Plan.Segment], of plan: Plan) throws -> any CompiledSegments {
+    if let reason = backend.instructionSet.absence { throw GraphError(reason) }
     if options.hugePages {
       HugePages.back(
         plan.slots.compactMap { slot in

@@ -3,7 +3,7 @@ import RuntimeCore
 
 extension CPUBackend {
   public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] {
-    let table = try Self.instructionSet(options).kernels
+    let table = instructionSet.table
     func work(_ name: String, _ kernel: PacerKernel?, _ multiplyAdds: Int) -> PeakWork {
       guard let kernel else { return PeakWork(name: name, operations: 0, run: nil) }
       return PeakWork(name: name, operations: 2 * multiplyAdds) { rounds in

@@ -1,8 +1,10 @@
 import BaselineKernels
 import CIntrinsics
 
-#if arch(x86_64)
+#if canImport(x86AVX2Kernels)
   import x86AVX2Kernels
+#endif
+#if canImport(x86AVX512Kernels)
   import x86AVX512Kernels
 #endif
 #if canImport(Glibc)
@@ -11,12 +13,14 @@ import CIntrinsics
   import Darwin
 #endif
 
-/// A set of vector instructions that Pacer has kernels for.
+/// A set of vector instructions that Pacer chooses kernels for, and for those of the architecture it is built for has them.
 public enum InstructionSet: String, Sendable, CaseIterable {
-  /// What every x86-64 processor has; on another architecture, no vectors of Pacer's own.
+  /// What every x86-64 processor has.
   case sse2
   case avx2
   case avx512
+  /// What every 64-bit Arm processor has.
+  case neon
 
   /// Those this process may use, slowest first: what the machine has, up to what `PACER_ISA` names. Under emulation: what
   /// the emulated processor has.
@@ -30,8 +34,9 @@ public enum InstructionSet: String, Sendable, CaseIterable {
 
   /// What is wrong with the cap; nil where nothing is.
   public static let capError: String? = cap.flatMap { name in
-    InstructionSet(name: name) == nil
-      ? "PACER_ISA=\(name): unknown instruction set; known: \(allCases.map(\.rawValue).joined(separator: ", "))" : nil
+    compiled.contains { $0 == InstructionSet(name: name) }
+      ? nil
+      : "PACER_ISA=\(name): unknown instruction set; known: \(compiled.map(\.rawValue).joined(separator: ", "))"
   }
 
   /// Of a name as people write it; version 0.8 called the first one "baseline".
@@ -39,52 +44,93 @@ public enum InstructionSet: String, Sendable, CaseIterable {
 
   /// Those this machine can run, slowest first.
   private static let present: [InstructionSet] = {
-    #if arch(x86_64)
-      guard pacer_cpuid(0, 0).eax >= 7 else { return [.sse2] }
-      let basic = pacer_cpuid(1, 0)
-      let extended = pacer_cpuid(7, 0)
-      let (fma, osxsave, avx) = (basic.ecx >> 12 & 1, basic.ecx >> 27 & 1, basic.ecx >> 28 & 1)
-      guard osxsave & avx & fma == 1, extended.ebx >> 5 & 1 == 1 else { return [.sse2] }
-      let saved = pacer_xgetbv()
-      guard saved & 0b110 == 0b110 else { return [.sse2] }
-      let foundation = extended.ebx >> 16 & extended.ebx >> 30 & extended.ebx >> 31 & 1
-      let vnni = extended.ecx >> 11 & 1
-      return foundation & vnni == 1 && saved & 0b1110_0110 == 0b1110_0110
-        ? [.sse2, .avx2, .avx512] : [.sse2, .avx2]
-    #else
-      return [.sse2]
-    #endif
+    let found = pacer_vector_sets()
+    let sets = allCases.filter { set in
+      switch set {
+      case .sse2: found & PacerSSE2 != 0
+      case .avx2: found & PacerAVX2 != 0
+      case .avx512: found & PacerAVX512 != 0
+      case .neon: found & PacerNEON != 0
+      }
+    }
+    return sets.isEmpty ? [compiled[0]] : sets
   }()
 
   public static var best: InstructionSet { available.last! }
 
+  /// Why kernels of the set do not run here; nil where they do.
+  var absence: String? {
+    Self.available.contains(self) ? nil : "this machine has no \(rawValue) (it has \(Self.best.rawValue))"
+  }
+
   /// The processor's name in its own words.
   public static let processorName: String = {
-    #if arch(x86_64)
-      guard pacer_cpuid(0x8000_0000, 0).eax >= 0x8000_0004 else { return "x86-64" }
-      var bytes: [UInt8] = []
-      for leaf: UInt32 in 0x8000_0002...0x8000_0004 {
-        let r = pacer_cpuid(leaf, 0)
-        for word in [r.eax, r.ebx, r.ecx, r.edx] {
-          for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
-        }
-      }
-      let text = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      return text.split(separator: " ").joined(separator: " ")
-    #else
-      return "unknown"
-    #endif
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+      pacer_processor_name(text.baseAddress!)
+      return String(cString: text.baseAddress!).split(separator: " ").joined(separator: " ")
+    }
   }()
 
-  package var kernels: PacerKernelTable {
-    switch self {
-    case .sse2: return makeBaselineKernels()
-    #if arch(x86_64)
-      case .avx2: return makeAVX2Kernels()
-      case .avx512: return makeAVX512Kernels()
-    #else
-      case .avx2, .avx512: return makeBaselineKernels()
+  /// Sizes that kernels are chosen and weights packed by, and the kernels where this machine can run them.
+  package var table: PacerKernelTable { Self.runnable[self] ?? described }
+
+  /// Those that this program has kernels for.
+  package static let compiled: [InstructionSet] = {
+    var sets = [InstructionSet(rawValue: String(cString: makeBaselineKernels().name))!]
+    #if canImport(x86AVX2Kernels)
+      sets.append(.avx2)
     #endif
+    #if canImport(x86AVX512Kernels)
+      sets.append(.avx512)
+    #endif
+    return sets
+  }()
+
+  /// The kernels of this machine's sets: even what makes the table of another may be compiled to instructions that are missing.
+  private static let runnable: [InstructionSet: PacerKernelTable] = {
+    var tables: [InstructionSet: PacerKernelTable] = [:]
+    for set in present {
+      switch set {
+      #if canImport(x86AVX2Kernels)
+        case .avx2: tables[set] = makeAVX2Kernels()
+      #endif
+      #if canImport(x86AVX512Kernels)
+        case .avx512: tables[set] = makeAVX512Kernels()
+      #endif
+      default: tables[set] = makeBaselineKernels()
+      }
+    }
+    return tables
+  }()
+
+  /// The same sizes without kernels, for a processor that this program is not for: the register tiles of `Vector.swift` of the
+  /// set's module.
+  package var described: PacerKernelTable {
+    var table = PacerKernelTable()
+    table.name = UnsafeRawPointer(staticName.utf8Start).assumingMemoryBound(to: CChar.self)
+    switch self {
+    case .sse2, .neon:
+      (table.lanes, table.filterTiles) = (4, 2)
+      (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (5, 8, 5, 8)
+      (table.planeBlock, table.planePanel) = (4, 8)
+    case .avx2:
+      (table.lanes, table.filterTiles) = (8, 2)
+      (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (6, 16, 6, 16)
+      (table.planeBlock, table.planePanel) = (4, 24)
+    case .avx512:
+      (table.lanes, table.filterTiles) = (16, 4)
+      (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (14, 32, 6, 64)
+      (table.planeBlock, table.planePanel) = (8, 48)
+    }
+    return table
+  }
+
+  private var staticName: StaticString {
+    switch self {
+    case .sse2: "sse2"
+    case .avx2: "avx2"
+    case .avx512: "avx512"
+    case .neon: "neon"
     }
   }
 }

@@ -87,10 +87,10 @@ struct ElementwiseKernel: CPUKernel {
   let name: String
   let type: TensorType
   let epilogue: KernelEpilogue
-  let kernel: PacerKernel
+  let kernel: PacerKernel?
   var overwritableInputs: [Int] { [0, 1] }
 
-  private init(_ name: String, _ request: KernelRequest, _ epilogue: KernelEpilogue, _ kernel: @escaping PacerKernel) {
+  private init(_ name: String, _ request: KernelRequest, _ epilogue: KernelEpilogue, _ kernel: PacerKernel?) {
     self.name = "\(name)-" + String(cString: request.table.name)
     (type, self.epilogue, self.kernel) = (request.output, epilogue, kernel)
   }

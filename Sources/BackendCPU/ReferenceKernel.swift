@@ -19,12 +19,12 @@ struct ReferenceKernel: CPUKernel {
 /// each session.
 struct ControlKernel: CPUKernel {
   let name = "control"
-  let bodies: [Executable]
+  let bodies: [PlannedGraph]
   private let op: any ControlOp
   private let tensors: NodeTensors
 
-  init(_ op: any ControlOp, _ node: Node, of graph: Graph, _ options: PrepareOptions) throws {
-    bodies = try op.bodies.map { try CPUBackend().prepare($0.graph, options) }
+  init(_ op: any ControlOp, _ node: Node, of graph: Graph, _ backend: CPUBackend, _ options: PrepareOptions) throws {
+    bodies = try op.bodies.map { try Placer(backend, options).plan($0.graph) }
     (self.op, tensors) = (op, NodeTensors(node, of: graph))
   }
 
@@ -44,7 +44,7 @@ struct ControlKernel: CPUKernel {
     func run(_ call: borrowing KernelCall) throws {
       let pool = call.pool
       let results = try kernel.op.evaluate(kernel.tensors.arguments(call)) { body, arguments in
-        let session = try sessions[body] ?? kernel.bodies[body].makeSession(on: pool)
+        let session = try sessions[body] ?? kernel.bodies[body].compile().makeSession(on: pool)
         sessions[body] = session
         guard session.inputs.map(\.type) == arguments.map(\.type) else {
           // Extents that are known only now: no plan is made for them.

@@ -5,17 +5,37 @@ import TensorCore
 /// Any Vulkan 1.1 device, with compute shaders.
 public struct VulkanBackend: Backend {
   public let name = "vulkan"
-  public init() {}
+  /// By index or a part of its name; nil for the first one.
+  public var device: String?
+  /// Nil for what suits the device.
+  public var storage: TensorStorage?
+  /// Whether compiled pipelines are kept on disk for the next process.
+  public var cachesPipelines: Bool
+
+  public init(device: String? = nil, storage: TensorStorage? = nil, cachesPipelines: Bool = true) {
+    (self.device, self.storage, self.cachesPipelines) = (device, storage, cachesPipelines)
+  }
+
+  public func choosing(_ option: String, _ value: String) throws -> VulkanBackend? {
+    var backend = self
+    switch option {
+    case "device": backend.device = value
+    case "storage":
+      guard let storage = TensorStorage(rawValue: value) else { throw GraphError("unknown storage \(value)") }
+      backend.storage = storage
+    case "pipeline-cache": backend.cachesPipelines = value == "on"
+    default: return nil
+    }
+    return backend
+  }
 
   public func availability(_ options: PrepareOptions) -> Availability {
     do {
-      if options.kernels != .fast { return .unavailable(reason: "Vulkan has no \(options.kernels.rawValue) kernels") }
       if ![.system, .arena].contains(options.allocator) {
         return .unavailable(reason: "Vulkan allocates nothing while it runs: use system (a block a tensor) or arena")
       }
-      if !options.hugePages { return .unavailable(reason: "a device's memory is its driver's to lay out") }
       if !options.inPlace { return .unavailable(reason: "Vulkan gives each output memory of its own as it is") }
-      let device = try VulkanInstance.shared.get().device(named: options.device)
+      let device = try VulkanInstance.shared.get().device(named: device)
       return .available(device.info)
     } catch {
       return .unavailable(reason: "\(error)")
@@ -36,10 +56,10 @@ public struct VulkanBackend: Backend {
     if isView(node, in: graph) { return .kernel("view") }
     if let reason = VulkanLowering.unreadable(node, in: graph) { return .unsupported(reason: reason) }
     do {
-      let device = try VulkanInstance.shared.get().device(named: options.device)
+      let device = try VulkanInstance.shared.get().device(named: device)
       let request = VulkanRequest(
         node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device,
-        storage: options.storage ?? device.preferredStorage)
+        storage: storage ?? device.preferredStorage)
       return .kernel(try vulkanKernel(request).get().name)
     } catch {
       return .unsupported(reason: "\(error)")
@@ -51,7 +71,7 @@ public struct VulkanBackend: Backend {
   }
 
   public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
-    try VulkanLowering(nodes, of: graph, options)
+    try VulkanLowering(nodes, of: graph, self, options)
   }
 }
 

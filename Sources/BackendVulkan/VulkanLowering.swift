@@ -7,6 +7,7 @@ struct VulkanLowering: Lowering {
   /// With weights as shaders read them.
   let graph: Graph
   let vulkan: VulkanDevice
+  let backend: VulkanBackend
   let options: PrepareOptions
   /// By node; nil for views and for what runs elsewhere.
   let kernels: [VulkanKernel?]
@@ -17,11 +18,11 @@ struct VulkanLowering: Lowering {
 
   var device: String { vulkan.physical.name }
 
-  init(_ nodes: [Int], of given: Graph, _ options: PrepareOptions) throws {
+  init(_ nodes: [Int], of given: Graph, _ backend: VulkanBackend, _ options: PrepareOptions) throws {
     let graph = try Self.readable(nodes, of: given)
-    let vulkan = try VulkanDevice.named(options.device, cachesPipelines: options.cachesPipelines)
-    let storage = options.storage ?? vulkan.physical.preferredStorage
-    (self.graph, self.vulkan, self.options) = (graph, vulkan, options)
+    let vulkan = try VulkanDevice.named(backend.device, cachesPipelines: backend.cachesPipelines)
+    let storage = backend.storage ?? vulkan.physical.preferredStorage
+    (self.graph, self.vulkan, self.backend, self.options) = (graph, vulkan, backend, options)
     self.storage = storage
     var kernels = [VulkanKernel?](repeating: nil, count: graph.nodes.count)
     var views = Set<Int>()

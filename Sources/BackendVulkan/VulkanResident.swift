@@ -49,8 +49,8 @@ extension Session {
         // No kernel computes it.
         guard let tensor = graph.data(of: id) else { throw GraphError("weight \(graph[id].name) is missing") }
         return try tensor.vulkan(
-          device: shared.options.device, storage: lowering.storage,
-          cachesPipelines: shared.options.cachesPipelines)
+          device: lowering.backend.device, storage: lowering.storage,
+          cachesPipelines: lowering.backend.cachesPipelines)
       case (.device, _):
         let given = inputs.indices.first { slot(ofInput: $0) == source }.map { inputs[$0].region }
         return VulkanTensor(

@@ -117,7 +117,7 @@ extension VulkanSegments {
       }
       let tensor = try Tensor([1, numbers.count, 1, 1], numbers)
       regions[index] = try tensor.vulkan(
-        device: lowering.options.device, storage: lowering.storage, cachesPipelines: lowering.options.cachesPipelines
+        device: lowering.backend.device, storage: lowering.storage, cachesPipelines: lowering.backend.cachesPipelines
       ).region
     }
     return regions

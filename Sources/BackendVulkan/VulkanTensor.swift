@@ -37,7 +37,7 @@ extension Tensor {
   /// - Parameters:
   ///   - device: by index or a part of its name; nil for the first one.
   ///   - storage: nil for what suits the device.
-  ///   - cachesPipelines: as in the options of the session that is to read it.
+  ///   - cachesPipelines: as in the backend of the session that is to read it.
   /// - Throws: where there is no such device or not enough memory on it, and for packed weights and integers.
   public func vulkan(
     device: String? = nil, storage: TensorStorage? = nil, cachesPipelines: Bool = true

@@ -64,4 +64,8 @@ typealias PlaneTileNarrow = Tile<4, 1>
 /// SSE has no product of bytes.
 func setPeakDot(_ table: inout PacerKernelTable) {}
 
-package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("sse2") }
+#if arch(x86_64)
+  package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("sse2") }
+#else
+  package func makeBaselineKernels() -> PacerKernelTable { makeKernelTable("neon") }
+#endif

@@ -3,7 +3,8 @@ import Pacer
 
 /// What a worker reads of a configuration. What it does not know is an error: it would measure something else.
 package struct Settings {
-  package var backend: String
+  package var backend: any Backend
+  package var fallback: (any Backend)?
   package var passes: [String]
   package var weights: String?
   package var input: String?
@@ -14,8 +15,10 @@ package struct Settings {
 
   /// Choices that say how a row came to be, and change nothing by themselves.
   private static let silent: Set<String> = ["model", "engine", "preset"]
+  /// What is chosen of the processor, whichever backend asks it to compute.
+  private static let ofProcessor: Set<String> = ["isa"]
 
-  /// - Throws: ``UserError`` or ``UnknownName`` that names the axis.
+  /// - Throws: ``UserError`` or ``UnknownName`` that names the axis, ``NoSuchOption`` for one of another backend.
   package init(_ configuration: Configuration, _ catalog: WorkerCatalog) throws {
     var rest = configuration.choices.filter { !Self.silent.contains($0.key) }
     func take<Value: AxisRepresentable>(_ key: String, _ type: Value.Type = Value.self) throws -> Value? {
@@ -23,27 +26,33 @@ package struct Settings {
       guard let value = Value(axisValue: choice) else { throw UserError("\(key) cannot be \(choice.text)") }
       return value
     }
-    backend = try take("backend") ?? "cpu"
+    backend = try catalog.runtime.backend(try take("backend") ?? "cpu")
+    fallback = catalog.runtime.fallback
     passes = try take("passes") ?? []
     weights = try take("weights")
     input = try take("input")
     shape = try take("shape")
     inputBuffer = try take("input-buffer")
-    options.kernels = try take("kernels") ?? options.kernels
-    options.allocator = try take("allocator") ?? options.allocator
     precision = try take("precision") ?? precision
-    options.storage = try take("storage")
+    options.allocator = try take("allocator") ?? options.allocator
     options.threads = try take("threads") ?? options.threads
-    options.instructionSet = try take("isa")
-    options.device = try take("device")
-    options.cachesPipelines = try take("pipeline-cache") ?? options.cachesPipelines
     options.inPlace = try take("in-place") ?? options.inPlace
     options.hugePages = try take("huge-pages") ?? options.hugePages
     for (key, choice) in rest.sorted(by: { $0.key < $1.key }) {
-      guard let apply = catalog.axes[key] else {
-        throw UserError("this worker knows no axis \"\(key)\", which is \(choice.text)")
+      if let apply = catalog.axes[key] {
+        try apply(choice, &options)
+        continue
       }
-      try apply(choice, &options)
+      let chosen = try backend.choosing(key, choice.text)
+      let behind = Self.ofProcessor.contains(key) ? try fallback?.choosing(key, choice.text) : nil
+      guard chosen != nil || behind != nil else {
+        let known = catalog.runtime.backends.filter { !($0 is any UnavailableBackend) }
+        let isKnown = try known.contains { try $0.choosing(key, choice.text) != nil }
+        throw isKnown
+          ? NoSuchOption(backend.name, key, choice.text)
+          : UserError("this worker knows no axis \"\(key)\", which is \(choice.text)")
+      }
+      (backend, fallback) = (chosen ?? backend, behind ?? fallback)
     }
     try require((1...256).contains(options.threads), "threads", options.threads, "a number from 1 to 256")
   }
@@ -74,7 +83,7 @@ extension Placer {
     guard precision != .fp32 else { return nil }
     var first: String?
     for node in graph.nodes where node.op.cost(for: graph.inputTypes(of: node)).macs > 0 {
-      switch backends[0].support(for: node, in: graph, options[0]) {
+      switch backends[0].support(for: node, in: graph, options) {
       case .kernel("reference"): first = first ?? "backend \(backends[0].name) has no \(precision) kernels"
       case .kernel: return nil
       case .unsupported(let reason): first = first ?? reason

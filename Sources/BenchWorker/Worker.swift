@@ -66,10 +66,13 @@ public struct Worker {
 
   private func work(_ job: Job) throws {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
-    let settings = try Settings(configuration, catalog)
-    let backend = try catalog.runtime.backend(settings.backend)
+    if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
+    let settings: Settings
+    do { settings = try Settings(configuration, catalog) } catch let error as NoSuchOption {
+      return try emit(.skipped(reason: "\(error)"))
+    }
+    let backend = settings.backend
     let passes = try catalog.runtime.passes(settings)
-    if let reason = try missing(settings.options.instructionSet) { return try emit(.skipped(reason: reason)) }
     let device: DeviceInfo
     switch backend.availability(settings.options) {
     case .available(let info): device = info
@@ -88,7 +91,7 @@ public struct Worker {
       picture: settings.input)
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
-    let placer = try Placer(backend, fallback: catalog.runtime.fallback, settings.options)
+    let placer = try Placer(backend, fallback: settings.fallback, settings.options)
     let (optimised, reports) = try Pipeline(passes, checksNumbers: false).run(on: model.graph, for: placer)
     let optimisedAt = monotonicNanoseconds()
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
@@ -297,7 +300,7 @@ extension WorkerLine.Prepared.Placement {
     guard nodes.count > 1 else { return nil }
     let reasons = Dictionary(
       executable.placement.flatMap(\.refusals).map { ("\($0.backend): \($0.reason)", 1) }, uniquingKeysWith: +)
-    let copies = executable.borderCopies
+    let copies = executable.plan.borderCopies
     self.init(nodes: nodes, reasons: reasons, copies: copies.count, copiedBytes: copies.byteCount)
   }
 }

@@ -3,12 +3,17 @@ import TensorCore
 
 /// A way to execute graphs: kernels on some device.
 ///
-/// Three members make one: its name, what it supports, and what it makes of the nodes that are placed on it.
+/// Three members make one: its name, what it supports, and what it makes of the nodes that are placed on it. What it has of its
+/// own to choose, an instruction set or a device, are properties of its own type.
 public protocol Backend: Sendable {
   var name: String { get }
+  /// The same backend with one of its own options chosen, as suites and command lines write key and value; nil where it has no
+  /// such option.
+  /// - Throws: where it cannot be that.
+  func choosing(_ option: String, _ value: String) throws -> Self?
   /// Whether this machine can run it with these options, and on what; otherwise the reason why not.
   func availability(_ options: PrepareOptions) -> Availability
-  /// Every device it can run on, as `PrepareOptions.device` counts them; empty where it is unavailable.
+  /// Every device it can run on, in the order in which they are counted; empty where it is unavailable.
   func devices() -> [DeviceInfo]
   /// Which kernel a node would run on, before anything is prepared.
   func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support
@@ -24,6 +29,7 @@ public protocol Backend: Sendable {
 }
 
 extension Backend {
+  public func choosing(_ option: String, _ value: String) throws -> Self? { nil }
   public func availability(_ options: PrepareOptions) -> Availability {
     .available(DeviceInfo(name: name, detail: "no details"))
   }
@@ -101,38 +107,25 @@ public enum TensorStorage: String, Sendable, Codable, CaseIterable {
   case buffers
 }
 
-/// How a graph is to be executed.
+/// How a graph is to be executed, wherever it is: what a backend has of its own to choose is part of the backend.
 public struct PrepareOptions: Sendable, Equatable {
-  public var kernels: KernelFamily
   public var allocator: AllocatorKind
   public var threads: Int
-  /// Instruction set by name; nil for the best this machine has.
-  public var instructionSet: String?
-  /// Device of the backend, by index or a part of its name; nil for the first one.
-  public var device: String?
-  /// Nil for what suits the device.
-  public var storage: TensorStorage?
-  /// Whether a GPU's compiled pipelines are kept on disk for the next process.
-  public var cachesPipelines: Bool
   /// Whether an output takes the memory of an input that nothing reads any more, where the kernel can do with that.
   public var inPlace: Bool
   /// Whether the system is asked to back weights and planned memory with pages of 2 MiB.
   public var hugePages: Bool
 
-  public init(
-    kernels: KernelFamily = .fast, allocator: AllocatorKind = .system, threads: Int = 1, instructionSet: String? = nil,
-    device: String? = nil, storage: TensorStorage? = nil,
-    cachesPipelines: Bool = true, inPlace: Bool = true, hugePages: Bool = true
-  ) {
-    self.inPlace = inPlace
-    self.hugePages = hugePages
-    self.cachesPipelines = cachesPipelines
-    self.device = device
-    self.storage = storage
-    self.kernels = kernels
-    self.allocator = allocator
-    self.threads = threads
-    self.instructionSet = instructionSet
+  public init(allocator: AllocatorKind = .system, threads: Int = 1, inPlace: Bool = true, hugePages: Bool = true) {
+    (self.allocator, self.threads, self.inPlace, self.hugePages) = (allocator, threads, inPlace, hugePages)
+  }
+}
+
+/// A backend was asked for an option that it does not have.
+public struct NoSuchOption: Error, CustomStringConvertible {
+  public let description: String
+  public init(_ backend: String, _ option: String, _ value: String) {
+    description = "backend \(backend) has no \(option) to choose, which is \(value)"
   }
 }
 

@@ -1,11 +1,43 @@
 import GraphCore
 import TensorCore
 
+/// A graph placed, lowered and planned, and not yet compiled: what would run where, on whatever processor that is.
+public struct PlannedGraph: Sendable {
+  /// What runs when, and where each value lies.
+  public let plan: Plan
+  /// The kernel each node runs on, in order.
+  public let placement: [Placement]
+  fileprivate let placer: Placer
+  /// By backend.
+  fileprivate let lowerings: [any Lowering]
+
+  /// - Parameters:
+  ///   - placed: for each node the position of its backend.
+  ///   - refusals: for each node why the backends before do not run it.
+  /// - Throws: ``GraphError`` where a backend has no kernel for one of its nodes.
+  init(_ graph: Graph, _ placer: Placer, _ placed: [Int], _ refusals: [[Placement.Refusal]]) throws {
+    let lowerings = try placer.backends.indices.map { index in
+      try placer.backends[index].lower(graph.nodes.indices.filter { placed[$0] == index }, of: graph, placer.options)
+    }
+    (self.placer, self.lowerings) = (placer, lowerings)
+    plan = Plan(graph, on: lowerings, placed: placed, inPlace: placer.options.inPlace)
+    placement = graph.nodes.enumerated().map { index, node in
+      let lowering = lowerings[placed[index]]
+      return Placement(
+        node: node.name, op: type(of: node.op).name, backend: placer.backends[placed[index]].name,
+        device: lowering.device, kernel: lowering.isView(index) ? "view" : lowering.kernel(for: index).name,
+        refusals: refusals[index])
+    }
+  }
+
+  /// - Throws: where a backend cannot run here, or a device has not what is needed.
+  public func compile() throws -> Executable { try Executable(self) }
+}
+
 /// A graph planned and compiled for the backends it was placed on; shared by any number of sessions.
 public final class Executable: Sendable {
   /// What runs when, and where each value lies.
   public let plan: Plan
-  /// Those of the preferred backend.
   public let options: PrepareOptions
   /// The kernel each node runs on, in order.
   public let placement: [Placement]
@@ -17,41 +49,15 @@ public final class Executable: Sendable {
   /// Names of the backends it was placed with, in order of preference.
   public let backends: [String]
 
-  /// - Parameters:
-  ///   - placed: for each node the position of its backend.
-  ///   - refusals: for each node why the backends before do not run it.
-  /// - Throws: ``GraphError`` where a backend cannot run here or has no kernel for one of its nodes.
-  init(_ graph: Graph, _ placer: Placer, _ placed: [Int], _ refusals: [[Placement.Refusal]]) throws {
-    let options = placer.options[0]
-    let lowerings = try placer.backends.indices.map { index in
-      try placer.backends[index].lower(
-        graph.nodes.indices.filter { placed[$0] == index }, of: graph, placer.options[index])
-    }
-    let plan = Plan(graph, on: lowerings, placed: placed, inPlace: options.inPlace)
-    (self.plan, self.options) = (plan, options)
+  fileprivate init(_ planned: PlannedGraph) throws {
+    let (plan, placer) = (planned.plan, planned.placer)
+    (self.plan, options, placement) = (plan, placer.options, planned.placement)
     fallback = placer.fallback.map { ($0, placer.backends.count - 1) }
     backends = placer.backends.map(\.name)
-    compiled = try lowerings.enumerated().map { index, lowering in
-      try lowering.compile(plan.segments.filter { $0.backend == index }, of: plan)
+    compiled = try planned.lowerings.enumerated().map { index, lowering in
+      let own = plan.segments.filter { $0.backend == index }
+      return try lowering.compile(own, of: plan)
     }
-    placement = graph.nodes.enumerated().map { index, node in
-      let lowering = lowerings[placed[index]]
-      return Placement(
-        node: node.name, op: type(of: node.op).name, backend: placer.backends[placed[index]].name,
-        device: lowering.device, kernel: lowering.isView(index) ? "view" : lowering.kernel(for: index).name,
-        refusals: refusals[index])
-    }
-  }
-
-  /// Copies between spaces in one run, and their bytes in the host's memory.
-  public var borderCopies: (count: Int, byteCount: Int) {
-    let copies = plan.steps.flatMap(\.copies).filter { plan.slots[$0.source].space != plan.slots[$0.target].space }
-    return (
-      copies.count,
-      copies.reduce(0) { sum, copy in
-        sum + plan.slots[plan.slots[copy.source].space == .host ? copy.source : copy.target].byteCount
-      }
-    )
   }
 
   /// - Throws: ``OutOfMemory``, or what a device lacks.
@@ -72,10 +78,23 @@ public final class Executable: Sendable {
   }
 }
 
+extension Plan {
+  /// Copies between spaces in one run, and their bytes in the host's memory.
+  public var borderCopies: (count: Int, byteCount: Int) {
+    let copies = steps.flatMap(\.copies).filter { slots[$0.source].space != slots[$0.target].space }
+    return (
+      copies.count,
+      copies.reduce(0) { sum, copy in
+        sum + slots[slots[copy.source].space == .host ? copy.source : copy.target].byteCount
+      }
+    )
+  }
+}
+
 extension Backend {
   /// Prepares a graph to run on this backend alone.
   /// - Throws: ``GraphError`` naming the first node without a kernel, or why the backend cannot run here.
-  public func prepare(_ graph: Graph, _ options: PrepareOptions) throws -> Executable {
+  public func prepare(_ graph: Graph, _ options: PrepareOptions = PrepareOptions()) throws -> Executable {
     try Placer(self, options).prepare(graph)
   }
 }

@@ -34,20 +34,16 @@ public struct Placement: Sendable, Equatable {
 public struct Placer: TargetTraits {
   /// The preferred one first.
   public private(set) var backends: [any Backend]
-  /// What each backend is asked to do.
-  public private(set) var options: [PrepareOptions]
+  public let options: PrepareOptions
   private var targets: [any TargetTraits]
 
   /// - Parameter fallback: takes the nodes that `backend` has no kernel for, and reruns an inference in which it fails; nil
-  ///   for none. Options that are a matter of `backend` alone it is not given.
+  ///   for none.
   /// - Throws: where a backend knows no such options.
   public init(_ backend: any Backend, fallback: (any Backend)? = nil, _ options: PrepareOptions) throws {
-    if let fallback, fallback.name != backend.name {
-      (backends, self.options) = ([backend, fallback], [options, options.forFallback])
-    } else {
-      (backends, self.options) = ([backend], [options])
-    }
-    targets = try zip(backends, self.options).map { try $0.target($1) }
+    backends = if let fallback, fallback.name != backend.name { [backend, fallback] } else { [backend] }
+    self.options = options
+    targets = try backends.map { try $0.target(options) }
   }
 
   public func traits(for node: Node) -> any TargetTraits { targets[safe: node.placed ?? 0] ?? targets[0] }
@@ -86,42 +82,40 @@ public struct Placer: TargetTraits {
 
   /// Why a backend does not run a node; nil where it does.
   private func reason(_ index: Int, _ node: Node, _ graph: Graph) -> String? {
-    if case .unsupported(let reason) = backends[index].support(for: node, in: graph, options[index]) {
+    if case .unsupported(let reason) = backends[index].support(for: node, in: graph, options) {
       reason
     } else {
       nil
     }
   }
 
+  /// Plans a graph that was rewritten for these backends, whether or not they can run here.
+  /// - Throws: ``GraphError`` where the graph is wrong, or no backend has a kernel for a node.
+  public func plan(_ graph: Graph) throws -> PlannedGraph {
+    guard (1...256).contains(options.threads) else {
+      throw GraphError("\(options.threads) threads: 1 to 256 are possible")
+    }
+    try graph.verify()
+    let choices = graph.nodes.map { choose($0, in: graph) }
+    return try PlannedGraph(graph, self, choices.map(\.backend), choices.map(\.refusals))
+  }
+
   /// Plans and compiles a graph that was rewritten for these backends.
   /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or no backend has a kernel for a node.
   public func prepare(_ graph: Graph) throws -> Executable {
-    guard (1...256).contains(options[0].threads) else {
-      throw GraphError("\(options[0].threads) threads: 1 to 256 are possible")
-    }
-    try graph.verify()
-    for (backend, options) in zip(backends, options) {
+    for backend in backends {
       if case .unavailable(let reason) = backend.availability(options) {
         throw GraphError("backend \(backend.name) is unavailable: \(reason)")
       }
     }
-    let choices = graph.nodes.map { choose($0, in: graph) }
-    return try Executable(graph, self, choices.map(\.backend), choices.map(\.refusals))
+    return try plan(graph).compile()
   }
 
   /// The last backend alone, which reruns what the others failed at; nil where there are no others.
   var fallback: Placer? {
     guard backends.count > 1 else { return nil }
     var last = self
-    (last.backends, last.options, last.targets) = ([backends.last!], [options.last!], [targets.last!])
+    (last.backends, last.targets) = ([backends.last!], [targets.last!])
     return last
-  }
-}
-
-extension PrepareOptions {
-  /// Those that any backend understands.
-  var forFallback: PrepareOptions {
-    PrepareOptions(
-      allocator: allocator, threads: threads, instructionSet: instructionSet, inPlace: inPlace, hugePages: hugePages)
   }
 }

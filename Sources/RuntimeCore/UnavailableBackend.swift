@@ -6,6 +6,8 @@ public protocol UnavailableBackend: Backend {
 }
 
 extension UnavailableBackend {
+  /// Whatever it would be asked for is missing for the same reason.
+  public func choosing(_ option: String, _ value: String) -> Self? { self }
   public func availability(_ options: PrepareOptions) -> Availability { .unavailable(reason: reason) }
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     .unsupported(reason: reason)

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 struct Variant: Sendable, CustomStringConvertible {
-  var isa: String
+  var isa: InstructionSet
   var kernels = KernelFamily.fast
   var passes: [any Pass]
   var allocator = AllocatorKind.system
@@ -18,24 +18,22 @@ struct Variant: Sendable, CustomStringConvertible {
   var description: String {
     "\(isa) \(kernels) \(passes.map(\.name).joined(separator: "+")) \(allocator) \(threads)t"
   }
-  var options: PrepareOptions {
-    PrepareOptions(kernels: kernels, allocator: allocator, threads: threads, instructionSet: isa)
-  }
+  var options: PrepareOptions { PrepareOptions(allocator: allocator, threads: threads) }
+  var backend: CPUBackend { CPUBackend(kernels: kernels, instructionSet: isa) }
 
   /// Every instruction set this machine has, both formats, weights packed ahead and at each call, each allocator.
   static let all: [Variant] = InstructionSet.available.flatMap { isa in
-    let name = isa.rawValue
-    return [
-      Variant(isa: name, passes: []),
-      Variant(isa: name, passes: [PrepackWeights()], allocator: .arena, threads: 2),
-      Variant(isa: name, passes: [ChannelsLast()], allocator: .caching),
+    [
+      Variant(isa: isa, passes: []),
+      Variant(isa: isa, passes: [PrepackWeights()], allocator: .arena, threads: 2),
+      Variant(isa: isa, passes: [ChannelsLast()], allocator: .caching),
       Variant(
-        isa: name, passes: [ChannelsLast(), FuseResidual(), FuseDepthwise(), PrepackWeights()], allocator: .arena),
-      Variant(isa: name, passes: [ChannelsLast(), FuseResidual(), FuseDepthwise(), PrepackWeights()], threads: 3),
+        isa: isa, passes: [ChannelsLast(), FuseResidual(), FuseDepthwise(), PrepackWeights()], allocator: .arena),
+      Variant(isa: isa, passes: [ChannelsLast(), FuseResidual(), FuseDepthwise(), PrepackWeights()], threads: 3),
       Variant(
-        isa: name, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere()], allocator: .arena, threads: 2),
-      Variant(isa: name, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere(), PrepackWeights()], threads: 3),
-      Variant(isa: name, kernels: .im2col, passes: []),
+        isa: isa, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere()], allocator: .arena, threads: 2),
+      Variant(isa: isa, passes: [ChannelsLast(), FuseResidual(), WinogradEverywhere(), PrepackWeights()], threads: 3),
+      Variant(isa: isa, kernels: .im2col, passes: []),
     ]
   }
 }
@@ -61,7 +59,7 @@ private struct WinogradEverywhere: Pass {
 @Suite struct KernelTests {
   @Test(arguments: opCases, Variant.all)
   func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: Variant) throws {
-    let outcome = try Conformance.run(opCase, on: CPUBackend(), passes: variant.passes, variant.options)
+    let outcome = try Conformance.run(opCase, on: variant.backend, passes: variant.passes, variant.options)
     guard case .correct(let kernels) = outcome else {
       Issue.record("\(outcome)")
       return
@@ -82,7 +80,7 @@ private struct WinogradEverywhere: Pass {
       var graph = Graph(name: "activation")
       let x = graph.addInput("x", TensorType([1, numbers.count]))
       graph.setOutputs([try graph.addNode("y", Activation(function), [x])])
-      let session = try CPUBackend().prepare(graph, PrepareOptions(instructionSet: isa.rawValue)).makeSession()
+      let session = try CPUBackend(instructionSet: isa).prepare(graph).makeSession()
       try session.run(with: [Tensor([1, numbers.count], numbers)])
       let result = session.outputs[0].values
       let expected = numbers.map { x -> Double in
@@ -109,8 +107,8 @@ private struct WinogradEverywhere: Pass {
     var op = Conv2D(padding: 1)
     op.algorithm = .winograd
     let opCase = OpCase(name: "winograd", op: op, inputs: [[2, 5, 9, 7], [37, 5, 3, 3], [37]])
-    let options = PrepareOptions(threads: 2, instructionSet: isa.rawValue)
-    let outcome = try Conformance.run(opCase, on: CPUBackend(), passes: passes, options)
+    let backend = CPUBackend(instructionSet: isa)
+    let outcome = try Conformance.run(opCase, on: backend, passes: passes, PrepareOptions(threads: 2))
     guard case .correct = outcome else {
       Issue.record("\(outcome)")
       return
@@ -144,7 +142,7 @@ private struct WinogradEverywhere: Pass {
   @Test(arguments: ["mobilenet_v2", "resnet18"], Variant.all)
   func `golden logits on every instruction set and format`(key: String, variant: Variant) throws {
     let (graph, input) = try seeded(key == "resnet18" ? .resNet18 : .mobileNetV2)
-    let backend = CPUBackend()
+    let backend = variant.backend
     let passes =
       [FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU()] as [any Pass]
     let optimised = try Pipeline(passes + variant.passes, checksNumbers: false)
@@ -185,7 +183,7 @@ private struct WinogradEverywhere: Pass {
 
   @Test func `what cannot be prepared is an error that says why`() throws {
     let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
-    #expect(throws: GraphError.self) { try CPUBackend().prepare(graph, PrepareOptions(instructionSet: "sse9")) }
+    #expect(throws: GraphError.self) { try CPUBackend().choosing("isa", "sse9") }
     #expect(throws: GraphError.self) { try CPUBackend().prepare(graph, PrepareOptions(threads: 0)) }
   }
 }

@@ -22,7 +22,7 @@ private struct BrokenBackend: Backend {
     if let index = graph.nodes.firstIndex(where: { $0.name == node }) {
       graph.setOp(Activation(.clamp(Clamp(min: 0, max: 0))), ofNode: index)
     }
-    return try CPUBackend().lower(nodes, of: graph, PrepareOptions(kernels: .reference))
+    return try CPUBackend(kernels: .reference).lower(nodes, of: graph, PrepareOptions())
   }
 }
 

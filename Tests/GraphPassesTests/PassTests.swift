@@ -27,7 +27,7 @@ private func smallGraph() throws -> Graph {
 
 @Suite struct PassTextTests {
   private func text(_ passes: [any Pass]) throws -> String {
-    try Pipeline(passes).run(on: smallGraph(), for: CPUBackend().target(PrepareOptions(instructionSet: "sse2")))
+    try Pipeline(passes).run(on: smallGraph(), for: CPUBackend(instructionSet: .sse2).target(PrepareOptions()))
       .graph
       .description
   }
@@ -212,7 +212,7 @@ private func smallGraph() throws -> Graph {
     #expect(result.reports[0].rewrites == 0)
     try SeededWeights.fill(&graph)
     let frozen = try Pipeline([Freeze(), Winograd()], checksNumbers: false)
-      .run(on: graph, for: CPUBackend().target(PrepareOptions(instructionSet: "sse2")))
+      .run(on: graph, for: CPUBackend(instructionSet: .sse2).target(PrepareOptions()))
     #expect(frozen.reports[1].rewrites == 1)
     let weight = "#plain.weight<f32[32x32x3x3] winograd4x8>"
     #expect(frozen.graph.description.contains("%plain = conv2d(%x, \(weight)) {padding=1 algorithm=winograd}"))

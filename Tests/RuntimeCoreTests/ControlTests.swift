@@ -116,7 +116,7 @@ private struct NonZero: Op {
     if kernels == .reference, allocator != .system { return }
     let stub = StubBackend { node, _ in node.op is Activation }
     for placer in [
-      try Placer(CPUBackend(), PrepareOptions(kernels: kernels, allocator: allocator, threads: 2)),
+      try Placer(CPUBackend(kernels: kernels), PrepareOptions(allocator: allocator, threads: 2)),
       try Placer(stub, fallback: CPUBackend(), PrepareOptions(allocator: allocator)),
     ] {
       let executable = try placer.prepare(graph)

@@ -52,7 +52,7 @@ import Testing
           }
         }
         down.formUnion(graph.outputs.filter(own.contains))
-        let copies = executable.borderCopies
+        let copies = executable.plan.borderCopies
         #expect(copies.count == up.count + down.count)
         #expect(copies.byteCount == (Array(up) + Array(down)).reduce(0) { $0 + graph[$1].type.byteCount })
       }

@@ -159,7 +159,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
       executable.placement[0].refusals == [
         .init(backend: "vulkan", reason: "Vulkan computes on f32 and f16, not on i16")
       ])
-    #expect(executable.borderCopies.count == 2 && executable.borderCopies.byteCount == 2 * 128 * 4)
+    #expect(executable.plan.borderCopies.count == 2 && executable.plan.borderCopies.byteCount == 2 * 128 * 4)
     let input = try Tensor([1, 8, 4, 4], (0..<128).map { Double($0 % 11) - 3 }, .int16)
     let session = try executable.makeSession()
     for _ in 0..<2 { try session.run(with: [input]) }

@@ -13,8 +13,10 @@ struct PlacementCommand: AsyncParsableCommand {
       bench-suite placement mobilenet-v2
       bench-suite placement resnet-18 --backend vulkan --passes all
       bench-suite placement mobilenet-v2 --plan
+      bench-suite placement mobilenet-v2 --isa neon --allocator arena --plan
 
-      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed.
+      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed, and the instruction set
+      need not be this machine's.
       """)
 
   @Argument(help: "Model.")
@@ -36,15 +38,15 @@ struct PlacementCommand: AsyncParsableCommand {
       }
       let runtime = Harness.current.runtime
       let settings = try Settings(configurations[0], WorkerCatalog(runtime: runtime))
-      let backend = try runtime.backend(settings.backend)
+      let backend = settings.backend
       if case .unavailable(let reason) = backend.availability(settings.options) {
         throw UserError("backend \(backend.name) is unavailable: \(reason)")
       }
       let input = try ModelInput(configurations[0], in: runtime)
-      let placer = try Placer(backend, fallback: runtime.fallback, settings.options)
+      let placer = try Placer(backend, fallback: settings.fallback, settings.options)
       let graph = try Pipeline(runtime.passes(settings), checksNumbers: false).run(on: input.graph, for: placer)
         .graph
-      let table = PlacementTable(configurations[0], try placer.prepare(graph))
+      let table = PlacementTable(configurations[0], try placer.plan(graph))
       let text = json ? try JSONEncoder.text(table) : plan ? table.plan : table.report.markdown
       StandardOutput.print(text, terminator: "")
     }

@@ -12,7 +12,7 @@ extension AccuracyBisection {
   /// - Throws: ``UserError`` where the backend cannot run the configuration.
   package init(_ runtime: Runtime, _ configuration: Configuration, tolerance: Double?) throws {
     let settings = try Settings(configuration, WorkerCatalog(runtime: runtime))
-    let backend = try runtime.backend(settings.backend)
+    let backend = settings.backend
     let options = settings.options
     let info: DeviceInfo
     switch backend.availability(options) {
@@ -21,7 +21,7 @@ extension AccuracyBisection {
     }
     let model = try ModelInput(configuration, in: runtime)
     let input = model.input
-    let placer = try Placer(backend, fallback: runtime.fallback, options)
+    let placer = try Placer(backend, fallback: settings.fallback, options)
     var optimised = try Pipeline(runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer).graph
     let usual = try placer.prepare(optimised).makeSession()

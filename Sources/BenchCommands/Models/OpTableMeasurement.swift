@@ -12,13 +12,18 @@ extension OpTable {
     let formats: [(name: String, passes: [any Pass])] = [
       ("nchw", toNHWC.filter { $0.name != "channels-last" }), ("nhwc", toNHWC),
     ]
-    for backend in runtime.backends where backend.computesOutputs {
-      let families = backend.name == "cpu" ? KernelFamily.allCases.reversed() : [.fast]
+    for plain in runtime.backends where plain.computesOutputs {
+      let families = plain.name == "cpu" ? KernelFamily.allCases.reversed() : [.fast]
       for kernels in families {
         for format in formats where kernels == .fast || format.name == "nchw" {
           let family = kernels == .fast ? "" : " \(kernels.rawValue)"
           for precision in Precision.allCases {
-            let options = PrepareOptions(kernels: kernels, instructionSet: backend.name == "cpu" ? isa : nil)
+            let options = PrepareOptions()
+            var backend = plain
+            if plain.name == "cpu" {
+              backend = try backend.choosing("kernels", kernels.rawValue) ?? backend
+              if let isa { backend = try backend.choosing("isa", isa) ?? backend }
+            }
             // What no device has is one column without a kernel, not one for each precision.
             if precision != .fp32, backend.name == "cpu" || backend.availability(options).isUnavailable { continue }
             let column = "\(backend.name)\(family), \(format.name), \(precision)"

@@ -23,15 +23,15 @@ public struct PlacementTable: Codable, Sendable {
   /// Slots and steps, as text.
   public var plan: String
 
-  public init(_ configuration: Configuration, _ executable: Executable) {
+  public init(_ configuration: Configuration, _ planned: PlannedGraph) {
     self.configuration = configuration
-    nodes = executable.placement.map { place in
+    nodes = planned.placement.map { place in
       Node(
         node: place.node, op: place.op, backend: place.backend, device: place.device, kernel: place.kernel,
         refusals: Dictionary(place.refusals.map { ($0.backend, $0.reason) }) { first, _ in first })
     }
-    segments = executable.plan.segments.count { $0.backend != nil }
-    (copies, copiedBytes) = executable.borderCopies
-    plan = executable.plan.description
+    segments = planned.plan.segments.count { $0.backend != nil }
+    (copies, copiedBytes) = planned.plan.borderCopies
+    plan = planned.plan.description
   }
 }

@@ -13,7 +13,7 @@ struct Negate: Op {
 var graph = Graph(name: "negation")
 let x = graph.addInput("x", TensorType([1, 4]))
 graph.setOutputs([try graph.addNode("once", Negate(), [x])])
-let session = try CPUBackend().prepare(graph, PrepareOptions(kernels: .reference)).makeSession()
+let session = try CPUBackend(kernels: .reference).prepare(graph).makeSession()
 session.inputs[0].write([1, -2, 3, -4])
 try session.run()
 precondition(session.outputs[0].values == [-1, 2, -3, 4])
