@@ -20,12 +20,12 @@ public struct CPUBackend: Backend {
     var backend = self
     switch option {
     case "kernels":
-      guard let kernels = KernelFamily(rawValue: value) else { throw GraphError("unknown kernels \(value)") }
+      guard let kernels = KernelFamily(rawValue: value) else { throw Unsupported("unknown kernels \(value)") }
       backend.kernels = kernels
     case "isa":
       guard let wanted = InstructionSet(rawValue: value) else {
         let known = InstructionSet.allCases.map(\.rawValue).joined(separator: ", ")
-        throw GraphError("unknown instruction set \(value); known: \(known)")
+        throw Unsupported("unknown instruction set \(value); known: \(known)")
       }
       backend.instructionSet = wanted
     case "device" where value == name: break

@@ -45,7 +45,7 @@ struct CPULowering: Lowering {
   func byteCount(of value: ValueID) -> Int { 0 }
 
   func compile(_ segments: [Plan.Segment], of plan: Plan) throws -> any CompiledSegments {
-    if let reason = backend.instructionSet.absence { throw GraphError(reason) }
+    if let reason = backend.instructionSet.absence { throw Unsupported(reason) }
     if options.hugePages {
       HugePages.back(
         plan.slots.compactMap { slot in

@@ -21,7 +21,7 @@ public struct VulkanBackend: Backend {
     switch option {
     case "device": backend.device = value
     case "storage":
-      guard let storage = TensorStorage(rawValue: value) else { throw GraphError("unknown storage \(value)") }
+      guard let storage = TensorStorage(rawValue: value) else { throw Unsupported("unknown storage \(value)") }
       backend.storage = storage
     case "pipeline-cache": backend.cachesPipelines = value == "on"
     default: return nil

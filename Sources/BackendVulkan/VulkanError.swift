@@ -1,4 +1,5 @@
 import CVulkan
+import GraphCore
 
 /// A Vulkan call that failed, with what it means for the user.
 struct VulkanError: Error, CustomStringConvertible {
@@ -7,10 +8,12 @@ struct VulkanError: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// - Throws: ``VulkanError`` unless the call succeeded.
+/// - Throws: ``VulkanError`` or ``DeviceLost`` unless the call succeeded.
 func check(_ result: VkResult, _ call: StaticString) throws {
   guard result != VK_SUCCESS else { return }
-  throw VulkanError("Vulkan: \(call): \(meaning(result))")
+  let description = "Vulkan: \(call): \(meaning(result))"
+  if result == VK_ERROR_DEVICE_LOST { throw DeviceLost(description) }
+  throw VulkanError(description)
 }
 
 private func meaning(_ result: VkResult) -> String {

@@ -137,9 +137,9 @@ func isView(_ node: Node, in graph: Graph) -> Bool {
 }
 
 /// The kernel of a node, or why there is none.
-func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> {
+func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, Unsupported> {
   if let conv = request.node.op as? Conv2D, conv.multipliesFloat16, !request.device.hasHalfArithmetic {
-    return .failure(GraphError("\(request.device.name) cannot compute in float16; it can store it"))
+    return .failure(Unsupported("\(request.device.name) cannot compute in float16; it can store it"))
   }
   for make in vulkanKernelMakers {
     guard var kernel = make(request) else { continue }
@@ -156,12 +156,13 @@ func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, GraphError> 
     let limit = request.storage == .texels ? request.device.maxTexels : .max
     guard largest <= limit, bytes <= request.device.maxBufferRange else {
       return .failure(
-        GraphError("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach"))
+        Unsupported("\(request.node.name): a tensor of \(largest) texels is more than \(request.device.name) can reach")
+      )
     }
     return .success(kernel)
   }
   return .failure(
-    GraphError("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
+    Unsupported("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
 }
 
 /// Formats in which shaders read weights.

@@ -66,7 +66,7 @@ struct VulkanLowering: Lowering {
   private static func readable(_ nodes: [Int], of given: Graph) throws -> Graph {
     var graph = given
     for node in nodes.map({ given.nodes[$0] }) {
-      if let reason = unreadable(node, in: given) { throw GraphError("\(node.name): \(reason)") }
+      if let reason = unreadable(node, in: given) { throw Unsupported("\(node.name): \(reason)") }
       for place in node.op.parameterInputs {
         guard let id = node.inputs[safe: place], case .constant(let tensor) = graph[id].source, tensor.format != .nchw
         else { continue }

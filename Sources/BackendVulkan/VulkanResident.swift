@@ -47,7 +47,7 @@ extension Session {
       case (.host, .output): return try output(id, source)
       case (.host, _):
         // No kernel computes it.
-        guard let tensor = graph.data(of: id) else { throw GraphError("weight \(graph[id].name) is missing") }
+        guard let tensor = graph.data(of: id) else { throw MissingWeight(graph[id].name) }
         return try tensor.vulkan(
           device: lowering.backend.device, storage: lowering.storage,
           cachesPipelines: lowering.backend.cachesPipelines)

@@ -114,7 +114,7 @@ final class VulkanSegment: TimedSegment, DeviceReporting {
     }
     for transfer in uploads where plan.slots[transfer.host].source == .parameter {
       let value = plan.graph[plan.slots[transfer.host].values[0]]
-      guard let tensor = plan.graph.weights[value.name] else { throw GraphError("weight \(value.name) is missing") }
+      guard let tensor = plan.graph.weights[value.name] else { throw MissingWeight(value.name) }
       copy(tensor, to: transfer.region)
     }
     try resident!.commands.run()

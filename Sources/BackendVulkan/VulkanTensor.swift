@@ -44,7 +44,7 @@ extension Tensor {
   ) throws -> VulkanTensor {
     switch (type.dtype, type.format) {
     case (.float32, .nchw), (.float32, .nhwc), (.float16, .nchw), (.float16, .nhwc): break
-    default: throw GraphError("only float32 and float16 in nchw or nhwc goes to a device by itself, not \(type)")
+    default: throw Unsupported("only float32 and float16 in nchw or nhwc goes to a device by itself, not \(type)")
     }
     let device = try VulkanDevice.named(device, cachesPipelines: cachesPipelines)
     let storage = storage ?? device.physical.preferredStorage

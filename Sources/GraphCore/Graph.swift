@@ -1,3 +1,4 @@
+import Synchronization
 import TensorCore
 
 /// A name for a value inside one graph.
@@ -76,7 +77,8 @@ public struct Graph: Sendable {
   public var name: String
   public private(set) var inputs: [ValueID] = []
   public package(set) var outputs: [ValueID] = []
-  public package(set) var nodes: [Node] = []
+  public package(set) var nodes: [Node] = [] { didSet { lookup = Lookup() } }
+  private var lookup = Lookup()
   private var table: [Value?] = []
 
   /// The state dict: everything a weight file of this model holds, by name. Empty once frozen.
@@ -99,10 +101,10 @@ public struct Graph: Sendable {
   func contains(_ id: ValueID) -> Bool { table.indices.contains(id.index) && table[id.index] != nil }
 
   /// Index of the node that computes a value.
-  public func producer(of id: ValueID) -> Int? { nodes.firstIndex { $0.outputs.contains(id) } }
+  public func producer(of id: ValueID) -> Int? { lookup.read(nodes, valueCount) { $0.producers[id.index] } }
 
   /// Indices of the nodes that read a value.
-  public func users(of id: ValueID) -> [Int] { nodes.indices.filter { nodes[$0].inputs.contains(id) } }
+  public func users(of id: ValueID) -> [Int] { lookup.read(nodes, valueCount) { $0.users[id.index] } }
 
   public func inputTypes(of node: Node) -> [TensorType] { node.inputs.map { self[$0].type } }
 
@@ -247,7 +249,7 @@ public struct Graph: Sendable {
       switch self[id].source {
       case .input, .node: known[id] = graph.addInput(self[id].name, self[id].type)
       case .constant, .parameter:
-        guard let tensor = data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
+        guard let tensor = data(of: id) else { throw MissingWeight(self[id].name) }
         known[id] = graph.addConstant(self[id].name, tensor)
       }
     }
@@ -262,5 +264,25 @@ public struct Graph: Sendable {
     let id = ValueID(index: table.count)
     table.append(Value(id: id, name: name, type: type, source: source))
     return id
+  }
+}
+
+/// Which nodes compute and read each value, found out when it is first asked for.
+private final class Lookup: Sendable {
+  typealias Tables = (producers: [Int?], users: [[Int]])
+  private let tables = Mutex<Tables?>(nil)
+
+  func read<Result: Sendable>(_ nodes: [Node], _ valueCount: Int, _ body: @Sendable (Tables) -> Result) -> Result {
+    tables.withLock { known in
+      // Values may have been added since; no node knows them.
+      if let known, known.users.count == valueCount { return body(known) }
+      var tables = Tables([Int?](repeating: nil, count: valueCount), [[Int]](repeating: [], count: valueCount))
+      for (index, node) in nodes.enumerated() {
+        for id in node.outputs { tables.producers[id.index] = index }
+        for id in node.inputs where tables.users[id.index].last != index { tables.users[id.index].append(index) }
+      }
+      known = tables
+      return body(tables)
+    }
   }
 }

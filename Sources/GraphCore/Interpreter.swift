@@ -16,7 +16,7 @@ extension Graph {
     for id in outputs { remainingUses[id, default: 0] += 1 }
     for node in nodes {
       let arguments = try node.inputs.map { id in
-        guard let tensor = computed[id] ?? data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
+        guard let tensor = computed[id] ?? data(of: id) else { throw MissingWeight(self[id].name) }
         return try tensor.converted(to: .nchw)
       }
       let results = try zip(node.evaluate(arguments), node.outputs).map {
@@ -30,7 +30,7 @@ extension Graph {
       }
     }
     return try outputs.map { id in
-      guard let tensor = computed[id] ?? data(of: id) else { throw GraphError("weight \(self[id].name) is missing") }
+      guard let tensor = computed[id] ?? data(of: id) else { throw MissingWeight(self[id].name) }
       return tensor
     }
   }

@@ -63,8 +63,3 @@ public struct Cost: Sendable, Equatable {
   public var macs = 0
   public init(macs: Int = 0) { self.macs = macs }
 }
-
-public struct GraphError: Error, CustomStringConvertible {
-  public let description: String
-  public init(_ description: String) { self.description = description }
-}

@@ -52,7 +52,7 @@ extension Graph {
     for (name, type) in parameters {
       guard let tensor = weights[name] else {
         if !readsParameter(name) { continue }
-        throw GraphError("weight \(name) \(type) is missing")
+        throw MissingWeight(name, type)
       }
       try expect(tensor.shape == type.shape, "weight \(name) has shape \(tensor.shape), the model needs \(type.shape)")
       try expect(

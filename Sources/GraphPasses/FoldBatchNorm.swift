@@ -46,7 +46,7 @@ private struct Fold {
   func apply(to graph: inout Rewriter) throws {
     let (node, batchNorm) = (graph[convolution]!, graph[norm]!)
     func data(_ id: ValueID) throws -> Tensor {
-      guard let tensor = graph.data(of: id) else { throw GraphError("weight \(graph[id].name) is missing") }
+      guard let tensor = graph.data(of: id) else { throw MissingWeight(graph[id].name) }
       return try tensor.converted(to: .nchw)
     }
     let weight = try data(node.inputs[1])

@@ -16,7 +16,7 @@ public struct Freeze: Pass {
     var rewrites = 0
     for value in graph.values {
       guard case .parameter = value.source else { continue }
-      guard let tensor = graph.weights[value.name] else { throw GraphError("weight \(value.name) is missing") }
+      guard let tensor = graph.weights[value.name] else { throw MissingWeight(value.name) }
       graph[value.id].source = .constant(tensor)
       rewrites += 1
     }

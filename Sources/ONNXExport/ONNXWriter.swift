@@ -9,7 +9,7 @@ import TensorCore
 /// `prepack-weights`.
 public enum ONNXWriter {
   /// The bytes of a `.onnx` file with the weights in it.
-  /// - Throws: ``GraphError`` naming the first node that ONNX has no word for.
+  /// - Throws: ``Unsupported`` naming the first node that ONNX has no word for.
   public static func write(_ graph: Graph) throws -> Data {
     var writer = Writer(graph: graph)
     return try writer.model().serializedData()
@@ -40,10 +40,10 @@ private struct Writer {
 
   private mutating func add(_ node: Node) throws {
     guard node.outputs.allSatisfy({ graph[$0].type.format == .nchw }) else {
-      throw GraphError("\(node.name) is not in nchw; export the graph before channels-last")
+      throw Unsupported("\(node.name) is not in nchw; export the graph before channels-last")
     }
     if let other = (node.inputs + node.outputs).map({ graph[$0].type }).first(where: { $0.dtype != .float32 }) {
-      throw GraphError("\(node.name): ONNX export writes f32 alone, not \(other)")
+      throw Unsupported("\(node.name): ONNX export writes f32 alone, not \(other)")
     }
     for id in node.inputs { try addInitializer(id) }
     let inputs = node.inputs.map { graph[$0].name }
@@ -75,7 +75,7 @@ private struct Writer {
     case is Dropout: emit("Identity", node.name, inputs, result, [])
     case let op as Linear:
       emit("Gemm", node.name, inputs, result, [integer("transB", 1)], then: op.epilogue, rank)
-    default: throw GraphError("\(node.name): ONNX export knows no \(type(of: node.op).name)")
+    default: throw Unsupported("\(node.name): ONNX export knows no \(type(of: node.op).name)")
     }
   }
 

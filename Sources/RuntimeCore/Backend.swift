@@ -20,7 +20,7 @@ public protocol Backend: Sendable {
   /// What passes may ask when they optimise for this backend.
   func target(_ options: PrepareOptions) throws -> any TargetTraits
   /// Chooses kernels for some nodes of a graph, by their positions.
-  /// - Throws: ``GraphError`` naming the first node without a kernel, or why the backend cannot run here.
+  /// - Throws: ``Unsupported`` naming the first node without a kernel, or why the backend cannot run here.
   func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering
   /// False for a backend whose outputs mean nothing, so that nobody checks them.
   var computesOutputs: Bool { get }

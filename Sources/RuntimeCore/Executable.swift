@@ -14,7 +14,7 @@ public struct PlannedGraph: Sendable {
   /// - Parameters:
   ///   - placed: for each node the position of its backend.
   ///   - refusals: for each node why the backends before do not run it.
-  /// - Throws: ``GraphError`` where a backend has no kernel for one of its nodes.
+  /// - Throws: ``Unsupported`` where a backend has no kernel for one of its nodes.
   init(_ graph: Graph, _ placer: Placer, _ placed: [Int], _ refusals: [[Placement.Refusal]]) throws {
     let lowerings = try placer.backends.indices.map { index in
       try placer.backends[index].lower(graph.nodes.indices.filter { placed[$0] == index }, of: graph, placer.options)
@@ -93,7 +93,7 @@ extension Plan {
 
 extension Backend {
   /// Prepares a graph to run on this backend alone.
-  /// - Throws: ``GraphError`` naming the first node without a kernel, or why the backend cannot run here.
+  /// - Throws: ``Unsupported`` naming the first node without a kernel, or why the backend cannot run here.
   public func prepare(_ graph: Graph, _ options: PrepareOptions = PrepareOptions()) throws -> Executable {
     try Placer(self, options).prepare(graph)
   }

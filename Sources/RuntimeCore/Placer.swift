@@ -90,7 +90,7 @@ public struct Placer: TargetTraits {
   }
 
   /// Plans a graph that was rewritten for these backends, whether or not they can run here.
-  /// - Throws: ``GraphError`` where the graph is wrong, or no backend has a kernel for a node.
+  /// - Throws: ``GraphError`` where the graph is wrong, ``Unsupported`` where no backend has a kernel for a node.
   public func plan(_ graph: Graph) throws -> PlannedGraph {
     guard (1...256).contains(options.threads) else {
       throw GraphError("\(options.threads) threads: 1 to 256 are possible")
@@ -101,11 +101,12 @@ public struct Placer: TargetTraits {
   }
 
   /// Plans and compiles a graph that was rewritten for these backends.
-  /// - Throws: ``GraphError`` where the graph is wrong, a backend cannot run here, or no backend has a kernel for a node.
+  /// - Throws: ``GraphError`` where the graph is wrong, ``Unsupported`` where a backend cannot run here or none has a kernel for
+  ///   a node.
   public func prepare(_ graph: Graph) throws -> Executable {
     for backend in backends {
       if case .unavailable(let reason) = backend.availability(options) {
-        throw GraphError("backend \(backend.name) is unavailable: \(reason)")
+        throw Unsupported("backend \(backend.name) is unavailable: \(reason)")
       }
     }
     return try plan(graph).compile()

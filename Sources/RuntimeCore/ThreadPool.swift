@@ -41,7 +41,7 @@ public final class ThreadPool: @unchecked Sendable {
   /// One list per thread, written by it alone before it says that its piece is finished.
   private let spans: UnsafeMutablePointer<[ThreadSpan]>
 
-  /// - Throws: ``GraphError`` where the system gives fewer threads: a pool of fewer would be measured under a wrong number.
+  /// - Throws: ``Unsupported`` where the system gives fewer threads: a pool of fewer would be measured under a wrong number.
   package init(threadCount: Int) throws {
     self.threadCount = threadCount
     spans = .allocate(capacity: max(threadCount, 1))
@@ -59,7 +59,7 @@ public final class ThreadPool: @unchecked Sendable {
         }, Unmanaged.passUnretained(self).toOpaque())
       guard started == 0 else {
         // What was made ends in `deinit`, which runs for an object whose properties are all there.
-        throw GraphError(
+        throw Unsupported(
           "thread \(threads.count + 2) of \(threadCount) could not be started: \(String(cString: strerror(started)))")
       }
       threads.append(thread)

@@ -14,6 +14,6 @@ extension UnavailableBackend {
   }
   public func target(_ options: PrepareOptions) throws -> any TargetTraits { PlainTarget() }
   public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
-    throw GraphError("backend \(name) is unavailable: \(reason)")
+    throw Unsupported("backend \(name) is unavailable: \(reason)")
   }
 }

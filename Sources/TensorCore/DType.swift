@@ -115,7 +115,13 @@ extension UInt64: TensorElement { public static var dtype: DType { .uint64 } }
 extension BFloat16: TensorElement {
   public static var dtype: DType { .bfloat16 }
   public init(nearest value: Double) { self.init(value) }
-  public init(integer value: Int64) { self.init(Double(value)) }
+  public init(integer value: Int64) {
+    // Rounded once: of what a double has no room for, whether there was anything is kept as its last bit.
+    let magnitude = value.magnitude
+    let kept =
+      magnitude < 1 << 53 ? Double(magnitude) : Double(magnitude >> 11 | (magnitude & 0x7FF != 0 ? 1 : 0)) * 2048
+    self.init(value < 0 ? -kept : kept)
+  }
   public var double: Double { Double(Float(self)) }
   public var integer: Int64? { nil }
 }

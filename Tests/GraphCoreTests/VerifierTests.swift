@@ -59,8 +59,8 @@ import Testing
     #expect(throws: GraphError.self) { try graph.verifyWeights() }
     graph.weights["extra"] = nil
     graph.weights["conv.weight"] = nil
-    #expect(throws: GraphError.self) { try graph.verifyWeights() }
-    #expect(throws: GraphError.self) { try graph.evaluate([Tensor(zeros: TensorType([1, 2, 4, 4]))]) }
+    #expect(throws: MissingWeight.self) { try graph.verifyWeights() }
+    #expect(throws: MissingWeight.self) { try graph.evaluate([Tensor(zeros: TensorType([1, 2, 4, 4]))]) }
   }
 
   @Test func `what leads to no output goes, inputs stay`() throws {

@@ -6,19 +6,19 @@ extension Graph {
   ///
   /// A name that all tensors have in front, such as `module.` of a model that was trained in parallel, is dropped. What no
   /// op reads, such as `num_batches_tracked`, may be missing, and may be of any type.
-  /// - Throws: `SafeTensors.FormatError` for a file that is none, ``GraphError`` for a weight that is missing, of another
+  /// - Throws: `SafeTensors.FormatError` for a file that is none, ``BadFile`` for a weight that is missing, of another
   ///   shape, or of another model.
   public mutating func readWeights(_ path: String) throws {
     let file = try SafeTensors.File(path)
     let names = file.names
     let prefix: String
-    do { prefix = try self.prefix(of: names) } catch { throw GraphError("\(path): \(error)") }
+    do { prefix = try self.prefix(of: names) } catch { throw BadFile(path, "\(error)") }
     weights = [:]
     for name in names {
       guard name.hasPrefix(prefix) else {
         // A counter of the training, such as that of averaged models.
         if let tensor = try? file.tensor(name), tensor.shape.count == 1 { continue }
-        throw GraphError("\(path): weight \(name) is not part of \(self.name), whose weights begin with \(prefix) here")
+        throw BadFile(path, "weight \(name) is not part of \(self.name), whose weights begin with \(prefix) here")
       }
       let own = String(name.dropFirst(prefix.count))
       guard let declared = parameters.first(where: { $0.name == own }), !readsParameter(own) else {
@@ -28,7 +28,7 @@ extension Graph {
       // Nothing reads it: one of another type is as good as none.
       if let tensor = try? file.tensor(name), tensor.type == declared.type { weights[own] = tensor }
     }
-    do { try verifyWeights() } catch { throw GraphError("\(path): \(error)") }
+    do { try verifyWeights() } catch { throw BadFile(path, "\(error)") }
   }
 
   /// What stands before every name that the model needs; empty where nothing does.

@@ -145,7 +145,7 @@ public final class HostMemory {
 
   private func lookUp(_ slot: Int) throws {
     let name = plan.graph[plan.slots[slot].values[0]].name
-    guard let tensor = plan.graph.weights[name] else { throw GraphError("weight \(name) is missing") }
+    guard let tensor = plan.graph.weights[name] else { throw MissingWeight(name) }
     pointers[slot] = tensor.storage.pointer
   }
 
