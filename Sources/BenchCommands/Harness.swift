@@ -40,7 +40,9 @@ extension Catalog {
   public init(_ runtime: Runtime) {
     self.init(
       models: runtime.models.map { model in
-        Catalog.Model(name: model.name, aliases: model.aliases, inputShape: model.inputShape) {
+        Catalog.Model(
+          name: model.name, aliases: model.aliases, inputShape: model.inputShape, isOptional: model.isOptional
+        ) {
           (try? model.build(model.inputShape)).map(character)
         }
       },

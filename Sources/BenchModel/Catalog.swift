@@ -9,12 +9,16 @@ public struct Catalog: Sendable {
     /// Other spellings that are accepted.
     public var aliases: [String]
     public var inputShape: Shape
+    /// Whether it is left out where a suite names no model.
+    public var isOptional: Bool
     /// What it consists of, in words; nil where that is not known.
     public var character: @Sendable () -> String?
 
     public init(
-      name: String, aliases: [String] = [], inputShape: Shape, character: @escaping @Sendable () -> String? = { nil }
+      name: String, aliases: [String] = [], inputShape: Shape, isOptional: Bool = false,
+      character: @escaping @Sendable () -> String? = { nil }
     ) {
+      self.isOptional = isOptional
       (self.name, self.aliases, self.inputShape, self.character) = (name, aliases, inputShape, character)
     }
   }

@@ -55,7 +55,7 @@ public struct Runtime: Sendable {
 
   /// What comes with Pacer.
   public static let standard = Runtime(
-    models: [.mobileNetV2, .resNet18],
+    models: [.mobileNetV2, .resNet18, .mobileNetV3Small],
     backends: [CPUBackend(), VulkanBackend(), MetalBackend(), NNAPIBackend(), NullBackend()], passes: standardPasses)
 
   /// - Throws: ``UnknownName``.

@@ -72,6 +72,19 @@ private struct WinogradEverywhere: Pass {
     #expect(kernels.contains("reference") == (isLeft || variant.kernels == .reference))
   }
 
+  @Test(arguments: Variant.all)
+  func `squeeze-and-excitation and hard-swish run on kernels, fused and alone`(variant: Variant) throws {
+    let (graph, input) = try seeded(.mobileNetV3Small, [2, 3, 64, 64])
+    let portable = variant.kernels == .fast ? standardPasses.filter { !$0.isForTarget } : []
+    let optimised = try Pipeline(portable + variant.passes, checksNumbers: false)
+      .run(on: graph, for: variant.backend.target(variant.options)).graph
+    let executable = try variant.backend.prepare(optimised, variant.options)
+    #expect(!executable.placement.map(\.kernel).contains("reference"))
+    let session = try executable.makeSession()
+    for _ in 0..<2 { try session.run(with: [input]) }
+    #expect(session.outputs[0].relativeError(to: try graph.evaluate([input])[0]) < 1e-4)
+  }
+
   @Test(arguments: InstructionSet.available)
   func `activations of any number, the largest and those that are none too`(isa: InstructionSet) throws {
     var numbers = stride(from: Float(-100), through: 100, by: 0.37).map { $0 }

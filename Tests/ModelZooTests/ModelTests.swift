@@ -8,11 +8,12 @@ import Testing
 @Suite struct ModelTests {
   @Test(arguments: [
     ("mobilenet-v2", 3_504_872, 300_774_272, 314, 153), ("resnet-18", 11_689_512, 1_814_073_344, 122, 69),
+    ("mobilenet-v3-small", 2_542_856, 56_510_400, 244, 157),
   ])
   func `parameters, MACs and keys are torchvision's`(name: String, parameters: Int, macs: Int, keys: Int, nodes: Int)
     throws
   {
-    let model = name == "resnet-18" ? ModelDescription.resNet18 : .mobileNetV2
+    let model = [ModelDescription.resNet18, .mobileNetV2, .mobileNetV3Small].first { $0.name == name }!
     let graph = try model.build(model.inputShape)
     #expect(graph.parameterCount == parameters)
     #expect(graph.macs == macs)

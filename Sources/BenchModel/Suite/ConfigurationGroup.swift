@@ -50,7 +50,7 @@ public struct ConfigurationGroup: Sendable {
 
   /// What is chosen where nobody names the axis.
   private func unnamed(_ axis: any AxisDescription, _ catalog: Catalog) -> [String]? {
-    if axis.key == Axes.model.key { return catalog.models.map(\.name) }
+    if axis.key == Axes.model.key { return catalog.models.filter { !$0.isOptional }.map(\.name) }
     let isSettled = catalog.axes.axes.contains { choices[$0.key] != nil && $0.settles.contains(axis.key) }
     return isSettled ? nil : axis.unnamed.map { [$0] }
   }
