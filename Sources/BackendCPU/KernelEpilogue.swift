@@ -8,21 +8,17 @@ struct KernelEpilogue: Sendable {
 
   init(_ epilogue: Epilogue?) {
     self.epilogue = epilogue ?? .none
-    if case .clampChannels(let clamps) = self.epilogue { limits = Limits(clamps) } else { limits = nil }
+    let clamps = self.epilogue.channelLimits
+    limits = clamps.isEmpty ? nil : Limits(clamps)
   }
 
   /// - Parameter channel: the first of those that the kernel knows of.
   func parameters(from channel: Int = 0) -> PacerEpilogue {
     var p = PacerEpilogue()
-    (p.minimum, p.maximum) = (-.infinity, .infinity)
-    switch epilogue {
-    case .clamp(let clamp): (p.kind, p.minimum, p.maximum) = (PacerClamp, clamp.min, clamp.max)
-    case .clampChannels:
-      p.kind = PacerClampChannels
-      (p.minima, p.maxima) = (UnsafePointer(limits!.minima + channel), UnsafePointer(limits!.maxima + channel))
-    case .hardSwish: p.kind = PacerHardSwish
-    case .hardSigmoid: p.kind = PacerHardSigmoid
-    case .sigmoid: p.kind = PacerSigmoid
+    (p.kind, p.minimum, p.maximum) = (epilogue.kind, -.infinity, .infinity)
+    if case .clamp(let clamp) = epilogue { (p.minimum, p.maximum) = (clamp.min, clamp.max) }
+    if let limits {
+      (p.minima, p.maxima) = (UnsafePointer(limits.minima + channel), UnsafePointer(limits.maxima + channel))
     }
     return p
   }

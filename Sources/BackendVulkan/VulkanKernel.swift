@@ -61,16 +61,12 @@ struct Dispatch {
 extension Dispatch {
   /// The same with an epilogue at its end.
   func finished(_ epilogue: Epilogue?) -> Dispatch {
+    guard let epilogue else { return self }
     var dispatch = self
-    switch epilogue {
-    case nil, .clamp: break
-    case .clampChannels:
-      dispatch.epilogue = 1
+    dispatch.epilogue = Int32(epilogue.kind)
+    if !epilogue.channelLimits.isEmpty {
       while dispatch.reads.count < 4 { dispatch.reads.append(.input(0)) }
       dispatch.reads.append(.limits)
-    case .hardSwish: dispatch.epilogue = 2
-    case .hardSigmoid: dispatch.epilogue = 3
-    case .sigmoid: dispatch.epilogue = 4
     }
     return dispatch
   }
@@ -105,11 +101,6 @@ struct PushConstants {
     words += [limits.min.bitPattern, limits.max.bitPattern]
   }
   mutating func add(_ value: Float) { words.append(value.bitPattern) }
-}
-
-extension Epilogue {
-  /// Clamps by channel, if it is that.
-  var channelLimits: [Clamp] { if case .clampChannels(let clamps) = self { clamps } else { [] } }
 }
 
 /// What a kernel is chosen by.

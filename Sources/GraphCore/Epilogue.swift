@@ -32,8 +32,8 @@ public struct Clamp: Hashable, Sendable, CustomStringConvertible {
 
 /// What is done to each number before it is stored: an activation, alone or fused into the op that computes the number.
 ///
-/// To add one: a case here, one in `PacerEpilogue` and `finishRow` of the kernels, one in `epilogue.glsl`, and its name in
-/// the ONNX writer.
+/// To add one: a case here, one in `CIntrinsics.h` and `KernelSources/Epilogue.swift`, one in `epilogue.glsl`, and its nodes in the
+/// ONNX writer.
 public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
   case clamp(Clamp)
   /// A clamp for each channel.
@@ -48,6 +48,22 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
   public static let relu = Epilogue.clamp(.relu)
   public static let relu6 = Epilogue.clamp(.relu6)
   public static let none = Epilogue.clamp(.none)
+
+  /// As kernels and shaders count them.
+  package var kind: Int {
+    switch self {
+    case .clamp: 0
+    case .clampChannels: 1
+    case .hardSwish: 2
+    case .hardSigmoid: 3
+    case .sigmoid: 4
+    }
+  }
+  /// Those that have nothing to choose but themselves.
+  package static let plain: [Epilogue] = [.hardSwish, .hardSigmoid, .sigmoid]
+
+  /// Limits by channel, if it has such.
+  package var channelLimits: [Clamp] { if case .clampChannels(let clamps) = self { clamps } else { [] } }
 
   public var description: String {
     switch self {

@@ -10,6 +10,7 @@ typedef void (*PacerKernel)(const void *parameters, long begin, long end, long t
 
 // What is done to each sum before it is stored. Limits that are the same for all outputs are kept to in registers; for the
 // other kinds they are infinite, and what was stored is gone over while it is in the first cache.
+// Counted as in GraphCore's `Epilogue`.
 enum { PacerClamp, PacerClampChannels, PacerHardSwish, PacerHardSigmoid, PacerSigmoid };
 typedef struct {
   long kind;

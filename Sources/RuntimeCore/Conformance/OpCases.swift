@@ -223,7 +223,8 @@ public let opCases: [OpCase] = {
   let fusing = cases.filter { $0.op is any FusingOp || $0.op is DepthwiseBlock }
   cases += fusing.enumerated().map { index, other in
     func epilogue(_ place: Int, channels: Int) -> Epilogue {
-      [.hardSwish, .hardSigmoid, .sigmoid, .clampChannels(clamps(channels))][(index + place) % 4]
+      let all = Epilogue.plain + [.clampChannels(clamps(channels))]
+      return all[(index + place) % all.count]
     }
     var op = other.op
     if var block = op as? DepthwiseBlock {
@@ -241,7 +242,7 @@ public let opCases: [OpCase] = {
   }
   for shape in [[1, 16, 6, 6], [2, 13, 5, 7], [1, 3, 1, 1], [3, 1037], [5], [2, 7, 1200]] as [Shape] {
     let channels = shape.rank > 1 ? shape[1] : 1
-    for function in [.hardSwish, .hardSigmoid, .sigmoid, .clampChannels(clamps(channels))] as [Epilogue] {
+    for function in Epilogue.plain + [.clampChannels(clamps(channels))] {
       let name = if case .clampChannels = function { "clamp by channel" } else { "\(function)" }
       cases.append(OpCase(name: "\(name) \(shape)", op: Activation(function), inputs: [shape]))
     }
