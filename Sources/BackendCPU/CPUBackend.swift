@@ -6,6 +6,7 @@ import TensorCore
 /// The processor, with kernels per instruction set.
 public struct CPUBackend: Backend {
   public let name = "cpu"
+  /// The family that kernels are taken from.
   public var kernels: KernelFamily
   /// The instruction set to choose kernels for and to pack weights for, which this machine need not have: what is placed, lowered
   /// and planned for another can be looked at here, and run there.
@@ -38,6 +39,7 @@ public struct CPUBackend: Backend {
     if kernels == .reference, options.allocator != .system || !options.inPlace || !options.hugePages {
       return .unavailable(reason: "the reference loops take memory as they go: no option changes that")
     }
+    if let reason = instructionSet.absence { return .unavailable(reason: reason) }
     return .available(DeviceInfo(name: InstructionSet.processorName, detail: InstructionSet.best.rawValue))
   }
 
@@ -59,13 +61,27 @@ public struct CPUBackend: Backend {
 
   /// Nil where there is none for the op or the element types: then the op's own loops run.
   func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) -> (any CPUKernel)? {
-    let types = graph.inputTypes(of: node) + node.outputs.map { graph[$0].type }
-    guard node.outputs.count == 1,
-      types.allSatisfy({ $0.dtype == .float32 && $0.quantization == nil && !$0.isUpperBound })
+    let inputs = graph.inputTypes(of: node)
+    guard node.outputs.count == 1 else { return nil }
+    let output = graph[node.outputs[0]].type
+    let all = inputs + [output]
+    if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
+    // What only moves numbers may as well move wider ones.
+    let isFloat = if case .float32 = node.op.elementTypes { true } else { node.op is ConvertFormat }
+    guard isFloat, kernels == .fast,
+      all.allSatisfy({ $0.dtype == .float16 && $0.widened.isPlainFloat || $0.isPlainFloat })
     else { return nil }
+    return kernel(for: node, inputs.map(\.widened), output.widened, options).map {
+      WideningKernel($0, inputs: inputs, output: output)
+    }
+  }
+
+  private func kernel(
+    for node: Node, _ inputs: [TensorType], _ output: TensorType, _ options: PrepareOptions
+  ) -> (any CPUKernel)? {
     let request = KernelRequest(
-      node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
-      table: instructionSet.table, useIm2col: kernels == .im2col, threads: options.threads)
+      node: node, inputs: inputs, output: output, table: instructionSet.table, useIm2col: kernels == .im2col,
+      threads: options.threads)
     for make in kernelMakers {
       if let kernel = make(request) { return kernel }
     }
@@ -73,10 +89,15 @@ public struct CPUBackend: Backend {
   }
 }
 
+extension TensorType {
+  /// Whether fast kernels can read and write it.
+  var isPlainFloat: Bool { dtype == .float32 && quantization == nil && !isUpperBound }
+}
+
 /// Ops whose output is their input's memory.
 func isView(_ node: Node, in graph: Graph) -> Bool {
   // Where extents lie behind the elements, another shape puts them elsewhere.
-  (node.op is Flatten || node.op is Dropout) && !graph[node.inputs[0]].type.isUpperBound
+  (node.op is Flatten || node.op is Dropout) && node.stored == nil && !graph[node.inputs[0]].type.isUpperBound
 }
 
 /// What the fast kernels want and are good at.
@@ -99,7 +120,7 @@ struct CPUTarget: TargetTraits {
 
   /// Where the tensors between the convolutions would not stay in a core's own cache.
   func fusesDepthwise(_ block: DepthwiseBlock, of types: [TensorType]) -> Bool {
-    guard types[0].format == .nhwc, types.allSatisfy({ $0.dtype == .float32 }),
+    guard types[0].format == .nhwc, types.allSatisfy(\.isPlainFloat),
       DepthwiseNHWCKernel.runs(block, types.map(\.shape)),
       let between = try? block.types(for: types).dropLast()
     else { return false }
@@ -116,7 +137,7 @@ struct CPUTarget: TargetTraits {
   }
 
   private func isFloat32(_ node: Node, _ graph: Graph) -> Bool {
-    (node.inputs + node.outputs).allSatisfy { graph[$0].type.dtype == .float32 }
+    (node.inputs + node.outputs).map { graph[$0].type }.allSatisfy(\.isPlainFloat)
   }
 
   private func weightFormat(for node: Node, in graph: Graph) -> MemoryFormat? {

@@ -54,7 +54,11 @@ struct CPULowering: Lowering {
         })
     }
     return CPUSegments(
-      plan: plan, segments: segments, kernels: plan.steps.map { $0.node.flatMap { kernels[$0] } })
+      plan: plan, segments: segments,
+      kernels: try plan.steps.map { step in
+        let kernel = step.node.flatMap { kernels[$0] }
+        return try (kernel as? ControlKernel)?.compiled() ?? kernel
+      })
   }
 }
 

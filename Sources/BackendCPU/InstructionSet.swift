@@ -25,8 +25,10 @@ public enum InstructionSet: String, Sendable, CaseIterable {
   /// Those this process may use, slowest first: what the machine has, up to what `PACER_ISA` names. Under emulation: what
   /// the emulated processor has.
   public static let available: [InstructionSet] = {
-    guard let name = cap, let highest = InstructionSet(name: name) else { return present }
-    return present.filter { allCases.firstIndex(of: $0)! <= allCases.firstIndex(of: highest)! }
+    guard let name = cap, let highest = InstructionSet(name: name).flatMap(compiled.firstIndex(of:)) else {
+      return present
+    }
+    return present.filter { compiled.firstIndex(of: $0)! <= highest }
   }()
 
   /// The environment's cap, for this process and all it starts; nil without one.
@@ -40,7 +42,9 @@ public enum InstructionSet: String, Sendable, CaseIterable {
   }
 
   /// Of a name as people write it; version 0.8 called the first one "baseline".
-  init?(name: String) { self.init(rawValue: name == "baseline" ? "sse2" : name) }
+  init?(name: String) {
+    if name == "baseline" { self = Self.compiled[0] } else { self.init(rawValue: name) }
+  }
 
   /// Those this machine can run, slowest first.
   private static let present: [InstructionSet] = {
@@ -60,14 +64,19 @@ public enum InstructionSet: String, Sendable, CaseIterable {
 
   /// Why kernels of the set do not run here; nil where they do.
   var absence: String? {
-    Self.available.contains(self) ? nil : "this machine has no \(rawValue) (it has \(Self.best.rawValue))"
+    if Self.available.contains(self) { return nil }
+    if let cap = Self.cap, Self.present.contains(self) {
+      return "no \(rawValue) on this machine under PACER_ISA=\(cap)"
+    }
+    return "this machine has no \(rawValue) (it has \(Self.best.rawValue))"
   }
 
   /// The processor's name in its own words.
   public static let processorName: String = {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
-      pacer_processor_name(text.baseAddress!)
-      return String(cString: text.baseAddress!).split(separator: " ").joined(separator: " ")
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 16) { words in
+      pacer_processor_name(words.baseAddress!)
+      let text = String(decoding: UnsafeRawBufferPointer(words).prefix { $0 != 0 }, as: UTF8.self)
+      return text.split(separator: " ").joined(separator: " ")
     }
   }()
 

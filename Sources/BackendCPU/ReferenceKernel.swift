@@ -20,12 +20,21 @@ struct ReferenceKernel: CPUKernel {
 struct ControlKernel: CPUKernel {
   let name = "control"
   let bodies: [PlannedGraph]
+  /// Once compiled.
+  private var executables: [Executable] = []
   private let op: any ControlOp
   private let tensors: NodeTensors
 
   init(_ op: any ControlOp, _ node: Node, of graph: Graph, _ backend: CPUBackend, _ options: PrepareOptions) throws {
     bodies = try op.bodies.map { try Placer(backend, options).plan($0.graph) }
     (self.op, tensors) = (op, NodeTensors(node, of: graph))
+  }
+
+  /// - Throws: as compiling a graph does.
+  func compiled() throws -> ControlKernel {
+    var kernel = self
+    kernel.executables = try bodies.map { try $0.compile() }
+    return kernel
   }
 
   func forSession() -> any CPUKernel { Instance(kernel: self) }
@@ -44,7 +53,7 @@ struct ControlKernel: CPUKernel {
     func run(_ call: borrowing KernelCall) throws {
       let pool = call.pool
       let results = try kernel.op.evaluate(kernel.tensors.arguments(call)) { body, arguments in
-        let session = try sessions[body] ?? kernel.bodies[body].compile().makeSession(on: pool)
+        let session = try sessions[body] ?? kernel.executables[body].makeSession(on: pool)
         sessions[body] = session
         guard session.inputs.map(\.type) == arguments.map(\.type) else {
           // Extents that are known only now: no plan is made for them.
@@ -55,7 +64,7 @@ struct ControlKernel: CPUKernel {
         // Copies: a loop hands them to the same body again.
         return try session.outputs.map { output in
           let result = try output.actual.converted(to: .nchw)
-          let copy = try Tensor(uninitialized: result.type)
+          let copy = try Tensor(uninitialized: result.type, allocator: SystemAllocator.shared)
           try copy.fill(result)
           return copy
         }
@@ -79,6 +88,9 @@ private struct NodeTensors {
   }
 
   func write(_ results: [Tensor], _ call: borrowing KernelCall) throws {
+    guard results.count == outputs.count else {
+      throw GraphError("\(results.count) results where \(outputs.count) were declared")
+    }
     for (index, type) in outputs.enumerated() {
       try Self.tensor(type, call.outputs[index]).fill(results[index].converted(to: type.format))
     }

@@ -12,6 +12,7 @@ public struct VulkanBackend: Backend {
   /// Whether compiled pipelines are kept on disk for the next process.
   public var cachesPipelines: Bool
 
+  /// - Parameters: as the properties of the same names.
   public init(device: String? = nil, storage: TensorStorage? = nil, cachesPipelines: Bool = true) {
     (self.device, self.storage, self.cachesPipelines) = (device, storage, cachesPipelines)
   }
@@ -23,7 +24,9 @@ public struct VulkanBackend: Backend {
     case "storage":
       guard let storage = TensorStorage(rawValue: value) else { throw Unsupported("unknown storage \(value)") }
       backend.storage = storage
-    case "pipeline-cache": backend.cachesPipelines = value == "on"
+    case "pipeline-cache":
+      guard ["on", "off"].contains(value) else { throw Unsupported("a pipeline cache is on or off, not \(value)") }
+      backend.cachesPipelines = value == "on"
     default: return nil
     }
     return backend

@@ -123,13 +123,15 @@ let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
 
 /// Ops whose output is their input's texels.
 func isView(_ node: Node, in graph: Graph) -> Bool {
-  if node.op is Dropout { return true }
-  return node.op is Flatten && TexelLayout(graph[node.inputs[0]].type).pixels == 1
+  guard node.stored == nil else { return false }
+  return node.op is Dropout || node.op is Flatten && TexelLayout(graph[node.inputs[0]].type).pixels == 1
 }
 
 /// The kernel of a node, or why there is none.
 func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, Unsupported> {
-  if let conv = request.node.op as? Conv2D, conv.multipliesFloat16, !request.device.hasHalfArithmetic {
+  // Those of several groups have no such shaders.
+  if let conv = request.node.op as? Conv2D, conv.multipliesFloat16, conv.groups == 1, !request.device.hasHalfArithmetic
+  {
     return .failure(Unsupported("\(request.device.name) cannot compute in float16; it can store it"))
   }
   for make in vulkanKernelMakers {

@@ -39,7 +39,7 @@ import TensorCore
   }
   switch request.node.op {
   // What is read is widened and what is stored is rounded by every shader.
-  case is Cast: return kernel("cast", 0, inputs: 1)
+  case is Cast, is Dropout: return kernel("cast", 0, inputs: 1)
   case let op as Activation:
     let isClamp = if case .clamp = op.function { true } else { !op.function.channelLimits.isEmpty }
     return kernel(isClamp ? "clamp" : "\(op.function)", 0, op.function, 0, inputs: 1)

@@ -103,6 +103,10 @@ func copy(_ host: VulkanRegion, _ type: TensorType, to pointer: UnsafeMutableRaw
     return FormatConversion.convert(from: dense, source, to: type.format, pointer.assumingMemoryBound(to: Float.self))
   }
   let halves = pointer.assumingMemoryBound(to: Float16.self)
+  if type.format == .nchw {
+    for i in 0..<type.shape.count { halves[i] = Float16(source[i]) }
+    return
+  }
   withUnsafeTemporaryAllocation(of: Float.self, capacity: type.shape.count) { numbers in
     FormatConversion.convert(from: dense, source, to: type.format, numbers.baseAddress!)
     for i in numbers.indices { halves[i] = Float16(numbers[i]) }

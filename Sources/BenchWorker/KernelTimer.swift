@@ -14,7 +14,8 @@ struct KernelTimer {
     var places: [String: Int] = [:]
     for (node, place) in zip(graph.nodes, placement) where place.kernel != "view" {
       let types = graph.inputTypes(of: node)
-      let key = "\(place.backend) \(type(of: node.op).name) \(node.op.attributes) \(types)"
+      let key =
+        "\(place.backend) \(type(of: node.op).name) \(node.op.attributes) \(types) \(node.outputs.map { graph[$0].type })"
       if let known = places[key] {
         nodes[known].count! += 1
         continue
@@ -35,8 +36,10 @@ struct KernelTimer {
 
   private func time(_ graph: Graph) throws -> Int {
     let session = try placer.prepare(graph).makeSession()
-    for input in session.inputs where input.type.dtype == .float32 {
-      for i in input.floats.indices { input.floats[i] = Float(i % 17) / 16 - 0.5 }
+    for input in session.inputs where input.type.dtype.isFloat {
+      let numbers = (0..<input.shape.count).map { Double($0 % 17) / 16 - 0.5 }
+      input.storage.pointer.copyMemory(
+        from: try Tensor(input.shape, numbers, input.type.dtype).storage.pointer, byteCount: input.type.byteCount)
     }
     let sampler = Sampler(job, work: session.run)
     let (_, iterations) = try sampler.warmUp()

@@ -77,18 +77,18 @@ extension Runtime {
 }
 
 extension Placer {
-  /// Why a graph in another precision is no row of the preferred backend: none of the nodes that multiply has a fast kernel there.
-  /// Nil where one has.
-  func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
+  /// Why a graph in another precision is no row of the preferred backend: a node that multiplies has no fast kernel there. Nil where
+  /// all have.
+  package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
     guard precision != .fp32 else { return nil }
-    var first: String?
     for node in graph.nodes where node.op.cost(for: graph.inputTypes(of: node)).macs > 0 {
       switch backends[0].support(for: node, in: graph, options) {
-      case .kernel("reference"): first = first ?? "backend \(backends[0].name) has no \(precision) kernels"
-      case .kernel: return nil
-      case .unsupported(let reason): first = first ?? reason
+      case .kernel(let name) where name == "reference" || name.hasSuffix("-widened"):
+        return "backend \(backends[0].name) has no \(precision) kernels"
+      case .kernel: continue
+      case .unsupported(let reason): return reason
       }
     }
-    return first
+    return nil
   }
 }

@@ -232,7 +232,7 @@ public struct Worker {
 
   private func emitOutputs(_ session: Session) throws {
     if let failure = session.failure { throw failure }
-    for tensor in session.outputs { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
+    for tensor in session.outputs.map(\.actual) { try emit(.output(.init(shape: tensor.shape, values: tensor.values))) }
   }
 
   /// What would make this configuration's times other than they seem.

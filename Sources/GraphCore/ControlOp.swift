@@ -24,10 +24,12 @@ extension ControlOp {
 
 /// A graph as an attribute: two are equal that compute the same function.
 public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
+  /// With the weights it reads.
   public let graph: Graph
   private let structure: Digest
   private let weights: Digest
 
+  /// Its digests are made here, once.
   public init(_ graph: Graph) {
     (self.graph, structure, weights) = (graph, graph.structureDigest, graph.weightDigest)
   }
@@ -45,6 +47,9 @@ public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Graph {
+  /// The graphs that its nodes run.
+  var bodies: [Graph] { nodes.flatMap { ($0.op as? any ControlOp)?.bodies.map(\.graph) ?? [] } }
+
   /// The same graph for tensors of other shapes than its inputs'.
   /// - Throws: ``GraphError`` where an op cannot work at such a size.
   package func fitting(_ arguments: [Tensor]) throws -> Graph {

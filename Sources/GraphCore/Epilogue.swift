@@ -45,6 +45,7 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
   /// `1 / (1 + exp(−x))`.
   case sigmoid
 
+  /// The clamps that have names.
   public static let relu = Epilogue.clamp(.relu)
   public static let relu6 = Epilogue.clamp(.relu6)
   public static let none = Epilogue.clamp(.none)

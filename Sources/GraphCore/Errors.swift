@@ -8,6 +8,7 @@ public struct GraphError: Error, CustomStringConvertible {
 
 /// A weight that a graph reads is not in its weight map.
 public struct MissingWeight: Error, CustomStringConvertible {
+  /// As in the weight map.
   public let name: String
   /// What it should be, where that is known.
   public let type: TensorType?

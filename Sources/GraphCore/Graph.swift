@@ -134,6 +134,7 @@ public struct Graph: Sendable {
   public var weightBytes: Int {
     weights.values.reduce(0) { $0 + $1.type.byteCount }
       + values.reduce(0) { if case .constant(let tensor) = $1.source { $0 + tensor.type.byteCount } else { $0 } }
+      + bodies.reduce(0) { $0 + $1.weightBytes }
   }
 
   // MARK: Building and rewriting

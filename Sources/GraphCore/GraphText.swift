@@ -31,6 +31,7 @@ extension Graph: CustomStringConvertible {
   public var structureDigest: Digest {
     var digest = Digest()
     digest.combine(description)
+    for body in bodies { digest.combine(body.structureDigest.value) }
     for value in values { if let quantization = value.type.quantization { digest.combine(quantization.whole) } }
     return digest
   }
@@ -45,6 +46,7 @@ extension Graph: CustomStringConvertible {
     for value in values {
       if case .constant(let tensor) = value.source { digest.combine(tensor.digest.value) }
     }
+    for body in bodies { digest.combine(body.weightDigest.value) }
     return digest
   }
 }

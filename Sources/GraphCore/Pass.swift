@@ -22,8 +22,7 @@ public protocol Pass: Sendable {
 extension Pass {
   public var pytorchName: String? { nil }
   public var isForTarget: Bool { false }
-  /// What another order of additions may cause.
-  public var tolerance: Double { 1e-4 }
+  public var tolerance: Double { Pipeline.tolerance }
 }
 
 /// What a pass may look at besides the graph.

@@ -49,6 +49,7 @@ extension Graph {
 
   /// Checks that the weight map has what the graph declares, no more, and no less than what is read.
   public func verifyWeights() throws {
+    for body in bodies { try body.verifyWeights() }
     for (name, type) in parameters {
       guard let tensor = weights[name] else {
         if !readsParameter(name) { continue }

@@ -36,7 +36,7 @@ private struct Fold {
     guard let node = graph[handle], let conv = node.op as? Conv2D, conv.epilogue == nil, node.inputs.count <= 3,
       node.stored == nil,
       let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
-      graph[user]!.inputs[0] == node.outputs[0],
+      graph[user]!.inputs[0] == node.outputs[0], graph[user]!.stored == nil,
       // A weight that two layers share must stay as it is.
       node.inputs[1...].allSatisfy({ graph.uses(of: $0) == 1 })
     else { return nil }
@@ -47,7 +47,7 @@ private struct Fold {
     let (node, batchNorm) = (graph[convolution]!, graph[norm]!)
     func data(_ id: ValueID) throws -> Tensor {
       guard let tensor = graph.data(of: id) else { throw MissingWeight(graph[id].name) }
-      return try tensor.converted(to: .nchw)
+      return try tensor.converted(to: .nchw).rounded(to: .float32)
     }
     let weight = try data(node.inputs[1])
     let (gamma, beta) = try (data(batchNorm.inputs[1]), data(batchNorm.inputs[2]))

@@ -32,8 +32,12 @@ public struct Freeze: Pass {
     for handle in graph.handles {
       let node = graph[handle]!
       let arguments = node.inputs.compactMap(graph.data(of:))
-      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else { continue }
-      let results = try node.op.evaluate(arguments.map { try $0.converted(to: .nchw) })
+      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else {
+        // What was folded before it may have turned out smaller than its bound.
+        try graph.inferTypes(of: handle)
+        continue
+      }
+      let results = try node.evaluate(arguments.map { try $0.converted(to: .nchw) })
       let constants = try zip(node.outputs, results).map { id, tensor in
         graph.addConstant(graph[id].name, try tensor.converted(to: graph[id].type.format))
       }

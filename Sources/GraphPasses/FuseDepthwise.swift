@@ -30,7 +30,7 @@ public struct FuseDepthwise: Pass {
   private static func block(
     around handle: Rewriter.Handle, in graph: Rewriter, _ target: any TargetTraits
   ) -> Block? {
-    guard let node = graph[handle], let depthwise = node.op as? Conv2D, node.inputs.count == 3,
+    guard let node = graph[handle], let depthwise = node.op as? Conv2D, node.inputs.count == 3, node.stored == nil,
       depthwise.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape)
     else { return nil }
     let expand =
@@ -57,6 +57,7 @@ public struct FuseDepthwise: Pass {
     _ handle: Rewriter.Handle?, in graph: Rewriter, placed: Int?
   ) -> Convolution? {
     guard let handle, let node = graph[handle], let op = node.op as? Conv2D, node.inputs.count >= 3, op.groups == 1,
+      node.stored == nil,
       node.placed == placed
     else { return nil }
     return (handle, node, op)

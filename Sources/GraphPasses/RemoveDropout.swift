@@ -11,7 +11,7 @@ public struct RemoveDropout: Pass {
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     try graph.rewrite { graph in
-      let dropouts = graph.handles.filter { graph[$0]!.op is Dropout }
+      let dropouts = graph.handles.filter { graph[$0]!.op is Dropout && graph[$0]!.stored == nil }
       for dropout in dropouts { graph.remove(dropout, readersRead: graph[dropout]!.inputs[0]) }
       return dropouts.count
     }

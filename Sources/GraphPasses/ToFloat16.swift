@@ -34,12 +34,12 @@ public struct ToFloat16: Pass {
         }
         for place in node.op.parameterInputs {
           guard let id = node.inputs[safe: place], graph[id].type.shape.rank > 1, let tensor = graph.data(of: id),
-            tensor.type.dtype == .float32, Self.isWeightAlone(id, in: graph)
+            tensor.type.dtype == .float32, tensor.type.format.keepsNumbers, Self.isWeightAlone(id, in: graph)
           else { continue }
           graph.setData(of: id, to: try tensor.rounded(to: .float16))
           rewrites += 1
         }
-        if !node.outputs.contains(where: sensitive.contains) {
+        if node.outputs.allSatisfy({ !sensitive.contains($0) && graph[$0].type.dtype == .float32 }) {
           graph.update(handle) { $0.stored = .float16 }
           rewrites += 1
         }
@@ -49,20 +49,21 @@ public struct ToFloat16: Pass {
     return rewrites
   }
 
-  /// What stays as it is: outputs of the graph, and what is added to a tensor, or is such a sum, seen through nodes that hand on
-  /// what they get.
+  /// What stays as it is: outputs of the graph, what is added to a tensor or is such a sum, and what is read as something else
+  /// than the numbers of a float32 computation: by bodies, or as indices.
   private static func sensitive(_ graph: Rewriter) -> Set<ValueID> {
     var sensitive = Set(graph.outputs)
-    for node in graph.handles.compactMap({ graph[$0] }) {
-      if node.op is Add {
-        sensitive.formUnion(node.inputs + node.outputs)
-      } else if node.op is Conv2D, node.inputs.count > 3 {
-        sensitive.formUnion(node.inputs[3...] + node.outputs)
-      }
-    }
     for node in graph.handles.reversed().compactMap({ graph[$0] }) {
-      if case .any = node.op.elementTypes, node.outputs.contains(where: sensitive.contains) {
-        sensitive.formUnion(node.inputs)
+      switch node.op {
+      case is Add: sensitive.formUnion(node.inputs + node.outputs)
+      case is Conv2D where node.inputs.count > 3: sensitive.formUnion(node.inputs[3...] + node.outputs)
+      case let op as DepthwiseBlock where node.inputs.count > 1 + 2 * op.convolutions.count:
+        sensitive.formUnion(node.inputs.suffix(1) + node.outputs)
+      // They hand on what they get.
+      case is Flatten, is Dropout, is ConvertFormat:
+        if node.outputs.contains(where: sensitive.contains) { sensitive.formUnion(node.inputs) }
+      case let op as Cast where op.dtype.isFloat: break
+      default: if case .any = node.op.elementTypes { sensitive.formUnion(node.inputs) }
       }
     }
     return sensitive
@@ -102,4 +103,9 @@ public struct Float16Arithmetic: Pass {
       return rewrites
     }
   }
+}
+
+extension MemoryFormat {
+  /// Whether a tensor in it holds the numbers themselves, and not what Winograd's algorithm makes of them.
+  fileprivate var keepsNumbers: Bool { if case .winograd = self { false } else { true } }
 }

@@ -125,7 +125,7 @@ public struct PrepareOptions: Sendable, Equatable {
 public struct NoSuchOption: Error, CustomStringConvertible {
   public let description: String
   public init(_ backend: String, _ option: String, _ value: String) {
-    description = "backend \(backend) has no \(option) to choose, which is \(value)"
+    description = "backend \(backend) has no option \(option) (asked for: \(value))"
   }
 }
 

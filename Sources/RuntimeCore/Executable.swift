@@ -38,6 +38,7 @@ public struct PlannedGraph: Sendable {
 public final class Executable: Sendable {
   /// What runs when, and where each value lies.
   public let plan: Plan
+  /// Those it was prepared with.
   public let options: PrepareOptions
   /// The kernel each node runs on, in order.
   public let placement: [Placement]

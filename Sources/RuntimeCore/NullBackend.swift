@@ -8,6 +8,9 @@ public struct NullBackend: Backend {
 
   public init() {}
 
+  /// Kernels that compute nothing are all alike.
+  public func choosing(_ option: String, _ value: String) -> NullBackend? { option == "kernels" ? self : nil }
+
   public func availability(_ options: PrepareOptions) -> Availability {
     .available(DeviceInfo(name: "null", detail: "no work: shows the harness's own overhead"))
   }

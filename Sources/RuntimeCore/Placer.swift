@@ -89,7 +89,7 @@ public struct Placer: TargetTraits {
     }
   }
 
-  /// Plans a graph that was rewritten for these backends, whether or not they can run here.
+  /// Plans a graph that was rewritten for these backends. A processor's instruction set need not be here; a device has to be.
   /// - Throws: ``GraphError`` where the graph is wrong, ``Unsupported`` where no backend has a kernel for a node.
   public func plan(_ graph: Graph) throws -> PlannedGraph {
     guard (1...256).contains(options.threads) else {

@@ -24,6 +24,8 @@ public final class Session {
     public let backend: String
     public let fallback: String
     public fileprivate(set) var reason: String
+    /// What the backend threw.
+    public let underlying: any Error
     public var description: String { "\(backend) failed: \(reason); \(fallback) computes instead" }
   }
   /// The failure since which the fallback computes everything; nil while there was none.
@@ -55,7 +57,8 @@ public final class Session {
         backend < fallback.position
       else { throw error }
       var failure = Failure(
-        backend: executable.backends[backend], fallback: executable.backends[fallback.position], reason: "\(error)")
+        backend: executable.backends[backend], fallback: executable.backends[fallback.position], reason: "\(error)",
+        underlying: error)
       do {
         let session = try fallback.placer.prepare(executable.plan.graph).makeSession()
         try run(on: session)

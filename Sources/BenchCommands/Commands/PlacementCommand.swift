@@ -39,7 +39,9 @@ struct PlacementCommand: AsyncParsableCommand {
       let runtime = Harness.current.runtime
       let settings = try Settings(configurations[0], WorkerCatalog(runtime: runtime))
       let backend = settings.backend
-      if case .unavailable(let reason) = backend.availability(settings.options) {
+      // Of a processor's instructions it matters to the plan which they are, not whether they are here.
+      let isElsewhere = (backend as? CPUBackend).map { !InstructionSet.available.contains($0.instructionSet) } ?? false
+      if !isElsewhere, case .unavailable(let reason) = backend.availability(settings.options) {
         throw UserError("backend \(backend.name) is unavailable: \(reason)")
       }
       let input = try ModelInput(configurations[0], in: runtime)

@@ -24,6 +24,9 @@ extension AccuracyBisection {
     let placer = try Placer(backend, fallback: settings.fallback, options)
     var optimised = try Pipeline(runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer).graph
+    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
+      throw UserError("\(settings.precision) has no place here: \(reason)")
+    }
     let usual = try placer.prepare(optimised).makeSession()
     usual.inputs[0].write(input.values)
     for _ in 0..<2 { try usual.run() }

@@ -81,7 +81,7 @@ public enum Axes {
     "threads", "Threads.", standard: 1, values: .numbers(1...256), label: { count, _ in "\(count) threads" })
 
   public static let isa = Axis<String?>(
-    "isa", "Instruction sets: sse2, avx2, avx512, or best (default).", standard: nil,
+    "isa", "Instruction sets: sse2, avx2, avx512, neon (for plans elsewhere), or best (default).", standard: nil,
     values: .optionalKnown({ $0.instructionSets.map { ($0, $0 == "sse2" ? ["baseline"] : []) } }, none: "best"),
     label: { name, _ in name })
 

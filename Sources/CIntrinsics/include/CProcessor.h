@@ -42,12 +42,11 @@ static inline long pacer_vector_sets(void) {
   return PacerSSE2 | PacerAVX2 | (foundation && vnni && (saved & 0xe6) == 0xe6 ? PacerAVX512 : 0);
 }
 
-// At most 48 characters and an end.
-static inline void pacer_processor_name(char *name) {
-  uint32_t *words = (uint32_t *)name;
+// 13 words: at most 48 characters and an end.
+static inline void pacer_processor_name(uint32_t *words) {
   for (int i = 0; i < 13; i++) words[i] = 0;
   if (pacer_cpuid(0x80000000, 0).eax < 0x80000004) {
-    __builtin_memcpy(name, "x86-64", 7);
+    __builtin_memcpy(words, "x86-64", 7);
     return;
   }
   for (uint32_t leaf = 0; leaf < 3; leaf++) {
@@ -67,5 +66,5 @@ static inline long pacer_vector_sets(void) {
 #endif
 }
 
-static inline void pacer_processor_name(char *name) { __builtin_memcpy(name, "unknown", 8); }
+static inline void pacer_processor_name(uint32_t *words) { __builtin_memcpy(words, "unknown", 8); }
 #endif

@@ -30,6 +30,7 @@ public struct Activation: Op {
 extension Tensor {
   /// Applies an epilogue to each number of a tensor in NCHW order.
   func apply(_ epilogue: Epilogue) {
+    guard shape.count > 0 else { return }
     let channels = shape.rank > 1 ? shape[1] : 1
     let plane = shape.rank > 2 ? shape.extents[2...].reduce(1, *) : 1
     let out = floats.baseAddress!
