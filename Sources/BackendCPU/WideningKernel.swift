@@ -31,7 +31,7 @@ struct WideningKernel: CPUKernel {
         pointers[index] = call.inputs[index]
         guard let count else { continue }
         let halves = call.inputs[index].assumingMemoryBound(to: Float16.self)
-        for i in 0..<count { next[i] = Float(halves[i]) }
+        HalfConversion.widen(halves, to: next, count: count)
         pointers[index] = UnsafeMutableRawPointer(next)
         next += padded(count)
       }
@@ -44,7 +44,7 @@ struct WideningKernel: CPUKernel {
     }
     if let output {
       let halves = call.outputs[0].assumingMemoryBound(to: Float16.self)
-      for i in 0..<output { halves[i] = Float16(next[i]) }
+      HalfConversion.narrow(next, to: halves, count: output)
     }
   }
 }

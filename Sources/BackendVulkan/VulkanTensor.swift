@@ -73,14 +73,10 @@ func copy(_ type: TensorType, _ pointer: UnsafeMutableRawPointer, to host: Vulka
   let target = (host.block.mapped! + host.bytes.lowerBound).assumingMemoryBound(to: Float.self)
   if type.dtype == .float16 {
     let halves = pointer.assumingMemoryBound(to: Float16.self)
-    // Dense in the given format, then in place of that in NCHW.
     let count = type.byteCount / 2
-    guard type.format == .nhwc else {
-      for i in 0..<count { target[i] = Float(halves[i]) }
-      return
-    }
+    guard type.format == .nhwc else { return HalfConversion.widen(halves, to: target, count: count) }
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { dense in
-      for i in 0..<count { dense.initializeElement(at: i, to: Float(halves[i])) }
+      HalfConversion.widen(halves, to: dense.baseAddress!, count: count)
       FormatConversion.convert(from: type.widened, UnsafePointer(dense.baseAddress!), to: .nchw, target)
     }
   } else if type.format == .nhwc {
@@ -103,12 +99,9 @@ func copy(_ host: VulkanRegion, _ type: TensorType, to pointer: UnsafeMutableRaw
     return FormatConversion.convert(from: dense, source, to: type.format, pointer.assumingMemoryBound(to: Float.self))
   }
   let halves = pointer.assumingMemoryBound(to: Float16.self)
-  if type.format == .nchw {
-    for i in 0..<type.shape.count { halves[i] = Float16(source[i]) }
-    return
-  }
+  if type.format == .nchw { return HalfConversion.narrow(source, to: halves, count: type.shape.count) }
   withUnsafeTemporaryAllocation(of: Float.self, capacity: type.shape.count) { numbers in
     FormatConversion.convert(from: dense, source, to: type.format, numbers.baseAddress!)
-    for i in numbers.indices { halves[i] = Float16(numbers[i]) }
+    HalfConversion.narrow(numbers.baseAddress!, to: halves, count: numbers.count)
   }
 }

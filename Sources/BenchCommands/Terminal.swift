@@ -23,7 +23,8 @@ final class Terminal: Sendable {
   private let isInteractive: Bool
   private let isQuiet: Bool
 
-  /// The label's column, as wide as the longest label.
+  /// The columns of models and labels, as wide as the longest of them.
+  private let modelWidth: Int
   private let labelWidth: Int
 
   /// What rows are called, by id.
@@ -33,6 +34,7 @@ final class Terminal: Sendable {
   init(isQuiet: Bool, rows: [Row] = []) {
     self.isQuiet = isQuiet
     labels = Dictionary(rows.map { ($0.id, $0.label) }) { first, _ in first }
+    modelWidth = (rows.map(\.configuration.model.count).max() ?? 12) + 1
     labelWidth = max(34, (rows.map(\.label.count).max() ?? 0) + 2)
     let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
     isInteractive = isatty(1) == 1 && !isQuiet && !["", "dumb"].contains(kind)
@@ -58,8 +60,8 @@ final class Terminal: Sendable {
         defer { state.hasHeading = true }
         return !state.hasHeading
       }
-      if isFirst { put("\n\(Self.pad("model", 13))\(heading)\n") }
-      put(Self.pad(result.configuration.model, 13) + row(result) + "\n")
+      if isFirst { put("\n\(Self.pad("model", modelWidth))\(heading)\n") }
+      put(Self.pad(result.configuration.model, modelWidth) + row(result) + "\n")
     case .round(let round, let unresolved, let worst):
       let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some need more runs"
       if isInteractive { line("round \(round + 1) done; \(unresolved) not yet resolved, \(width)") }

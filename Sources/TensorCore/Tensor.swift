@@ -141,9 +141,11 @@ public struct Tensor: Sendable {
     switch (type.dtype, dtype) {
     // Those that networks are stored in, without the detour.
     case (.float32, .float16):
-      for (i, value) in floats.enumerated() { result.elements(as: Float16.self)[i] = Float16(value) }
+      HalfConversion.narrow(
+        floats.baseAddress!, to: result.elements(as: Float16.self).baseAddress!, count: floats.count)
     case (.float16, .float32):
-      for (i, value) in elements(as: Float16.self).enumerated() { result.floats[i] = Float(value) }
+      HalfConversion.widen(
+        elements(as: Float16.self).baseAddress!, to: result.floats.baseAddress!, count: result.floats.count)
     default:
       let (from, to) = (type.dtype.element, dtype.element)
       convert(from, to)

@@ -110,4 +110,26 @@ import Testing
     #expect(TensorType([]).fault == nil && TensorType([]).byteCount == 4)
     #expect(TensorType(Shape([Int](repeating: 1, count: 8)), .int8, quantization: fine).fault == nil)
   }
+
+  @Test func `16-bit floats are widened and rounded to the bits of Swift's own conversions`() {
+    let halves = (UInt16.min...UInt16.max).map { Float16(bitPattern: $0) }
+    var floats = [Float](repeating: 0, count: halves.count)
+    HalfConversion.widen(halves, to: &floats, count: halves.count)
+    for (half, float) in zip(halves, floats) {
+      #expect(float.bitPattern == Float(half).bitPattern || half.isNaN && float.isNaN)
+    }
+    // Every half, what lies around the middle between it and the next, and numbers of every exponent.
+    var numbers = floats.filter { !$0.isNaN }
+    numbers += zip(floats, floats.dropFirst()).flatMap { a, b -> [Float] in
+      let middle = a / 2 + b / 2
+      return [middle, middle.nextUp, middle.nextDown]
+    }
+    numbers += (0..<1 << 16).map { Float(bitPattern: UInt32($0) << 16 | UInt32(($0 &* 40503) & 0xFFFF)) }
+    var rounded = [Float16](repeating: 0, count: numbers.count)
+    HalfConversion.narrow(numbers, to: &rounded, count: numbers.count)
+    for (number, half) in zip(numbers, rounded) {
+      let expected = Float16(number)
+      #expect(half.bitPattern == expected.bitPattern || expected.isNaN && half.isNaN, "\(number)")
+    }
+  }
 }
