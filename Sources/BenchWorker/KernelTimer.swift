@@ -23,7 +23,7 @@ struct KernelTimer {
       places[key] = nodes.count
       var time = WorkerLine.NodeTime(
         node: node.name, op: type(of: node.op).name, kernel: place.kernel, timeNs: try self.time(graph.alone(node)))
-      time.macs = node.op.cost(for: types).macs
+      time.macs = graph.cost(of: node).macs
       time.bytes = graph.bytes(of: node)
       time.count = 1
       let weights = node.op.parameterInputs.filter { $0 < types.count && types[$0].shape.rank > 1 }

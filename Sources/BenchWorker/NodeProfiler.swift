@@ -51,7 +51,7 @@ final class NodeProfiler {
     for (place, node) in nodes.enumerated() {
       nodes[place].allocations = counts[node.node]
       guard let source = graph.nodes.first(where: { $0.name == node.node }) else { continue }
-      nodes[place].macs = source.op.cost(for: graph.inputTypes(of: source)).macs
+      nodes[place].macs = graph.cost(of: source).macs
       nodes[place].bytes = node.kernel == "view" ? 0 : graph.bytes(of: source)
     }
     var live: [Int] = []

@@ -81,7 +81,7 @@ extension Placer {
   /// all have.
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
     guard precision != .fp32 else { return nil }
-    for node in graph.nodes where node.op.cost(for: graph.inputTypes(of: node)).macs > 0 {
+    for node in graph.nodes where graph.cost(of: node).macs > 0 {
       switch backends[0].support(for: node, in: graph, options) {
       case .kernel(let name) where name == "reference" || name.hasSuffix("-widened"):
         return "backend \(backends[0].name) has no \(precision) kernels"

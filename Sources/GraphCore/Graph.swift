@@ -117,7 +117,14 @@ public struct Graph: Sendable {
     }
   }
 
-  public var macs: Int { nodes.reduce(0) { $0 + $1.op.cost(for: inputTypes(of: $1)).macs } }
+  /// Multiply-accumulates of all nodes.
+  public var macs: Int { nodes.reduce(0) { $0 + cost(of: $1).macs } }
+
+  /// What a node's computation costs, whatever its tensors are stored as.
+  public func cost(of node: Node) -> Cost {
+    let types = inputTypes(of: node)
+    return node.op.cost(for: types.map(\.widened))
+  }
 
   /// Bytes a node has to move at least: each input, parameters included, read once, and each output written once.
   public func bytes(of node: Node) -> Int {

@@ -196,6 +196,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let result = try Pipeline(passes).run(on: graph, for: PlainTarget())
     #expect(result.reports.map(\.rewrites) == [5, 2])
     #expect(try #require(result.reports[0].error) > 0)
+    #expect(result.graph.macs == graph.macs && graph.macs > 0)
     #expect(
       result.graph.description == """
         graph skips
@@ -349,6 +350,15 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
       _ = try Pipeline([ToFloat16(), Off(by: 0.01)]).run(on: graph, for: PlainTarget())
     } throws: {
       "\($0)".contains("pass off") && "\($0)".contains("0.0001")
+    }
+  }
+
+  @Test func `a network in 16 bits has the multiplications it has in 32`() throws {
+    let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
+    let target = try VulkanBackend().target(PrepareOptions())
+    for passes in [[ToFloat16()], standardPasses.adding(portable: [ToFloat16()])] as [[any Pass]] {
+      let half = try Pipeline(passes, checksNumbers: false).run(on: graph, for: target).graph
+      #expect(half.macs == graph.macs)
     }
   }
 }
