@@ -44,6 +44,12 @@ struct ListCommand: AsyncParsableCommand {
         StandardOutput.print("  off: \(pass.off)")
         if let name = pass.pytorchName { StandardOutput.print("  PyTorch Mobile: \(name)") }
       }
+      for precision in Precision.allCases {
+        guard let pass = precision.passes.last else { continue }
+        StandardOutput.print("\(pass.name): \(pass.summary)")
+        StandardOutput.print("  off: \(pass.off)")
+        StandardOutput.print("  on with --precision \(precision), none of \"all\": it rounds")
+      }
     case .presets:
       for preset in catalog.presets {
         StandardOutput.print("\(preset.name): \(preset.summary)")
