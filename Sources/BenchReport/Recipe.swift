@@ -65,7 +65,16 @@ public struct Recipe: Sendable {
   }
 
   private var hosts: [String] { library.hosts }
-  private var models: [String] { catalog.models.map(\.name) }
+  private var models: [String] { shownModels.map(\.name) }
+  /// Those that only run where they are named, where somebody did.
+  private var shownModels: [Catalog.Model] {
+    catalog.models.filter { model in
+      !model.isOptional
+        || hosts.contains { host in
+          library.newest(on: host).contains { $0.file.rows.contains { $0.configuration.model == model.name } }
+        }
+    }
+  }
 
   // MARK: The document
 
@@ -106,7 +115,7 @@ public struct Recipe: Sendable {
     guard !hosts.isEmpty else { return }
     document.heading("If your model looks like this, start with …")
     var rows: [[String]] = []
-    for model in catalog.models {
+    for model in shownModels {
       guard let character = model.character() else { continue }
       func row(_ name: String, _ best: @escaping (Attribution) -> [String]?) -> [String] {
         [model.name, character, name]
