@@ -49,10 +49,10 @@ public struct CPUBackend: Backend {
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     if node.op is any ControlOp { return .kernel("control") }
-    if kernels == .reference { return .kernel("reference") }
+    if kernels == .reference { return .kernel(Support.reference) }
     if isView(node, in: graph) { return .kernel("view") }
     // What there is no kernel for runs on the op's own loops.
-    return .kernel(kernel(for: node, in: graph, options)?.name ?? "reference")
+    return .kernel(kernel(for: node, in: graph, options)?.name ?? Support.reference)
   }
 
   public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {

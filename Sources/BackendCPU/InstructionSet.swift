@@ -15,11 +15,11 @@ import CIntrinsics
 
 /// A set of vector instructions that Pacer chooses kernels for, and for those of the architecture it is built for has them.
 public enum InstructionSet: String, Sendable, CaseIterable {
-  /// What every x86-64 processor has.
+  /// Part of x86-64 itself.
   case sse2
   case avx2
   case avx512
-  /// What every 64-bit Arm processor has.
+  /// Part of arm64 itself.
   case neon
 
   /// Those this process may use, slowest first: what the machine has, up to what `PACER_ISA` names. Under emulation: what

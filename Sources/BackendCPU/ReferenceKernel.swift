@@ -4,7 +4,7 @@ import TensorCore
 
 /// An op's own `evaluate` as a kernel: slow, and always right.
 struct ReferenceKernel: CPUKernel {
-  let name = "reference"
+  let name = Support.reference
   private let node: Node
   private let tensors: NodeTensors
 

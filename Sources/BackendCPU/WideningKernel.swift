@@ -14,10 +14,8 @@ struct WideningKernel: CPUKernel {
   init(_ base: any CPUKernel, inputs: [TensorType], output: TensorType) {
     func count(_ type: TensorType) -> Int? { type.dtype == .float16 ? type.byteCount / 2 : nil }
     (self.base, self.inputs, self.output) = (base, inputs.map(count), count(output))
-    name = base.name + Self.suffix
+    name = base.name + Support.widenedSuffix
   }
-
-  static let suffix = "-widened"
 
   private func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
   private var baseCount: Int { padded((base.scratchByteCount + 3) / 4) }

@@ -32,7 +32,6 @@ private struct Convolution {
       (to.width - 1) * op.stride.w + (kernel.w - 1) * op.dilation.w - op.padding.left)
     return op.padding != 0 || reach.h >= from.height || reach.w >= from.width
   }
-  var limits: [Clamp] { op.epilogue?.channelLimits ?? [] }
   func reads(weight: Dispatch.Operand) -> [Dispatch.Operand] { [.input(0), weight] + added }
   /// What goes to the sums: bias and residual.
   var added: [Dispatch.Operand] { (hasBias ? [.input(2)] : []) + (hasResidual ? [.input(3)] : []) }
@@ -91,7 +90,7 @@ private struct PanelShader {
     from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
     hasBias: conv.hasBias, hasResidual: conv.hasResidual, reads: conv.reads(weight: weights.weight), writes: .output)
   return VulkanKernel(
-    name: shader.name, scratch: weights.scratch, limits: conv.limits, dispatches: weights.dispatches + [dispatch])
+    name: shader.name, scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
 /// 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3): 36 products of matrices for 4×4 pixels instead of 144.
@@ -144,7 +143,6 @@ private struct PanelShader {
   ).finished(conv.op.epilogue)
   return VulkanKernel(
     name: "winograd4-" + shader.name, scratch: scratch, prepared: isPacked ? (36 * perMatrix, [transform]) : nil,
-    limits: conv.limits,
     dispatches: (isPacked ? [] : weights.dispatches + [transform]) + [input, product, output])
 }
 
@@ -172,7 +170,7 @@ private struct PanelShader {
     reads: conv.reads(weight: weights.weight)
   ).finished(conv.op.epilogue)
   return VulkanKernel(
-    name: "depthwise", scratch: weights.scratch, limits: conv.limits, dispatches: weights.dispatches + [dispatch])
+    name: "depthwise", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
 /// Convolution of any groups.
@@ -190,5 +188,5 @@ private struct PanelShader {
     groups: ((pixels + 63) / 64, conv.to.quads),
     reads: conv.reads(weight: .input(1))
   ).finished(conv.op.epilogue)
-  return VulkanKernel(name: "grouped", limits: conv.limits, dispatches: [dispatch])
+  return VulkanKernel(name: "grouped", dispatches: [dispatch])
 }

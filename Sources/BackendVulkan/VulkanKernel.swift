@@ -11,9 +11,9 @@ struct VulkanKernel {
   var scratchType = DType.float32
   /// What is computed once from packed weights, when a graph is prepared, and stays.
   var prepared: (texels: Int, dispatches: [Dispatch])?
-  /// Clamps by channel.
-  var limits: [Clamp] = []
   let dispatches: [Dispatch]
+  /// Clamps by channel, of the dispatch that ends with them.
+  var limits: [Clamp] { dispatches.first { !$0.limits.isEmpty }?.limits ?? [] }
 }
 
 /// One call of a shader.
@@ -33,6 +33,8 @@ struct Dispatch {
   var constants: [Int32] = []
   /// As shaders count them.
   var epilogue: Int32 = 0
+  /// Clamps by channel.
+  var limits: [Clamp] = []
   var push: PushConstants
   /// Invocations in a workgroup, and workgroups in two directions.
   var groupSize: Int
@@ -63,8 +65,8 @@ extension Dispatch {
   func finished(_ epilogue: Epilogue?) -> Dispatch {
     guard let epilogue else { return self }
     var dispatch = self
-    dispatch.epilogue = Int32(epilogue.kind)
-    if !epilogue.channelLimits.isEmpty {
+    (dispatch.epilogue, dispatch.limits) = (Int32(epilogue.kind), epilogue.channelLimits)
+    if !dispatch.limits.isEmpty {
       while dispatch.reads.count < 4 { dispatch.reads.append(.input(0)) }
       dispatch.reads.append(.limits)
     }

@@ -16,8 +16,7 @@ import TensorCore
     reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : [])
   ).finished(op.epilogue)
   return VulkanKernel(
-    name: "linear", scratch: weights.scratch, limits: op.epilogue?.channelLimits ?? [],
-    dispatches: weights.dispatches + [dispatch])
+    name: "linear", scratch: weights.scratch, dispatches: weights.dispatches + [dispatch])
 }
 
 @Sendable func elementwiseKernel(_ request: VulkanRequest) -> VulkanKernel? {
@@ -31,7 +30,7 @@ import TensorCore
     push.add(epilogue)
     push.add(epsilon)
     return VulkanKernel(
-      name: name, limits: epilogue?.channelLimits ?? [],
+      name: name,
       dispatches: [
         Dispatch.over(layout.texels, "elementwise", [operation], push, reads: (0..<inputs).map { .input($0) })
           .finished(epilogue)

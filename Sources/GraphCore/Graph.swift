@@ -1,4 +1,3 @@
-import Synchronization
 import TensorCore
 
 /// A name for a value inside one graph.
@@ -24,50 +23,6 @@ public struct Value: Sendable {
   public var name: String
   public var type: TensorType
   public var source: ValueSource
-}
-
-public struct Node: Sendable {
-  /// Module path in the original model, as PyTorch names it: `features.0.0`.
-  public var name: String
-  public var op: any Op
-  public var inputs: [ValueID]
-  public var outputs: [ValueID]
-  /// Position of the backend it is placed on, among those it was placed with; nil where none has been chosen yet.
-  public var placed: Int?
-  /// The element type its results are rounded to, where that is not the float32 it computes.
-  public var stored: DType?
-}
-
-extension TensorType {
-  /// Of an upper bound, the largest tensor there can be.
-  fileprivate var largest: TensorType {
-    var type = self
-    type.isUpperBound = false
-    return type
-  }
-}
-
-extension Node {
-  /// - Throws: ``GraphError`` when it cannot compute on these inputs.
-  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    // What is made of something whose extents are not known yet has none that are.
-    let isBounded = inputs.contains { $0.isUpperBound }
-    var types = try op.checkedOutputTypes(for: isBounded ? inputs.map(\.largest) : inputs)
-    if isBounded { for index in types.indices { types[index].isUpperBound = true } }
-    guard let stored else { return types }
-    try expect(
-      stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },
-      "\(type(of: op).name) computes \(types), which cannot be stored as \(stored.rawValue)")
-    for index in types.indices { types[index].dtype = stored }
-    return types
-  }
-
-  /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored.
-  package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let widened = if case .float32 = op.elementTypes { try inputs.map { try $0.rounded(to: .float32) } } else { inputs }
-    let results = try op.evaluate(widened)
-    return try stored.map { stored in try results.map { try $0.rounded(to: stored) } } ?? results
-  }
 }
 
 /// A model as a value: nodes in execution order, the values between them, and the weights.
@@ -101,10 +56,10 @@ public struct Graph: Sendable {
   func contains(_ id: ValueID) -> Bool { table.indices.contains(id.index) && table[id.index] != nil }
 
   /// Index of the node that computes a value.
-  public func producer(of id: ValueID) -> Int? { lookup.read(nodes, valueCount) { $0.producers[id.index] } }
+  public func producer(of id: ValueID) -> Int? { lookup.tables(of: nodes, valueCount).producers[safe: id.index] ?? nil }
 
   /// Indices of the nodes that read a value.
-  public func users(of id: ValueID) -> [Int] { lookup.read(nodes, valueCount) { $0.users[id.index] } }
+  public func users(of id: ValueID) -> [Int] { lookup.tables(of: nodes, valueCount).users[safe: id.index] ?? [] }
 
   public func inputTypes(of node: Node) -> [TensorType] { node.inputs.map { self[$0].type } }
 
@@ -272,25 +227,5 @@ public struct Graph: Sendable {
     let id = ValueID(index: table.count)
     table.append(Value(id: id, name: name, type: type, source: source))
     return id
-  }
-}
-
-/// Which nodes compute and read each value, found out when it is first asked for.
-private final class Lookup: Sendable {
-  typealias Tables = (producers: [Int?], users: [[Int]])
-  private let tables = Mutex<Tables?>(nil)
-
-  func read<Result: Sendable>(_ nodes: [Node], _ valueCount: Int, _ body: @Sendable (Tables) -> Result) -> Result {
-    tables.withLock { known in
-      // Values may have been added since; no node knows them.
-      if let known, known.users.count == valueCount { return body(known) }
-      var tables = Tables([Int?](repeating: nil, count: valueCount), [[Int]](repeating: [], count: valueCount))
-      for (index, node) in nodes.enumerated() {
-        for id in node.outputs { tables.producers[id.index] = index }
-        for id in node.inputs where tables.users[id.index].last != index { tables.users[id.index].append(index) }
-      }
-      known = tables
-      return body(tables)
-    }
   }
 }

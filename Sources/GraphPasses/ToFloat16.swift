@@ -4,12 +4,12 @@ import TensorCore
 /// Stores weights and most of what nodes compute in 16-bit floats; sums are float32 as before.
 ///
 /// What is small and matters stays in float32: biases and the like, and the tensors that skip connections add up, where the
-/// roundings of every block would gather. The graph's outputs do too, and its inputs come as they did.
+/// roundings of every block would gather. So do the graph's outputs; its inputs come as before.
 public struct ToFloat16: Pass {
   public let name = "to-float16"
   public let summary = "store weights and tensors in 16-bit floats, and compute in 32"
   public let off = "weights and tensors are 32-bit floats"
-  /// Of networks with random weights, which magnify roundings twentyfold and more; trained ones lose a tenth of that.
+  /// Of networks with random weights, which magnify roundings twentyfold and more: MobileNetV2 was measured at 2e-2.
   public let tolerance = 3e-2
 
   public init() {}

@@ -76,6 +76,19 @@ public struct DeviceInfo: Sendable, Equatable {
 public enum Support: Sendable, Equatable {
   case kernel(String)
   case unsupported(reason: String)
+
+  /// Name of the kernel that is an op's own `evaluate`.
+  public static let reference = "reference"
+  /// How the name of a kernel ends around which numbers are widened and rounded.
+  public static let widenedSuffix = "-widened"
+
+  /// Whether a kernel made for the element types runs.
+  public var isFast: Bool {
+    switch self {
+    case .kernel(let name): name != Self.reference && !name.hasSuffix(Self.widenedSuffix)
+    case .unsupported: false
+    }
+  }
 }
 
 /// Families of kernels, from oracle to fastest.

@@ -1,12 +1,3 @@
-extension TensorType {
-  /// The same with elements of float32.
-  package var widened: TensorType {
-    var type = self
-    type.dtype = .float32
-    return type
-  }
-}
-
 /// A typed view of a ``Storage``. Copying a tensor shares its memory, as a view does.
 public struct Tensor: Sendable {
   public let type: TensorType
@@ -80,8 +71,7 @@ public struct Tensor: Sendable {
   /// The same in double precision, which holds every type but integers beyond 2⁵³.
   public var doubles: [Double] {
     guard type.format == .nchw else {
-      guard let plain = try? converted(to: .nchw) else { preconditionFailure("no memory for another \(type)") }
-      return plain.doubles
+      do { return try converted(to: .nchw).doubles } catch { preconditionFailure("\(type): \(error)") }
     }
     defer { withExtendedLifetime(self) {} }
     func all<Element: TensorElement>(_: Element.Type) -> [Double] { elements(as: Element.self).map(\.double) }

@@ -33,6 +33,13 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
   public var storageByteCount: Int { isUpperBound ? extentsOffset + 8 * shape.rank : byteCount }
   var extentsOffset: Int { (byteCount + 7) / 8 * 8 }
 
+  /// The same with elements of float32.
+  package var widened: TensorType {
+    var type = self
+    type.dtype = .float32
+    return type
+  }
+
   /// What is wrong with it; nil where a tensor can be of this type.
   public var fault: String? {
     if shape.rank > Self.highestRank { return "rank \(shape.rank) is over \(Self.highestRank)" }

@@ -6,7 +6,7 @@ import sys
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import serve
 
 
 def load():
@@ -18,8 +18,6 @@ def load():
     from _tools import mnnconvert
 
     def prepare(configuration, files):
-        if configuration["precision"] != "fp32":
-            raise Skip(f"MNN is compared in fp32, not in {configuration['precision']}")
         graph = onnx.load(files["onnx"], load_external_data=False).graph
         base = f"{files['onnx'][:-5]}.{os.getpid()}.mnn"
         try:

@@ -180,4 +180,4 @@ def load():
     return ncnn.__version__, prepare
 
 
-serve("ncnn", load, backends=("cpu", "vulkan"))
+serve("ncnn", load, backends=("cpu", "vulkan"), precisions=("fp32", "fp16", "fp16-arithmetic"))

@@ -6,7 +6,7 @@ import sys
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import serve
 
 
 def load():
@@ -14,8 +14,6 @@ def load():
     import onnxruntime
 
     def prepare(configuration, files):
-        if configuration["precision"] != "fp32":
-            raise Skip(f"ONNX Runtime is compared in fp32, not in {configuration['precision']}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = configuration["threads"]
         options.inter_op_num_threads = 1

@@ -15,8 +15,6 @@ def load():
     import tract
 
     def prepare(configuration, files):
-        if configuration["precision"] != "fp32":
-            raise Skip(f"tract is compared in fp32, not in {configuration['precision']}")
         if configuration["threads"] != 1:
             raise Skip("tract computes on one thread")
         runnable = tract.onnx().load(files["onnx"]).into_model().into_runnable()

@@ -104,4 +104,16 @@ import Testing
     #expect(throws: GraphError.self) { try graph.evaluate([]) }
     #expect(throws: GraphError.self) { try graph.evaluate([Tensor(zeros: TensorType([1, 2, 4, 5]))]) }
   }
+
+  @Test func `values that a graph does not have are read and computed by nobody`() throws {
+    var other = Graph(name: "other")
+    let foreign = try (0..<9).map { _ in other.addConstant("c", try Tensor([1], [1])) }.last!
+    var graph = Graph(name: "graph")
+    let x = graph.addInput("x", TensorType([4]))
+    graph.setOutputs([try graph.addNode("y", Activation(.relu), [x])])
+    #expect(graph.producer(of: foreign) == nil && graph.users(of: foreign) == [] && graph.users(of: x) == [0])
+    graph.setInputs([foreign], ofNode: 0)
+    #expect(graph.users(of: x) == [] && graph.producer(of: graph.outputs[0]) == 0)
+    #expect(throws: GraphError.self) { try graph.verify() }
+  }
 }

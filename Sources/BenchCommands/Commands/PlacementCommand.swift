@@ -15,8 +15,8 @@ struct PlacementCommand: AsyncParsableCommand {
       bench-suite placement mobilenet-v2 --plan
       bench-suite placement mobilenet-v2 --isa neon --allocator arena --plan
 
-      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed, and the instruction set
-      need not be this machine's.
+      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed.
+      The instruction set need not be this machine's.
       """)
 
   @Argument(help: "Model.")

@@ -50,7 +50,7 @@ extension OpTable {
       switch try Conformance.run(opCase, on: backend, passes: passes, options) {
       case .correct(let kernels):
         entries[place].correct += 1
-        if kernels.contains("reference") { entries[place].onReference += 1 }
+        if kernels.contains(Support.reference) { entries[place].onReference += 1 }
         entries[place].kernels = Set(entries[place].kernels + kernels).sorted()
       case .wrong: entries[place].wrong.append(opCase.name)
       case .unsupported(let reason):

@@ -148,7 +148,7 @@ typedef struct {
   const float *scale;
   const float *shift;
   float *output;
-  long channels, pixels, count;  // blocks: as many channels, each of so many neighbours
+  long channels, pixels, count;  // of blocks: elements in all, and neighbours in a row of the same channel
   PacerEpilogue epilogue;
 } PacerElementwise;
 

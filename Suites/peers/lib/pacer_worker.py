@@ -56,7 +56,7 @@ def processors():
     return len(os.sched_getaffinity(0))
 
 
-def work(name, load, backends, isas, is_debug_build):
+def work(name, load, backends, isas, precisions, is_debug_build):
     job = json.loads(sys.stdin.readline())
     # A choice that is missing is the axis's standard one.
     configuration = {"backend": "cpu", "precision": "fp32", "threads": 1, **job.get("configuration", {})}
@@ -79,6 +79,8 @@ def work(name, load, backends, isas, is_debug_build):
         return emit("skipped", reason=f"{name} knows no {', '.join(unknown)}")
     if configuration["backend"] not in backends:
         return emit("skipped", reason=f"{name} is compared on {' and '.join(backends)}, not on {configuration['backend']}")
+    if configuration["precision"] not in precisions:
+        return emit("skipped", reason=f"{name} is compared in {' and '.join(precisions)}, not in {configuration['precision']}")
     if configuration.get("isa") not in (None, *isas):
         return emit("skipped", reason=f"{name} cannot be held to {configuration['isa']}")
     loaded = time.perf_counter_ns()
@@ -158,15 +160,16 @@ def work(name, load, backends, isas, is_debug_build):
     peak_resident()
 
 
-def serve(name, load, backends=("cpu",), isas=(), is_debug_build=lambda: False):
+def serve(name, load, backends=("cpu",), isas=(), precisions=("fp32",), is_debug_build=lambda: False):
     """
     load: imports the engine and returns its version and `prepare(configuration, files)`, which returns a function that infers
     once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
     isas: instruction sets it can be held to, where `prepare` does that.
+    precisions: those that it is compared in, where `prepare` obeys them.
     is_debug_build: whether the engine was built without optimisation; asked after it was loaded.
     """
     try:
-        work(name, load, backends, isas, is_debug_build)
+        work(name, load, backends, isas, precisions, is_debug_build)
     except Exception as error:  # the runner shows the reason as this run's failure
         emit("failed", reason=f"{type(error).__name__}: {error}")
         sys.exit(1)

@@ -11,8 +11,6 @@ from pacer_worker import Skip
 
 def settle(configuration):
     """What every engine made of PyTorch needs of a configuration."""
-    if configuration["precision"] != "fp32":
-        raise Skip(f"PyTorch is compared in fp32, not in {configuration['precision']}")
     torch.set_num_threads(configuration["threads"])
     torch.set_num_interop_threads(1)
 

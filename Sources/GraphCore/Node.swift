@@ -1,0 +1,45 @@
+import TensorCore
+
+public struct Node: Sendable {
+  /// Module path in the original model, as PyTorch names it: `features.0.0`.
+  public var name: String
+  public var op: any Op
+  public var inputs: [ValueID]
+  public var outputs: [ValueID]
+  /// Position of the backend it is placed on, among those it was placed with; nil where none has been chosen yet.
+  public var placed: Int?
+  /// The element type its results are rounded to, where that is not the float32 it computes.
+  public var stored: DType?
+}
+
+extension TensorType {
+  /// Of an upper bound, the largest tensor there can be.
+  fileprivate var largest: TensorType {
+    var type = self
+    type.isUpperBound = false
+    return type
+  }
+}
+
+extension Node {
+  /// - Throws: ``GraphError`` when it cannot compute on these inputs.
+  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    // What is made of something whose extents are not known yet has none that are.
+    let isBounded = inputs.contains { $0.isUpperBound }
+    var types = try op.checkedOutputTypes(for: isBounded ? inputs.map(\.largest) : inputs)
+    if isBounded { for index in types.indices { types[index].isUpperBound = true } }
+    guard let stored else { return types }
+    try expect(
+      stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },
+      "\(type(of: op).name) computes \(types), which cannot be stored as \(stored.rawValue)")
+    for index in types.indices { types[index].dtype = stored }
+    return types
+  }
+
+  /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored.
+  package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
+    let widened = if case .float32 = op.elementTypes { try inputs.map { try $0.rounded(to: .float32) } } else { inputs }
+    let results = try op.evaluate(widened)
+    return try stored.map { stored in try results.map { try $0.rounded(to: stored) } } ?? results
+  }
+}
