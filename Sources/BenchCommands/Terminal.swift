@@ -13,60 +13,107 @@ import Synchronization
   import Darwin
 #endif
 
-/// Rows that grow above a progress line; only rows where output is no terminal.
+/// What a run shows: a table that is updated in place above a line of progress, in the order of the report; where output is
+/// no terminal, each row once when its first figures are there.
 final class Terminal: Sendable {
   private struct State {
-    var hasHeading = false
-    var hasLine = false
+    var rows: [Row]
+    var current: Int?
+    var progress = ""
+    /// Lines that are shown and not final.
+    var drawn = 0
   }
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let isInteractive: Bool
   private let isQuiet: Bool
-
-  /// The columns of models and labels, as wide as the longest of them.
-  private let modelWidth: Int
-  private let labelWidth: Int
-
-  /// What rows are called, by id.
-  private let labels: [String: String]
 
   /// - Parameter rows: those that are to come.
   init(isQuiet: Bool, rows: [Row] = []) {
     self.isQuiet = isQuiet
-    labels = Dictionary(rows.map { ($0.id, $0.label) }) { first, _ in first }
-    modelWidth = (rows.map(\.configuration.model.count).max() ?? 12) + 1
-    labelWidth = max(34, (rows.map(\.label.count).max() ?? 0) + 2)
+    state = Mutex(State(rows: rows))
     let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
     isInteractive = isatty(1) == 1 && !isQuiet && !["", "dumb"].contains(kind)
   }
 
   func announce(_ text: String) {
+    clear()
     isQuiet ? StandardError.write(text + "\n") : put(text + "\n")
   }
 
   func show(_ event: Runner.Event) {
     guard !isQuiet else { return }
     switch event {
-    case .measuring(let label, let model, let done, let total, let round):
-      guard isInteractive else { return }
-      let width = 24
-      let filled = total > 0 ? done * width / total : 0
-      let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-      let phase = round < 0 ? "inspecting" : "round \(round + 1)"
-      line("\(bar) \(phase) \(done + 1)/\(total)  \(model): \(label)")
-    case .row(let result):
-      clear()
-      let isFirst = state.withLock { state in
-        defer { state.hasHeading = true }
-        return !state.hasHeading
+    case .measuring(let row, let progress):
+      state.withLock { ($0.current, $0.progress) = (row, Self.words(progress)) }
+      if isInteractive { draw() }
+    case .row(let index, let row):
+      let before = state.withLock { state in
+        defer { state.rows[index] = row }
+        return state.rows[index]
       }
-      if isFirst { put("\n\(Self.pad("model", modelWidth))\(heading)\n") }
-      put(Self.pad(result.configuration.model, modelWidth) + row(result) + "\n")
-    case .round(let round, let unresolved, let worst):
-      let width = worst.isFinite ? String(format: "widest ±%.0f%%", worst * 100) : "some need more runs"
-      if isInteractive { line("round \(round + 1) done; \(unresolved) not yet resolved, \(width)") }
+      if isInteractive { return draw() }
+      // Once for every row: when it is timed first, or will not be.
+      let isFirst = before.runs.isEmpty && !row.runs.isEmpty || row.status != .measured && row.status != before.status
+      guard isFirst, row.status != .pending || row.reason != nil else { return }
+      for line in table(Self.wide).lines(row) { put("\(row.configuration.model)  \(line)\n") }
     case .kept(let url): announce("former  \(displayPath(url))")
     }
+  }
+
+  /// Columns where nobody says how many there are.
+  private static let wide = 120
+
+  private func table(_ width: Int) -> TerminalTable { TerminalTable(state.withLock { $0.rows }, catalog, width: width) }
+
+  private static func words(_ progress: Runner.Progress) -> String {
+    let share = min(max(progress.seconds / max(progress.budget, 1e-9), 0), 1)
+    let filled = Int(share * 16)
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 16 - filled)
+    let left = duration(max(progress.budget - progress.seconds, 0))
+    return "\(bar) at most \(left) left, \(progress.pairs) pairs, \(progress.resolved) of \(progress.timed) resolved  "
+      + (progress.isTiming ? "timing " : "inspecting ")
+  }
+
+  /// Draws the table and the line of progress over what was there. A table that is taller than the terminal is shown as far
+  /// as the report concludes on it, and then around the row at work.
+  private func draw() {
+    let size = Self.size()
+    let table = table(size.columns)
+    let (rows, current, progress) = state.withLock { ($0.rows, $0.current, $0.progress) }
+    func lines(_ chosen: [Int]) -> [String] {
+      var lines: [String] = []
+      for (position, index) in chosen.enumerated() {
+        let model = rows[index].configuration.model
+        if position == 0 || rows[chosen[position - 1]].configuration.model != model { lines += table.heading(model) }
+        lines.append((index == current ? "›" : " ") + table.lines(rows[index], isWhole: false)[0])
+      }
+      return lines
+    }
+    let order = rows.map(\.configuration.model).uniqued().flatMap { model in
+      rows.indices.filter { rows[$0].configuration.model == model }
+    }
+    let most = max(size.rows - 3, 4)
+    var chosen = order
+    if lines(chosen).count > most { chosen = chosen.filter { rows[$0].isHeadline || $0 == current } }
+    var shown = lines(chosen)
+    if shown.count > most {
+      let place = min(shown.firstIndex { $0.hasPrefix("›") } ?? 0, shown.count - 1)
+      let start = max(0, min(place - most / 2, shown.count - most))
+      shown = Array(shown[start..<(start + most)])
+    }
+    if chosen.count < order.count { shown.append("  … \(order.count - chosen.count) more rows, in the summary") }
+    shown.append(progress + (current.map { "\(rows[$0].configuration.model): \(rows[$0].label)" } ?? ""))
+    redraw(shown.map { String($0.prefix(size.columns - 1)) })
+  }
+
+  private func redraw(_ lines: [String]) {
+    let before = state.withLock { state in
+      defer { state.drawn = lines.count }
+      return state.drawn
+    }
+    var text = before > 1 ? "\r\u{1b}[\(before - 1)A" : "\r"
+    text += "\u{1b}[J" + lines.joined(separator: "\n")
+    put(text)
   }
 
   func show(_ progress: SideBySide.Progress) {
@@ -83,50 +130,35 @@ final class Terminal: Sendable {
   func finish() { clear() }
 
   func summarise(_ file: Record, url: String, reports: [String]) {
-    if let shortfall = ResultTable.shortfall(file) { put("\n\(shortfall)\n") }
+    let width = isInteractive ? Self.size().columns - 1 : Self.wide
+    func paragraph(_ text: String) { put(TerminalTable.wrapped(text, to: width).joined(separator: "\n") + "\n") }
+    let table = TerminalTable(file.rows, catalog, width: width)
     for model in file.rows.map(\.configuration.model).uniqued() {
-      put("\n\(model)\n\(heading)\n")
-      for row in file.rows where row.configuration.model == model && row.status != .same { put(self.row(row) + "\n") }
+      put("\n" + table.heading(model).joined(separator: "\n") + "\n")
+      for row in file.rows where row.configuration.model == model && row.status != .same {
+        for line in table.lines(row) { put(line + "\n") }
+      }
     }
     let same = file.rows.filter { $0.status == .same }
     if !same.isEmpty {
       let words = same.map { "\($0.configuration.model) \($0.label) = \($0.sameAs.map(file.label) ?? "")" }
-      put("\nSame graph: \(words.joined(separator: "; "))\n")
+      paragraph("\nSame graph: \(words.joined(separator: "; "))")
     }
-    for note in ResultTable.notes(file.rows) { put("\(note)\n") }
-    let devices = ResultTable.devices(file)
-    if !devices.isEmpty { put("\n\(devices.joined(separator: "\n"))\n") }
+    for note in ResultTable.notes(file.rows) { paragraph(note) }
+    for device in ResultTable.devices(file) { paragraph(device) }
+    if let diagnostic = ResultTable.timedShare(file) { paragraph(diagnostic) }
+    if let shortfall = ResultTable.shortfall(file) { paragraph("\n\(shortfall)") }
     let verdict = ResultTable.verdict(file)
-    if !verdict.isEmpty { put("\n\(verdict)\n") }
+    if !verdict.isEmpty {
+      put("\n")
+      paragraph(verdict)
+    }
     guard file.hasTimes else { return }
-    if !file.isComplete { put("\nWhat was measured is kept; the same command with --resume goes on.\n") }
+    if !file.isComplete { paragraph("\nWhat was measured is kept; the same command with --resume goes on.") }
     put("\nrecord  \(url)\n")
     if !reports.isEmpty {
       put("report  \(reports.joined(separator: "  "))\nnext    swift run bench-suite report \(url) --format csv\n")
     }
-  }
-
-  /// Of the columns behind the label's.
-  private static let widths = [9, 6, 6, 6, 3]
-  private static let metricWidth = 8
-  private var heading: String { columns(ResultTable.headings(catalog)) }
-
-  private func row(_ result: Row) -> String {
-    let fields = ResultTable.row(result, catalog) { labels[$0] ?? $0 }.map(\.text)
-    let isSentence = fields.count <= Self.widths.count
-    return isSentence ? Self.pad(fields[0], labelWidth) + "  " + fields[1] : columns(fields)
-  }
-
-  private func columns(_ fields: [String]) -> String {
-    let padded = fields.dropFirst().enumerated().map { index, text in
-      let width = index < Self.widths.count ? Self.widths[index] : Self.metricWidth
-      return String(repeating: " ", count: max(0, width - text.count)) + text
-    }
-    return ([Self.pad(fields[0], labelWidth)] + padded).joined(separator: " ")
-  }
-
-  private static func pad(_ text: String, _ width: Int) -> String {
-    text + String(repeating: " ", count: max(0, width - text.count))
   }
 
   static func duration(_ seconds: Double) -> String {
@@ -135,23 +167,22 @@ final class Terminal: Sendable {
     return whole < 60 ? "\(whole) s" : whole % 60 == 0 ? "\(whole / 60) min" : "\(whole / 60) min \(whole % 60) s"
   }
 
-  private func line(_ text: String) {
-    let columns = Self.columnCount()
-    put("\r\u{1b}[2K" + String(text.prefix(columns - 1)))
-    state.withLock { $0.hasLine = true }
-  }
+  private func line(_ text: String) { redraw([String(text.prefix(Self.size().columns - 1))]) }
 
   private func clear() {
-    let had = state.withLock { state in
-      defer { state.hasLine = false }
-      return state.hasLine
+    let drawn = state.withLock { state in
+      defer { state.drawn = 0 }
+      return state.drawn
     }
-    if had { put("\r\u{1b}[2K") }
+    guard drawn > 0 else { return }
+    put("\r" + (drawn > 1 ? "\u{1b}[\(drawn - 1)A" : "") + "\u{1b}[J")
   }
 
-  private static func columnCount() -> Int {
+  /// Of the terminal, in characters.
+  private static func size() -> (columns: Int, rows: Int) {
     var size = winsize()
-    return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 80
+    guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0 else { return (80, 24) }
+    return (size.ws_col > 20 ? Int(size.ws_col) : 80, size.ws_row > 4 ? Int(size.ws_row) : 24)
   }
 
   private func put(_ text: String) { StandardOutput.write(text) }

@@ -72,6 +72,17 @@ public struct ResultTable: Sendable {
     }
   }
 
+  /// How much of the run was spent inside timed iterations, as a diagnostic; nil where nothing was timed.
+  public static func timedShare(_ file: Record) -> String? {
+    guard file.hasTimes, file.elapsed > 0 else { return nil }
+    let seconds = file.rows.reduce(0) { $0 + $1.runs.reduce(0) { $0 + $1.timedNs } } * 1e-9
+    let runs = file.rows.reduce(0) { $0 + $1.runs.count }
+    return String(
+      format:
+        "%d processes timed iterations for %.0f of %.0f s (%.0f %%); the rest is starting, loading, preparing, warming up.",
+      runs, seconds, file.elapsed, seconds / file.elapsed * 100)
+  }
+
   /// What backends other than the processor ran on: a GPU, or software that plays one.
   public static func devices(_ file: Record) -> [String] {
     file.rows.compactMap { result in

@@ -7,12 +7,24 @@ import Foundation
 /// Whatever it finds out is a line of the record; what it knows is what the record says.
 public actor Runner {
   public enum Event: Sendable {
-    case measuring(label: String, model: String, done: Int, of: Int, round: Int)
-    /// A row has its first metrics, or will not have any.
-    case row(Row)
-    case round(Int, unresolved: Int, worst: Double)
+    /// A row, by its place, is being inspected or timed.
+    case measuring(row: Int, Progress)
+    /// Something more is known of a row.
+    case row(Int, Row)
     /// A complete record was there; it is kept under this name.
     case kept(URL)
+  }
+
+  /// How far a run is.
+  public struct Progress: Sendable {
+    /// Whether the row is timed, rather than inspected.
+    public var isTiming: Bool
+    public var seconds: Double
+    public var budget: Double
+    public var pairs: Int
+    /// Rows that are timed, and those of them whose interval is as narrow as it is wanted.
+    public var timed: Int
+    public var resolved: Int
   }
 
   private let suite: Suite
@@ -26,8 +38,14 @@ public actor Runner {
   private let watch: Stopwatch
   private let elapsedBefore: Double
   private let counters = MachineCounters.now()
+  private let scheduler = Scheduler()
   /// Seconds that inspecting a row took: two inferences, and what comes before them.
   private var inspectionTimes: [Int: Double] = [:]
+  /// Seconds of each row's last pair, of those that were not spent on timed iterations, and of all its pairs.
+  private var lastTimes: [Int: Double] = [:]
+  private var overheads: [Int: Double] = [:]
+  private var spent: [Int: Double] = [:]
+  private var pairs = 0
   /// Iterations before the first slice: what comes after is a median.
   private static let warmup = 5
 
@@ -78,33 +96,39 @@ public actor Runner {
   /// Measures until every row is known to the suite's interval or the time is spent.
   public func run() async throws -> Record {
     defer { writer.close() }
-    for engine in record.rows.map({ $0.configuration[Axes.engine] }).uniqued()
-    where record.idleResident[engine] == nil && goesOn && left > 0 {
-      var empty = Configuration(choices: [:])
-      empty[Axes.engine] = engine
-      if let bytes = await perform(empty, Job(.idle)).reading("peak-resident") {
-        try note(.idle(engine: engine, bytes: bytes))
+    for isHeadline in [true, false] {
+      // First figures of a row at once, so that a short budget leaves whole rows.
+      for index in record.rows.indices where record.rows[index].isHeadline == isHeadline && goesOn {
+        if let baseline = record.baseline(of: index) { try await inspect(baseline) }
+        try await inspect(index)
+        if needsRun(index), record.rows[index].runs.isEmpty, hasTime(for: index) { try await time(index) }
       }
-    }
-    try await measureFirst()
-    var round = (record.rows.flatMap(\.runs).map(\.round).max() ?? 0) + 1
-    while goesOn {
-      let open = record.rows.indices.filter(needsRun)
-      guard !open.isEmpty, round < suite.rounds, hasTime(for: open) else { break }
-      let order = workers.chance.draw { open.shuffled(using: &$0) }
-      for (position, index) in order.enumerated() where goesOn && hasTime(for: [index]) {
-        progress(index, position, order.count, round)
-        try await time(index, round)
-      }
-      record.summarise()
-      let widths = record.rows.filter { $0.status == .measured }.map {
-        ($0.ratio ?? $0.latency)?.relativeHalfWidth ?? .infinity
-      }
-      report(.round(round, unresolved: widths.count { $0 > suite.targetInterval }, worst: widths.max() ?? 0))
-      round += 1
+      try await timeWhile { isHeadline ? $0.isHeadline && $0.pairs < Estimate.runsForVerdict : true }
     }
     try finish()
     return record
+  }
+
+  /// Times rows as long as the one that is next is one of those.
+  private func timeWhile(_ isWanted: (Scheduler.Candidate) -> Bool) async throws {
+    while goesOn {
+      let open = record.rows.indices.filter(needsRun)
+      let candidates = open.map(candidate)
+      guard
+        let next = workers.chance.draw({ [scheduler, left] in scheduler.next(candidates, left: left, using: &$0) }),
+        isWanted(candidates[next])
+      else { return }
+      try await time(open[next])
+    }
+  }
+
+  private func candidate(_ index: Int) -> Scheduler.Candidate {
+    let row = record.rows[index]
+    return Scheduler.Candidate(
+      isHeadline: row.isHeadline, pairs: row.runs.count,
+      halfWidth: (row.ratio ?? row.latency)?.relativeHalfWidth ?? .infinity,
+      target: row.isHeadline ? suite.targetInterval : suite.otherInterval, seconds: cost(index),
+      spent: spent[index] ?? 0)
   }
 
   /// Ends the record, and tells of what was left out.
@@ -117,7 +141,7 @@ public actor Runner {
         .init(
           ending: isInterrupted ? .interrupted : missing.isEmpty ? nil : .budget, elapsed: elapsed,
           steal: environment.steal, throttled: environment.throttled)))
-    if !isInterrupted { for index in missing { report(.row(record.rows[index])) } }
+    if !isInterrupted { for index in missing { report(.row(index, record.rows[index])) } }
   }
 
   private func note(_ line: RecordLine) throws {
@@ -127,30 +151,12 @@ public actor Runner {
 
   // MARK: First metrics
 
-  /// Deterministic metrics, output and a first time of every row, one after the other, so that a short budget leaves whole
-  /// rows.
-  private func measureFirst() async throws {
-    for index in record.rows.indices {
-      guard goesOn else { return }
-      if let baseline = record.baseline(of: index) { try await inspect(baseline) }
-      try await inspect(index)
-      if needsRun(index), record.rows[index].runs.isEmpty, hasTime(for: [index]) {
-        progress(index, index, record.rows.count, 0)
-        try await time(index, 0)
-      }
-    }
-    // A baseline beside which nothing could be timed.
-    for index in record.rows.indices
-    where goesOn && needsRun(index) && record.rows[index].runs.isEmpty && hasTime(for: [index]) {
-      try await time(index, 0)
-    }
-  }
-
   /// Inspects a row that is not yet; finds out what cannot run and what is the same.
   private func inspect(_ index: Int) async throws {
     guard record.rows[index].status == .pending, goesOn, left > 0 else { return }
     let pending = record.rows[index]
-    progress(index, index, record.rows.count, -1)
+    progress(index, isTiming: false)
+    try await measureIdle(pending.configuration[Axes.engine])
     let watch = Stopwatch(workers.clock)
     let seconds = left
     let found = await cancellable { [inspector] in await inspector.inspect(pending, within: seconds) }
@@ -159,15 +165,35 @@ public actor Runner {
     // The time was not enough.
     if found.status == .pending { return }
     try note(.inspected(.init(found, at: index)))
-    if record.rows[index].status != .measured { report(.row(record.rows[index])) }
+    report(.row(index, record.rows[index]))
+  }
+
+  /// What an empty worker of an engine needs, once.
+  private func measureIdle(_ engine: String) async throws {
+    guard record.idleResident[engine] == nil, goesOn, left > 0 else { return }
+    var empty = Configuration(choices: [:])
+    empty[Axes.engine] = engine
+    if let bytes = await perform(empty, Job(.idle)).reading("peak-resident") {
+      try note(.idle(engine: engine, bytes: bytes))
+    }
   }
 
   // MARK: Timing
 
   /// A fresh process of the row; its baseline's is interleaved with it, and is a run of the baseline too.
-  private func time(_ index: Int, _ round: Int) async throws {
+  private func time(_ index: Int) async throws {
+    progress(index, isTiming: true)
+    let watch = Stopwatch(workers.clock)
+    defer {
+      lastTimes[index] = watch.elapsed
+      spent[index, default: 0] += watch.elapsed
+      pairs += 1
+      let timed = [index, measuredBaseline(of: index)].compactMap { $0.flatMap { record.rows[$0].runs.last } }
+      overheads[index] = max(0, watch.elapsed - timed.reduce(0) { $0 + $1.timedNs * 1e-9 })
+      report(.row(index, record.rows[index]))
+    }
     let before = MachineCounters.now()
-    let place = (round: round, at: elapsed)
+    let place = (round: record.rows[index].runs.count, at: elapsed)
     let seconds = max(left, 0) + 1
     guard let baseline = measuredBaseline(of: index) else {
       var job = suite.job
@@ -216,7 +242,10 @@ public actor Runner {
         // Slices of the same length, so that both have timed enough at about the same time.
         let paces = [baseline, index].map(pace)
         let slice = paces.map(\.slice).max()!
-        plan = Interleaving(least: Interleaving.fewest(of: slice), seconds: suite.job.minSeconds)
+        let overhead = overheads[index] ?? max(inspectionTimes[baseline] ?? 0, inspectionTimes[index] ?? 0)
+        plan = Interleaving(
+          least: Interleaving.fewest(of: slice),
+          seconds: scheduler.timedSeconds(least: suite.job.minSeconds, overhead: overhead))
         for (side, pace) in paces.enumerated() {
           jobs[side].iterations = pace.iterations(in: slice)
           jobs[side].warmup = suite.job.warmup ?? pace.warmup(within: suite.job.minSeconds / 2)
@@ -273,12 +302,10 @@ public actor Runner {
     if let before, let now = MachineCounters.now() { metrics["other-load"] = before.othersLoad(until: now) }
     line.metrics = metrics
     try note(.run(line))
-    if record.rows[index].runs.count == 1 { report(.row(record.rows[index])) }
   }
 
   private func fail(_ index: Int, _ reason: String) throws {
     try note(.failed(row: index, reason: reason))
-    report(.row(record.rows[index]))
   }
 
   private func needsRun(_ index: Int) -> Bool {
@@ -288,10 +315,8 @@ public actor Runner {
     if record.dependents(of: index).contains(where: { [.measured, .pending].contains(record.rows[$0].status) }) {
       return false
     }
-    guard Double(row.runs.count) * cost(index) < suite.configurationBudget else { return row.runs.isEmpty }
-    // However narrow its interval: below that nothing is said of it.
-    guard row.runs.count >= Estimate.runsForVerdict else { return true }
-    return ((row.ratio ?? row.latency)?.relativeHalfWidth ?? .infinity) > suite.targetInterval
+    guard row.runs.count < suite.rounds else { return false }
+    return row.runs.isEmpty || (spent[index] ?? 0) + cost(index) <= suite.configurationBudget
   }
 
   /// The row that ratios are taken against, where it and the row are measured.
@@ -299,30 +324,32 @@ public actor Runner {
     record.baseline(of: index).flatMap { record.rows[$0].status == .measured ? $0 : nil }
   }
 
-  /// What the last run of a row took, its baseline's part included; before the first, what inspecting did.
+  /// What a pair of a row takes: as the last did, as its runs told, or before the first as inspecting did.
   private func cost(_ index: Int) -> Double {
-    [index, measuredBaseline(of: index)].compactMap { $0 }.reduce(0) {
-      $0 + (record.rows[$1].runs.last.map(seconds) ?? inspectionTimes[$1] ?? 0.5)
-    }
+    lastTimes[index]
+      ?? [index, measuredBaseline(of: index)].compactMap { $0 }.reduce(0) {
+        $0 + (record.rows[$1].runs.last.map(seconds) ?? inspectionTimes[$1] ?? 0.5)
+      }
   }
 
   /// What a run cost, as far as it told.
   private func seconds(_ run: Run) -> Double {
     let before = ["load", "optimise", "prepare", "first-inference", "warm-up"].reduce(0) { $0 + (run.metrics[$1] ?? 0) }
-    return (before + Double(run.timed) * run.medianNs) * 1e-9 + 0.05
+    return (before + run.timedNs) * 1e-9 + 0.05
   }
 
-  private func hasTime(for indices: [Int]) -> Bool {
-    elapsed + (indices.map(cost).min() ?? 0) < suite.budget
-  }
+  private func hasTime(for index: Int) -> Bool { cost(index) < left }
 
   // MARK: Workers
 
-  private func progress(_ index: Int, _ done: Int, _ all: Int, _ round: Int) {
+  private func progress(_ index: Int, isTiming: Bool) {
+    let timed = record.rows.indices.filter { !record.rows[$0].runs.isEmpty && record.rows[$0].baseline != nil }
     report(
       .measuring(
-        label: record.rows[index].label, model: record.rows[index].configuration.model, done: done, of: all,
-        round: round))
+        row: index,
+        Progress(
+          isTiming: isTiming, seconds: elapsed, budget: suite.budget, pairs: pairs, timed: timed.count,
+          resolved: timed.count { candidate($0).isDone })))
   }
 
   private func perform(_ configuration: Configuration, _ job: Job, within seconds: Double? = nil) async -> JobOutcome {

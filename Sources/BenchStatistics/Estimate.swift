@@ -24,7 +24,11 @@ public func quantiles(of values: [Double]) -> [Double] {
   }
 }
 
-/// A value with a 95 % confidence interval.
+/// A value with its 95 % confidence interval.
+///
+/// Whoever measures stops where the interval has become narrow enough, and so stops more often where the spread happens to
+/// look small. An interval by the usual quantile then covers the truth in as few as 92 of 100 cases; with the one here it
+/// covers it in 94 or more, by simulation of the whole scheduler (`SchedulerTests`).
 public struct Estimate: Codable, Sendable, Equatable {
   public var value: Double
   public var low: Double
@@ -46,6 +50,15 @@ public struct Estimate: Codable, Sendable, Equatable {
     (self.value, self.low, self.high, self.count) = (value, low, high, count)
   }
 
+  /// Of Student's t at each end of the interval.
+  package static let quantile = 0.985
+
+  private static func t(_ degrees: Int) -> Double {
+    degrees < quantiles.count ? quantiles[degrees] : studentT(quantile, degrees)
+  }
+  /// Up to so many degrees of freedom: they are asked for again and again.
+  private static let quantiles = [.infinity] + (1...256).map { studentT(quantile, $0) }
+
   /// Geometric mean of positive values, by Student's t on their logarithms. Values must be independent: medians of
   /// fresh processes, not iterations within one.
   public init(geometric values: [Double]) {
@@ -58,7 +71,7 @@ public struct Estimate: Codable, Sendable, Equatable {
       return
     }
     let variance = logs.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(logs.count - 1)
-    let half = studentT975(logs.count - 1) * (variance / Double(logs.count)).squareRoot()
+    let half = Self.t(logs.count - 1) * (variance / Double(logs.count)).squareRoot()
     (low, high) = (exp(mean - half), exp(mean + half))
   }
 
@@ -69,7 +82,7 @@ public struct Estimate: Codable, Sendable, Equatable {
   package var logError: Double {
     guard high > low else { return 0 }
     guard high.isFinite, low > 0, count > 1 else { return .infinity }
-    return (log(high) - log(low)) / 2 / studentT975(count - 1)
+    return (log(high) - log(low)) / 2 / Self.t(count - 1)
   }
 
   /// The exponential of a weighted sum of logarithms of independent estimates, with Welch and Satterthwaite's degrees of
@@ -81,7 +94,7 @@ public struct Estimate: Codable, Sendable, Equatable {
     guard variance.isFinite else { return Estimate(value: exp(sum), low: 0, high: .infinity, count: 1) }
     let spread = errors.reduce(0) { $0 + pow($1.0, 4) / Double($1.1) }
     let degrees = spread > 0 ? max(1, Int(min(variance * variance / spread, 1000) + 1e-6)) : 1000
-    let half = variance > 0 ? studentT975(degrees) * variance.squareRoot() : 0
+    let half = variance > 0 ? Self.t(degrees) * variance.squareRoot() : 0
     return Estimate(value: exp(sum), low: exp(sum - half), high: exp(sum + half), count: degrees + 1)
   }
 
@@ -107,12 +120,12 @@ public struct Estimate: Codable, Sendable, Equatable {
   }
 }
 
-/// 97.5 % quantile of Student's t, by bisection of its distribution function.
-func studentT975(_ degrees: Int) -> Double {
-  var (low, high) = (1.9, 13.0)
+/// A quantile of Student's t above the median, by bisection of its distribution function.
+func studentT(_ probability: Double, _ degrees: Int) -> Double {
+  var (low, high) = (0.0, 1000.0)
   for _ in 0..<60 {
     let middle = (low + high) / 2
-    if studentTCumulative(middle, degrees) < 0.975 { low = middle } else { high = middle }
+    if studentTCumulative(middle, degrees) < probability { low = middle } else { high = middle }
   }
   return (low + high) / 2
 }

@@ -10,20 +10,17 @@ from pacer_worker import serve
 
 
 def load():
-    import numpy
     import onnxruntime
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = configuration["threads"]
         options.inter_op_num_threads = 1
         # Its threads spin within an inference, not after it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        session = onnxruntime.InferenceSession(files["onnx"], options, providers=["CPUExecutionProvider"])
-        node = session.get_inputs()[0]
-        feed = {node.name: numpy.fromfile(files["input"], dtype="<f4").reshape(node.shape)}
-        return lambda: session.run(None, feed)[0], "cpu"
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, feed), "cpu"
 
     return onnxruntime.__version__, prepare
 

@@ -10,27 +10,26 @@ from pacer_worker import serve
 
 
 def load():
-    import numpy
     import openvino
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         # Its kernels are oneDNN's, which look when the first of them is made.
         if configuration.get("isa"):
             os.environ["ONEDNN_MAX_CPU_ISA"] = configuration["isa"].upper()
         core = openvino.Core()
         # One inference at a time, as fast as it goes. The default precision may be lower than float32.
-        compiled = core.compile_model(files["onnx"], "CPU", {
+        compiled = core.compile_model(onnx, "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(configuration["threads"])})
         request = compiled.create_infer_request()
-        shape = list(compiled.inputs[0].shape)
-        image = numpy.fromfile(files["input"], dtype="<f4").reshape(shape)
-        request.set_input_tensor(openvino.Tensor(image, shared_memory=True))
+        for name, array in feed.items():
+            request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        outputs = range(len(compiled.outputs))
 
-        # The tensor looks into the image: it lives as long as the function.
-        def infer(kept=image):
+        # The tensors look into the arrays: these live as long as the function.
+        def infer(kept=feed):
             request.infer()
-            return request.get_output_tensor(0).data
+            return [request.get_output_tensor(i).data for i in outputs]
 
         return infer, "cpu"
 

@@ -10,18 +10,14 @@ from pacer_worker import Skip, serve
 
 
 def load():
-    import numpy
-    import onnx
     import tract
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         if configuration["threads"] != 1:
             raise Skip("tract computes on one thread")
-        runnable = tract.onnx().load(files["onnx"]).into_model().into_runnable()
-        graph = onnx.load(files["onnx"], load_external_data=False).graph
-        shape = [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim]
-        image = tract.Tensor.from_numpy(numpy.fromfile(files["input"], dtype="<f4").reshape(shape))
-        return lambda: runnable.run([image])[0].to_numpy(), "cpu"
+        runnable = tract.onnx().load(onnx).into_model().into_runnable()
+        inputs = [tract.Tensor.from_numpy(array) for array in feed.values()]
+        return lambda: [output.to_numpy() for output in runnable.run(inputs)], "cpu"
 
     return tract.version(), prepare
 

@@ -28,6 +28,8 @@ public struct Row: Sendable {
   public var sameAs: String?
   /// Id of the row that ratios are taken against; nil for that row itself.
   public var baseline: String?
+  /// Whether the report concludes on it.
+  public var isHeadline = true
   /// What throws doubt on its times, each once, in sentences.
   public var notes: [String] = []
   public var prepared: WorkerLine.Prepared?
@@ -61,7 +63,11 @@ public struct Row: Sendable {
       plan.map(\.configuration), catalog.axes, passes: passes ?? catalog.passes.map(\.name)
     ) { name in catalog.models.first { $0.name == name }?.inputShape }
     var rows = zip(plan, labels).map { Row(configuration: $0.configuration, label: $1) }
-    for (index, planned) in plan.enumerated() { rows[index].baseline = planned.baseline.map { rows[$0].id } }
+    let hasHeadlines = plan.contains { $0.headline == true }
+    for (index, planned) in plan.enumerated() {
+      rows[index].baseline = planned.baseline.map { rows[$0].id }
+      rows[index].isHeadline = !hasHeadlines || planned.headline == true
+    }
     return rows
   }
 
@@ -126,6 +132,12 @@ public struct Run: Sendable, Equatable {
     (self.number, self.partner, self.round, self.at) = (number, partner, round, at)
     (self.slicesNs, self.sliceMediansNs, self.timed) = (slicesNs, sliceMediansNs, timed)
     (self.metrics, self.ratio, self.medianNs) = (metrics, ratio, medianNs ?? median(sliceMediansNs))
+  }
+
+  /// Nanoseconds of all timed iterations, as far as their latencies were kept.
+  public var timedNs: Double {
+    let (kept, sum) = slicesNs.reduce((0, 0.0)) { ($0.0 + $1.count, $0.1 + $1.reduce(0) { $0 + Double($1) }) }
+    return kept > 0 ? sum * Double(max(timed, kept)) / Double(kept) : medianNs * Double(timed)
   }
 
   /// The ratio of two interleaved runs, from the medians of their slices.

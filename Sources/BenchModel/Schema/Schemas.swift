@@ -57,7 +57,12 @@ public struct Schemas: Sendable {
   private var group: SchemaValue {
     let axes = catalog.axes.axes.map { ($0.key, written($0.values, $0.summary)) }
     let shorthands = catalog.axes.shorthands.map { ($0.key, written($0.values, $0.summary)) }
-    return .object(Dictionary(axes + shorthands) { first, _ in first }, required: [])
+    let headline: SchemaValue = .object([
+      "type": .text("boolean"),
+      "description": .text("Whether the report concludes on these: timed first, to target-interval, and shown on top."),
+    ])
+    return .object(
+      Dictionary(axes + shorthands + [(ConfigurationGroup.headlineKey, headline)]) { first, _ in first }, required: [])
   }
 
   // MARK: Files
@@ -83,7 +88,7 @@ public struct Schemas: Sendable {
       ["iterations": .type("integer"), "min-time": seconds, "warmup": .type("integer")], required: [])
     var measured: [String: SchemaValue] = [
       "name": name, "summary": .type("string"), "budget": seconds, "configuration-budget": seconds,
-      "target-interval": seconds, "rounds": .type("integer"), "job": job,
+      "target-interval": seconds, "other-interval": seconds, "rounds": .type("integer"), "job": job,
       "compares": .orList(.names(catalog.axes.axes.map(\.key).filter { $0 != Axes.model.key })),
       "configurations": groups,
     ]

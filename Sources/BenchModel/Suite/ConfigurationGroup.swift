@@ -5,8 +5,12 @@ import Yams
 public struct ConfigurationGroup: Sendable {
   /// By key of an axis or a shorthand, as they were written.
   public var choices: [String: [String]]
+  /// Whether the report concludes on these: they are timed first, to the suite's own interval, and shown on top.
+  public var isHeadline = false
   /// Where the group stands, for messages.
   public var place: String
+
+  package static let headlineKey = "headline"
 
   public init(choices: [String: [String]], place: String) {
     self.choices = choices
@@ -14,7 +18,8 @@ public struct ConfigurationGroup: Sendable {
   }
 
   init(_ node: Node, file: String, _ axes: AxisTable) throws {
-    let fields = try YAMLFields(node, file: file, known: axes.keys)
+    let fields = try YAMLFields(node, file: file, known: axes.keys + [Self.headlineKey])
+    isHeadline = try fields.flag(Self.headlineKey) ?? false
     place = fields.place(node)
     choices = [:]
     for key in axes.keys { choices[key] = try fields.strings(key) }

@@ -12,8 +12,10 @@ public struct Suite: Sendable {
   public var budget: Double
   /// Seconds for one configuration.
   public var configurationBudget: Double
-  /// Half width of the ratio's interval at which a configuration needs no more runs.
+  /// Half width of the ratio's interval at which a configuration needs no more runs: of those that the report concludes
+  /// on, and of the others.
   public var targetInterval: Double
+  public var otherInterval: Double
   /// Most runs of a configuration.
   public var rounds: Int
   /// How a run times.
@@ -25,21 +27,31 @@ public struct Suite: Sendable {
 
   public init(
     name: String, summary: String = "", budget: Double, configurationBudget: Double, targetInterval: Double = 0.02,
-    rounds: Int = 30, job: Job = Job(.latency), groups: [ConfigurationGroup], compares: [String]? = nil
+    otherInterval: Double? = nil, rounds: Int = 30, job: Job = Job(.latency), groups: [ConfigurationGroup],
+    compares: [String]? = nil
   ) {
     (self.name, self.summary, self.budget, self.compares) = (name, summary, budget, compares)
     (self.configurationBudget, self.targetInterval) = (configurationBudget, targetInterval)
     (self.rounds, self.job, self.groups) = (rounds, job, groups)
+    self.otherInterval = otherInterval ?? targetInterval
   }
 
   /// Every configuration, each once, in the order of the file, with what it is held against.
   public func plan(_ catalog: Catalog) throws -> [PlannedConfiguration] {
     var seen = Set<Configuration>()
     var configurations: [Configuration] = []
-    for group in groups { configurations += try group.configurations(catalog).filter { seen.insert($0).inserted } }
+    var headlines = Set<Configuration>()
+    for group in groups {
+      let all = try group.configurations(catalog)
+      if group.isHeadline { headlines.formUnion(all) }
+      configurations += all.filter { seen.insert($0).inserted }
+    }
     guard !configurations.isEmpty else { throw UserError("suite \(name) has no configurations") }
     return zip(configurations, baselines(of: configurations, catalog)).enumerated().map { index, entry in
-      PlannedConfiguration(configuration: entry.0, baseline: entry.1.flatMap { $0 == index ? nil : $0 })
+      var planned = PlannedConfiguration(
+        configuration: entry.0, baseline: entry.1.flatMap { $0 == index ? nil : $0 })
+      if headlines.contains(entry.0) { planned.headline = true }
+      return planned
     }
   }
 
@@ -137,7 +149,8 @@ public struct Suite: Sendable {
   /// Keys of a suite file, each with the name it had in version 0.8, which goes on to be understood.
   package static let keys: [(key: String, former: String?)] = [
     ("name", nil), ("summary", nil), ("budget", nil), ("configuration-budget", "cell-budget"),
-    ("target-interval", "precision"), ("rounds", nil), ("job", nil), ("compares", nil), ("configurations", "cells"),
+    ("target-interval", "precision"), ("other-interval", nil), ("rounds", nil), ("job", nil), ("compares", nil),
+    ("configurations", "cells"),
   ]
   package static let jobKeys = ["iterations", "min-time", "warmup"]
 
@@ -165,6 +178,7 @@ public struct Suite: Sendable {
       name: try fields.name(), summary: try fields.text("summary") ?? "", budget: try fields.double("budget") ?? 170,
       configurationBudget: try fields.double("configuration-budget") ?? 20,
       targetInterval: try fields.double("target-interval") ?? 0.02,
+      otherInterval: try fields.double("other-interval"),
       rounds: try fields.int("rounds", 1...Limits.rounds) ?? 30, job: job,
       groups: try list.map { try ConfigurationGroup($0, file: file, catalog.axes) }, compares: compares)
   }
@@ -175,6 +189,8 @@ public struct PlannedConfiguration: Codable, Sendable, Equatable {
   public var configuration: Configuration
   /// Nil for what is nobody's ratio: a baseline, and what has no outputs.
   public var baseline: Int?
+  /// True for one that the report concludes on; in a plan without any, each is one.
+  public var headline: Bool?
 
   public init(configuration: Configuration, baseline: Int? = nil) {
     (self.configuration, self.baseline) = (configuration, baseline)

@@ -50,6 +50,14 @@ struct YAMLFields {
     return value
   }
 
+  func flag(_ key: String) throws -> Bool? {
+    guard let node = values[key] else { return nil }
+    guard let value = node.bool else {
+      throw UserError("\(place(node)): \(key) is true or false, not \"\(node.string ?? "")\"")
+    }
+    return value
+  }
+
   func text(_ key: String) throws -> String? {
     guard let node = values[key] else { return nil }
     guard let text = node.string else { throw UserError("\(place(node)): \(key) must be a text") }

@@ -10,15 +10,15 @@ sys.path = [os.path.join(folder, "lib"), os.path.join(folder, "..", "lib")] + [p
 from pacer_worker import Skip, serve
 
 
-def export(files, program, done):
+def export(onnx, feed, program, done):
     """In a process of its own: what the export needs is not the runtime's memory."""
     try:
         import torch
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
-        from graph_module import read_input, rebuild
+        from graph_module import rebuild
 
-        exported = torch.export.export(rebuild(files), (read_input(files),))
+        exported = torch.export.export(rebuild(onnx), tuple(torch.from_numpy(array) for array in feed.values()))
         lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         partial = f"{program}.{os.getpid()}"
         try:
@@ -40,18 +40,18 @@ def load():
     # takes six seconds of imports for a warning that they are experimental.
     import torch
     from executorch.extension.pybindings import _C as runtime
-    from graph_module import read_input, settle
+    from graph_module import settle
 
     version = executorch.version.__version__.split("+")[0]
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         settle(configuration)
         # The export takes half a minute, so its result stays beside the file it was made from.
-        program = f"{files['onnx'][:-5]}.executorch-{version}.pte"
-        if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(files["onnx"]):
+        program = f"{onnx[:-5]}.executorch-{version}.pte"
+        if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(onnx):
             fork = multiprocessing.get_context("fork")
             outcome, done = fork.Pipe(duplex=False)
-            child = fork.Process(target=export, args=(files, program, done))
+            child = fork.Process(target=export, args=(onnx, feed, program, done))
             child.start()
             done.close()
             error = outcome.recv()
@@ -62,8 +62,8 @@ def load():
         # alone changes it, before a program is loaded.
         runtime._unsafe_reset_threadpool(configuration["threads"])
         module = runtime._load_for_executorch(program)
-        inputs = [read_input(files)]
-        return lambda: module.forward(inputs)[0].numpy(), "cpu"
+        inputs = [torch.from_numpy(array) for array in feed.values()]
+        return lambda: [output.numpy() for output in module.forward(inputs)], "cpu"
 
     return version, prepare
 

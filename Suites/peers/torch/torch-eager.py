@@ -10,17 +10,17 @@ from pacer_worker import serve
 
 def load():
     import torch
-    from graph_module import read_input, rebuild, settle
+    from graph_module import channels_last, rebuild, settle
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         settle(configuration)
         # PyTorch's documentation advises it for convolutions on x86; it is also the faster one here.
-        model = rebuild(files).to(memory_format=torch.channels_last)
-        image = read_input(files).to(memory_format=torch.channels_last)
+        model = rebuild(onnx).to(memory_format=torch.channels_last)
+        inputs = channels_last(feed)
 
         def infer():
             with torch.inference_mode():
-                return model(image).numpy()
+                return [output.numpy() for output in model(*inputs)]
 
         return infer, "cpu"
 

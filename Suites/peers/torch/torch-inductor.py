@@ -13,9 +13,9 @@ from pacer_worker import Skip, serve
 def load():
     import torch
     import torch._inductor.config
-    from graph_module import read_input, rebuild, settle
+    from graph_module import channels_last, rebuild, settle
 
-    def prepare(configuration, files):
+    def prepare(configuration, onnx, feed):
         from torch._inductor import cpp_builder, exc
 
         settle(configuration)
@@ -27,13 +27,13 @@ def load():
         torch._inductor.config.freezing = True
         # C++ rather than Python from kernel to kernel: a tenth of MobileNetV2. Mode max-autotune gained nothing.
         torch._inductor.config.cpp_wrapper = True
-        model = rebuild(files).to(memory_format=torch.channels_last)
-        image = read_input(files).to(memory_format=torch.channels_last)
+        model = rebuild(onnx).to(memory_format=torch.channels_last)
+        inputs = channels_last(feed)
         compiled = torch.compile(model, backend="inductor", fullgraph=True, dynamic=False)
 
         def infer():
             with torch.inference_mode():
-                return compiled(image).numpy()
+                return [output.numpy() for output in compiled(*inputs)]
 
         # Compiles.
         infer()
