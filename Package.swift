@@ -78,8 +78,8 @@ let targets: [Target] = [
   module("BackendNNAPI", ["RuntimeCore"]),
   module("Pacer", runtime),
   module(
-    "ONNXExport", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
-    exclude: ["onnx.proto"]),
+    "ModelFiles", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+    exclude: ["ONNX/onnx.proto"]),
 
   // The harness. What is measured links BenchProtocol, BenchStatistics and BenchWorker of it, and nothing else.
   .target(name: "CAllocationCounter"),
@@ -88,7 +88,10 @@ let targets: [Target] = [
   module("BenchProtocol", ["RuntimeCore", "TensorCore", "CMeasure"]),
   module(
     "BenchModel",
-    ["BenchProtocol", "BenchStatistics", "RuntimeCore", "TensorCore", .product(name: "Yams", package: "Yams")]),
+    [
+      "BenchProtocol", "BenchStatistics", "ModelFiles", "RuntimeCore", "TensorCore",
+      .product(name: "Yams", package: "Yams"),
+    ]),
   module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "Pacer"] + runtime),
   module(
     "BenchRunner",
@@ -100,7 +103,7 @@ let targets: [Target] = [
   module(
     "BenchCommands",
     [
-      "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "ONNXExport",
+      "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "ModelFiles",
       "CMeasure", "Pacer",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ] + runtime),
@@ -119,7 +122,7 @@ let targets: [Target] = [
   tests("TensorCore", ["TensorCore"]),
   tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),
-  tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ONNXExport"]),
+  tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ModelFiles"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),

@@ -19,7 +19,7 @@ struct AxisChoice: Sendable {
       values?.isList == false ? [text] : text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     do {
       for text in texts { try check(text, catalog) }
-    } catch { throw ValidationError("--\(key): \(error)") }
+    } catch { throw ValidationError("\(key == Axes.model.key ? "" : "--")\(key): \(error)") }
   }
 
   private func check(_ text: String, _ catalog: Catalog) throws {
@@ -33,7 +33,9 @@ struct AxisChoice: Sendable {
 
   /// The shape that a text means; nil for none.
   static func shape(_ text: String?) throws -> Shape? {
-    try text.flatMap { try Axes.shape.parse($0, Harness.current.catalog).first ?? nil }.flatMap { Shape(axisValue: $0) }
+    try text.flatMap { try Axes.shape.parse($0, Harness.current.catalog).first ?? nil }.flatMap {
+      InputShapes(axisValue: $0)?.only
+    }
   }
 
   /// From `key=value,key=value`: one choice on each axis that is named, on no model.
@@ -79,6 +81,7 @@ extension Option where Value == AxisChoice? {
 struct AxisOptions: ParsableArguments {
   @Option(Axes.weights) var weights: AxisChoice?
   @Option(Axes.input) var input: AxisChoice?
+  @Option(Axes.expect) var expect: AxisChoice?
   @Option(Axes.shape) var shape: AxisChoice?
   @Option(Axes.preset) var preset: AxisChoice?
   @Option(Axes.backend) var backend: AxisChoice?

@@ -4,7 +4,6 @@ import BenchReport
 import BenchRunner
 import BenchStatistics
 import Foundation
-import ONNXExport
 import Pacer
 
 /// Other engines as workers: every script under `Suites/peers` and `Suites/peers/torch`, which is apart because what it
@@ -23,30 +22,13 @@ enum Peers {
     }
     return commands
   }
-
-  /// Writes the model with its weights, and the input as little-endian float32, beside the cached references, and
-  /// returns their paths. Files of the same configuration are written once.
-  static func export(_ configuration: Configuration, to folder: URL) throws -> [String: String] {
-    let plain = catalog.axes.work(of: configuration)
-    var digest = Digest()
-    digest.combine(pacerRelease + plain.id)
-    for path in catalog.axes.paths(of: plain) { digest.combine(FileDigest.of(path)) }
-    let onnx = folder.appendingPathComponent("model-\(digest.hex).onnx")
-    let raw = folder.appendingPathComponent("input-\(digest.hex).f32")
-    if !FileManager.default.fileExists(atPath: onnx.path) || !FileManager.default.fileExists(atPath: raw.path) {
-      let model = try ModelInput(plain, in: Harness.current.runtime)
-      try writeFile(ONNXWriter.write(model.graph), to: onnx)
-      try writeFile(model.input.values.withUnsafeBytes { Data($0) }, to: raw)
-    }
-    return ["onnx": onnx.path, "input": raw.path]
-  }
 }
 
 extension ModelInput {
-  /// What a configuration computes on.
+  /// What a configuration of a built-in model computes on.
   init(_ configuration: Configuration, in runtime: Runtime) throws {
     try self.init(
-      runtime.model(configuration.model), shape: configuration[Axes.shape], weights: configuration[Axes.weights],
+      runtime.model(configuration.model), shape: configuration[Axes.shape]?.only, weights: configuration[Axes.weights],
       picture: configuration[Axes.input])
   }
 }

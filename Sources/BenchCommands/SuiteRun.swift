@@ -25,7 +25,17 @@ struct SuiteRun {
       try options.output.map { try OutputName($0, [Record.fileExtension]).url }
       ?? projectFolder.appendingPathComponent("Results/local/\(version)/\(suite.name).\(Record.fileExtension)")
     let plan = try suite.plan(catalog)
-    for path in Set(plan.flatMap { catalog.axes.paths(of: $0.configuration) }) { try checkFile(path) }
+    for path in Set(plan.flatMap { catalog.axes.paths(of: $0.configuration) }) {
+      try checkFile(path, plan.map(\.configuration))
+    }
+    // What is wrong with a model file, its inputs or what they should give is said now, once.
+    for work in plan.map({ catalog.axes.work(of: $0.configuration) }).uniqued() where work.modelReference.path != nil {
+      let files = try WorkFiles.write(work, to: referenceFolder)
+      if files.isEmpty { continue }
+      if let path = work[Axes.expect].flatMap({ Axes.expect.values.path(of: .text($0)) }) {
+        _ = try WorkFiles.expected(path)
+      }
+    }
     let machine = MachineDescription.current(catalog, git: version)
     var workers = Workers.standard(seed: options.seed)
     workers.prefix = options.workerPrefix
@@ -120,10 +130,17 @@ struct SuiteRun {
     }
   }
 
-  private func checkFile(_ path: String) throws {
+  private func checkFile(_ path: String, _ readers: [Configuration]) throws {
     var status = stat()
     guard stat(path, &status) == 0, FileManager.default.isReadableFile(atPath: path) else {
       throw UserError("\(path) cannot be read: no such file, or no permission")
+    }
+    // Inputs and outputs of a model file may be several.
+    let isFolder = status.st_mode & S_IFMT == S_IFDIR
+    if isFolder,
+      readers.contains(where: { $0[Axes.input] == path && $0.modelReference.path != nil || $0[Axes.expect] == path })
+    {
+      return
     }
     // It is read by every worker.
     guard status.st_mode & S_IFMT == S_IFREG else { throw UserError("\(path) cannot be read: it is no regular file") }
@@ -173,7 +190,9 @@ extension Workers {
     var workers = Workers(own: ownWorker, cacheFolder: referenceFolder, chance: Chance(seed: seed))
     workers.peers = Peers.commands(in: suitesFolders.map { $0.appendingPathComponent("peers") })
     workers.peers.merge(Harness.current.engines) { $1 }
-    workers.exportFiles = { [folder = workers.cacheFolder] in try Peers.export($0, to: folder) }
+    workers.references = workers.peers
+    workers.exportFiles = { [folder = workers.cacheFolder] in try WorkFiles.write($0, to: folder) }
+    workers.readExpected = { try WorkFiles.expected($0) }
     return workers
   }
 

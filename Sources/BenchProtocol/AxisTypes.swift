@@ -33,3 +33,43 @@ extension Shape: AxisRepresentable {
     guard elementCount.map({ $0 <= 1 << 30 }) == true else { throw UserError("shape \(text) is larger than 4 GiB") }
   }
 }
+
+/// Shapes of a model's inputs: one for its only input, or by the inputs' names, as `ids=1x128+mask=1x128`.
+public struct InputShapes: AxisRepresentable, ExpressibleByArrayLiteral {
+  public var only: Shape?
+  /// In the order in which they were written.
+  public var named: [(name: String, shape: Shape)] = []
+
+  public init(_ shape: Shape) { only = shape }
+  public init(arrayLiteral extents: Int...) { only = Shape(extents) }
+
+  /// - Throws: ``UserError`` where it is none, or too large.
+  package init(checking text: String) throws {
+    guard text.contains("=") else {
+      only = try Shape(checking: text)
+      return
+    }
+    for part in text.split(separator: "+") {
+      guard let sign = part.lastIndex(of: "="), sign > part.startIndex else {
+        throw UserError("shapes look like 1x3x224x224 or NAME=1x3x224x224+OTHER=1x10, not \"\(text)\"")
+      }
+      let name = String(part[..<sign])
+      guard !named.contains(where: { $0.name == name }) else { throw UserError("\(name) has two shapes") }
+      named.append((name, try Shape(checking: String(part[part.index(after: sign)...]))))
+    }
+  }
+
+  public init?(axisValue: AxisValue?) {
+    guard case .text(let text) = axisValue, let shapes = try? InputShapes(checking: text) else { return nil }
+    self = shapes
+  }
+  public var axisValue: AxisValue? { .text("\(self)") }
+
+  public static func == (a: InputShapes, b: InputShapes) -> Bool { a.description == b.description }
+}
+
+extension InputShapes: CustomStringConvertible {
+  public var description: String {
+    only.map { "\($0)" } ?? named.map { "\($0.name)=\($0.shape)" }.joined(separator: "+")
+  }
+}

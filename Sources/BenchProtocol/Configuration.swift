@@ -14,14 +14,50 @@ public struct Configuration: Hashable, Sendable {
     set { choices[key] = newValue }
   }
 
-  /// Name of the model; empty for work without one.
-  public var model: String { choices["model"]?.text ?? "" }
+  /// Name of the model; empty for work without one. A file is called by its own name and what it holds.
+  public var model: String { modelReference.name }
+
+  public var modelReference: ModelReference { ModelReference(choices["model"]?.text ?? "") }
 
   /// The same text for the same configuration, in every run: what records and baselines are joined by.
   public var id: String {
     let others = choices.filter { $0.key != "model" }.sorted { $0.key < $1.key }
     return ([model] + others.map { "\($0.key)=\($0.value.text)" }).joined(separator: "/")
   }
+}
+
+/// What a configuration's model is: the name of one that is built in, or a file.
+public enum ModelReference: Hashable, Sendable {
+  case name(String)
+  /// - Parameter digest: sixteen hexadecimal digits of what the file holds.
+  case file(path: String, digest: String)
+
+  /// From a choice as it stands in JSON: a name, or `path@digest`.
+  public init(_ text: String) {
+    if let at = text.lastIndex(of: "@"), text[at...].count == 17, text[at...].dropFirst().allSatisfy(\.isHexDigit) {
+      self = .file(path: String(text[..<at]), digest: String(text[at...].dropFirst()))
+    } else {
+      self = .name(text)
+    }
+  }
+
+  public var text: String {
+    switch self {
+    case .name(let name): name
+    case .file(let path, let digest): "\(path)@\(digest)"
+    }
+  }
+
+  /// What it is called, wherever the file lies: two files of one name that hold different things are told apart.
+  public var name: String {
+    switch self {
+    case .name(let name): name
+    case .file(let path, let digest): "\(path.split(separator: "/").last ?? "")@\(digest.prefix(8))"
+    }
+  }
+
+  /// Of the file; nil for a model that is built in.
+  public var path: String? { if case .file(let path, _) = self { path } else { nil } }
 }
 
 extension Configuration: Codable {

@@ -1,19 +1,32 @@
 import BenchModel
 import BenchProtocol
 import Foundation
+import Synchronization
 import TensorCore
 
-/// Runs a configuration once for its deterministic metrics, and holds its output against the reference.
+/// Runs a configuration once for its deterministic metrics, and holds its outputs against the reference.
 package struct Inspector: Sendable {
   let catalog: Catalog
   let workers: Workers
   /// Computes reference outputs. It needs no prefix: under emulation it would take minutes.
   let oracle: WorkerCommand
+  private let found = Found()
 
   package init(catalog: Catalog, workers: Workers, oracle: WorkerCommand? = nil) {
     self.catalog = catalog
     self.workers = workers
     self.oracle = oracle ?? workers.own
+  }
+
+  /// Outputs that others are held against, and where they come from.
+  private struct Reference: Sendable {
+    var outputs: [[Float]]
+    var source: String
+  }
+
+  /// What was found out already: one inference for all rows of the same work, even where no file can be kept.
+  private final class Found: Sendable {
+    let references = Mutex<[Configuration: Reference]>([:])
   }
 
   /// The row with its metrics, and whether it is measured, unavailable, failed, invalid or unchecked; as it was where the
@@ -41,30 +54,45 @@ package struct Inspector: Sendable {
     } else {
       result.status = .measured
       if catalog.computesOutputs(configuration[Axes.backend]) {
-        await check(outcome.output?.values, &result, within: seconds - watch.elapsed)
+        await check(outcome.outputs.map(\.values), &result, within: seconds - watch.elapsed)
       }
     }
     return result
   }
 
-  private func check(_ values: [Float]?, _ result: inout Row, within seconds: Double) async {
-    guard let values else {
+  private func check(_ outputs: [[Float]?], _ result: inout Row, within seconds: Double) async {
+    guard !outputs.isEmpty, !outputs.contains(nil) else {
       (result.status, result.reason) = (.invalid, "the worker gave no output to check")
       return
     }
-    result.outputDigest = Digest(of: values).hex
-    let reference: [Float]
-    do { reference = try await referenceOutput(for: result.configuration, within: seconds) } catch {
-      (result.status, result.reason) = (.unchecked, "no reference output: \(error)")
+    let outputs = outputs.map { $0! }
+    result.outputDigest = Digest(of: outputs.flatMap { $0 }).hex
+    let reference: Reference
+    do { reference = try await self.reference(for: result.configuration, within: seconds) } catch {
+      (result.status, result.reason) = (.unchecked, "\(error)")
       return
     }
-    result.expectedDigest = Digest(of: reference).hex
-    guard let accuracy = Accuracy(values, reference: reference) else {
-      let isUsable = reference.allSatisfy(\.isFinite)
-      (result.status, result.reason) =
-        isUsable
-        ? (.invalid, "the output has NaN or infinity, or the wrong size")
-        : (.unchecked, "the reference output itself has NaN or infinity: look at the weights and the input")
+    result.expectedDigest = Digest(of: reference.outputs.flatMap { $0 }).hex
+    result.expectedFrom = reference.source
+    guard reference.outputs.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+      (result.status, result.reason) = (
+        .unchecked, "the reference output itself has NaN or infinity: look at the weights and the input"
+      )
+      return
+    }
+    if outputs.count < reference.outputs.count {
+      (result.status, result.reason) = (
+        .invalid, "\(outputs.count) of \(reference.outputs.count) outputs are there"
+      )
+      return
+    }
+    // A file may say what is right of the first ones alone.
+    if outputs.count > reference.outputs.count {
+      result.add(notes: ["of \(outputs.count) outputs the first \(reference.outputs.count) were checked"])
+    }
+    let accuracies = zip(outputs, reference.outputs).map { Accuracy($0, reference: $1) }
+    guard let accuracy = Accuracy(worstOf: accuracies) else {
+      (result.status, result.reason) = (.invalid, "the output has NaN or infinity, or the wrong size")
       return
     }
     result.accuracy = accuracy
@@ -75,30 +103,84 @@ package struct Inspector: Sendable {
     }
   }
 
-  /// The output of the unoptimised graph with the reference ops, from the cache or from a worker: one inference.
-  private func referenceOutput(for configuration: Configuration, within seconds: Double) async throws -> [Float] {
-    var reference = catalog.axes.work(of: configuration)
-    reference[Axes.kernels] = .reference
+  // MARK: Reference outputs
+
+  /// What says which output of a model file is right where nobody named anything: what its format was made for.
+  private static let usualEngine = "onnxruntime"
+
+  private func reference(for configuration: Configuration, within seconds: Double) async throws -> Reference {
+    let work = catalog.axes.work(of: configuration)
+    if let known = found.references.withLock({ $0[work] }) { return known }
+    let reference: Reference
+    let expect = configuration[Axes.expect]
+    if let path = expect.flatMap({ Axes.expect.values.path(of: .text($0)) }) {
+      guard let read = workers.readExpected else { throw UserError("no reference output: \(path) cannot be read here") }
+      reference = Reference(outputs: try read(path), source: "file \(path.split(separator: "/").last ?? "")")
+    } else if let engine = expect ?? (configuration.modelReference.path == nil ? nil : Self.usualEngine),
+      engine != Axes.engine.standard
+    {
+      reference = try await outputs(of: engine, work, within: seconds)
+    } else {
+      reference = Reference(outputs: try await oracleOutputs(work, within: seconds), source: Self.oracleName)
+    }
+    found.references.withLock { $0[work] = reference }
+    return reference
+  }
+
+  /// What the record calls Pacer's own reference ops.
+  private static let oracleName = "oracle"
+
+  /// What a named engine computes, in a process of its own.
+  private func outputs(of engine: String, _ work: Configuration, within seconds: Double) async throws -> Reference {
+    guard let command = workers.references[engine] else {
+      let known = workers.references.keys.sorted()
+      throw UserError("no reference output: \(UnknownName(kind: "engine", name: engine, known: known))")
+    }
+    guard seconds > 0 else { throw Self.budgetSpent }
+    var configuration = work
+    configuration[Axes.engine] = engine
+    let outcome = await workers.inspect(command, configuration, within: seconds)
+    if outcome.isLate && seconds < workers.timeout { throw Self.budgetSpent }
+    if let problem = outcome.problem {
+      throw UserError(
+        "no reference output: \(engine), which is to say what is right: \(problem); --expect names another")
+    }
+    let outputs = outcome.outputs.compactMap(\.values)
+    guard !outputs.isEmpty else { throw UserError("no reference output: \(engine) gave none") }
+    let version = outcome.hello.map { " " + Format.plain($0.version) } ?? ""
+    return Reference(outputs: outputs, source: engine + version)
+  }
+
+  private static let budgetSpent = UserError("budget: it was spent before the reference output was there")
+
+  /// The outputs of the unoptimised graph with the reference ops, from the cache or from a worker: one inference.
+  private func oracleOutputs(_ work: Configuration, within seconds: Double) async throws -> [[Float]] {
+    var reference = work
+    (reference[Axes.kernels], reference[Axes.expect]) = (.reference, nil)
     var digest = Digest()
     // Keyed by what the files hold and by the program itself: another build's oracle is another oracle.
-    for path in catalog.axes.paths(of: configuration) { digest.combine(FileDigest.of(path)) }
+    for path in catalog.axes.paths(of: work) { digest.combine(FileDigest.of(path)) }
     digest.combine(FileDigest.ofProgram(oracle.executable))
     digest.combine(reference.id)
     let url = workers.cacheFolder.appendingPathComponent("reference-\(digest.hex).json")
     if let data = try? Data(contentsOf: url),
-      let output = try? JSONDecoder().decode(WorkerLine.Output.self, from: data),
-      let values = output.values
+      let kept = try? JSONDecoder().decode([WorkerLine.Output].self, from: data), !kept.isEmpty
     {
-      return values
+      let values = kept.compactMap(\.values)
+      if values.count == kept.count { return values }
     }
-    guard seconds > 0 else { throw UserError("the budget was spent before it could be computed") }
+    guard seconds > 0 else { throw Self.budgetSpent }
     let outcome = await workers.perform(oracle, Job(.output, reference), within: seconds)
     if let failure = outcome.failure {
+      if outcome.isLate && seconds < workers.timeout { throw Self.budgetSpent }
       throw UserError(
-        outcome.isLate ? "\(failure); a longer --time-budget or --timeout leaves time for it" : failure.description)
+        "no reference output: \(failure)" + (outcome.isLate ? "; a longer --timeout leaves time for it" : ""))
     }
-    guard let output = outcome.output, let values = output.values else { throw UserError("the oracle gave no output") }
-    try? writeFile(JSONEncoder().encode(output), to: url)
+    let values = outcome.outputs.compactMap(\.values)
+    guard !values.isEmpty, values.count == outcome.outputs.count else {
+      throw UserError("no reference output: the oracle gave none")
+    }
+    try? writeFile(JSONEncoder().encode(outcome.outputs), to: url)
     return values
   }
 }
@@ -111,5 +193,6 @@ extension RecordLine.Inspected {
     notes = row.notes.isEmpty ? nil : row.notes
     (metrics, unavailable) = (row.metrics, row.unavailableMetrics.isEmpty ? nil : row.unavailableMetrics)
     (accuracy, output, expected) = (row.accuracy, row.outputDigest, row.expectedDigest)
+    expectedFrom = row.expectedFrom == "oracle" ? nil : row.expectedFrom
   }
 }

@@ -18,7 +18,10 @@ public struct JobOutcome: Sendable {
   package var hello: WorkerLine.Hello? { first { if case .hello(let line) = $0 { line } else { nil } } }
   package var prepared: WorkerLine.Prepared? { first { if case .prepared(let line) = $0 { line } else { nil } } }
   package var warmed: WorkerLine.Warmed? { first { if case .warmed(let line) = $0 { line } else { nil } } }
-  package var output: WorkerLine.Output? { first { if case .output(let line) = $0 { line } else { nil } } }
+  /// In the model's order.
+  package var outputs: [WorkerLine.Output] {
+    lines.compactMap { if case .output(let line) = $0 { line } else { nil } }
+  }
   package var skipped: String? { first { if case .skipped(let reason) = $0 { Format.plain(reason) } else { nil } } }
   package var notes: [String] {
     lines.compactMap { if case .note(let text) = $0 { Format.plain(text) } else { nil } }

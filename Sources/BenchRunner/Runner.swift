@@ -125,7 +125,7 @@ public actor Runner {
   private func candidate(_ index: Int) -> Scheduler.Candidate {
     let row = record.rows[index]
     return Scheduler.Candidate(
-      isHeadline: row.isHeadline, pairs: row.runs.count,
+      isHeadline: row.isHeadline, pairs: row.runs.count, least: row.isHeadline ? suite.leastPairs : 0,
       halfWidth: (row.ratio ?? row.latency)?.relativeHalfWidth ?? .infinity,
       target: row.isHeadline ? suite.targetInterval : suite.otherInterval, seconds: cost(index),
       spent: spent[index] ?? 0)

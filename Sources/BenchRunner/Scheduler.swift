@@ -13,6 +13,8 @@ package struct Scheduler: Sendable {
     /// Whether the report concludes on it.
     package var isHeadline: Bool
     package var pairs: Int
+    /// Pairs that are wanted in any case.
+    package var least: Int
     /// Of its interval, relative; infinite where there is none.
     package var halfWidth: Double
     /// The half-width that is wanted.
@@ -21,16 +23,21 @@ package struct Scheduler: Sendable {
     package var seconds: Double
     package var spent: Double
 
-    package init(isHeadline: Bool, pairs: Int, halfWidth: Double, target: Double, seconds: Double, spent: Double) {
+    package init(
+      isHeadline: Bool, pairs: Int, least: Int = Estimate.runsForVerdict, halfWidth: Double, target: Double,
+      seconds: Double, spent: Double
+    ) {
       (self.isHeadline, self.pairs, self.halfWidth, self.target) = (isHeadline, pairs, halfWidth, target)
+      self.least = max(least, Estimate.runsForVerdict)
       (self.seconds, self.spent) = (seconds, spent)
     }
 
     /// Narrow enough; however narrow, below a number of pairs nothing is said of it.
-    package var isDone: Bool { pairs >= Estimate.runsForVerdict && halfWidth <= target }
+    package var isDone: Bool { pairs >= least && halfWidth <= target }
     fileprivate var isBare: Bool { pairs < Estimate.runsForVerdict }
-    /// What a pair more narrows in a second, in units of what is wanted.
-    fileprivate var yield: Double { halfWidth / target / Double(pairs) / max(seconds, 1e-6) }
+    /// What a pair more narrows in a second, in units of what is wanted; of a row that lacks pairs alone, what it would
+    /// were it just not narrow enough.
+    fileprivate var yield: Double { max(halfWidth / target, 1) / Double(pairs) / max(seconds, 1e-6) }
   }
 
   /// Share of its time at least that a pair spends on timed iterations, where starting it takes long …

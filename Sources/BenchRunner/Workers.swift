@@ -13,12 +13,16 @@ public struct Workers: Sendable {
   public var exportsForOwn = false
   /// Commands of other engines, by name.
   public var peers: [String: WorkerCommand] = [:]
+  /// Those of them whose outputs others are held against, where a configuration says so.
+  public var references: [String: WorkerCommand] = [:]
   /// Seconds after which a worker is ended.
   public var timeout: Double = 300
   /// Where reference outputs are kept between runs.
   public var cacheFolder: URL
   /// Writes what an engine needs of a configuration and returns file paths by kind.
   public var exportFiles: (@Sendable (Configuration) throws -> [String: String])?
+  /// Reads the outputs that a file or a folder says are right.
+  public var readExpected: (@Sendable (String) throws -> [[Float]])?
   public var chance: Chance
   public var clock = MonotonicClock.system
   package var launcher: any Launcher = ProcessLauncher()
@@ -44,12 +48,27 @@ public struct Workers: Sendable {
     command.version = await version(of: command)
     var job = job
     if job.layout == nil && job.action != .output { job.layout = chance.layout() }
-    if job.configuration != nil && (!isOwn || exportsForOwn) {
-      do { job.files = try exportFiles?(configuration) ?? [:] } catch {
-        throw UserError("the model could not be exported: \(error)")
-      }
-    }
+    // What outputs are held against is no worker's business.
+    job.configuration?[Axes.expect] = nil
+    if job.configuration != nil && (!isOwn || exportsForOwn) { job.files = try files(for: configuration) }
     return Assignment(command, job)
+  }
+
+  /// - Throws: ``UserError`` where they cannot be written.
+  private func files(for configuration: Configuration) throws -> [String: String] {
+    do { return try exportFiles?(configuration) ?? [:] } catch {
+      throw UserError("the model could not be written for other engines: \(error)")
+    }
+  }
+
+  /// What an engine's command says of a configuration, beside the command that a run has for it.
+  package func inspect(_ command: WorkerCommand, _ configuration: Configuration, within seconds: Double) async
+    -> JobOutcome
+  {
+    var job = Job(.inspect, configuration)
+    job.configuration?[Axes.expect] = nil
+    do { job.files = try files(for: configuration) } catch { return JobOutcome(failure: .notStarted("\(error)")) }
+    return await perform(command, job, within: seconds)
   }
 
   /// The protocol that a command speaks: what its hello says. One that says none is taken for this program's.

@@ -66,6 +66,9 @@ public struct Worker {
 
   private func work(_ job: Job) throws {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
+    if configuration.modelReference.path != nil {
+      return try emit(.skipped(reason: "Pacer reads no model files yet, only its built-in models"))
+    }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
     let settings: Settings
     do { settings = try Settings(configuration, catalog) } catch let error as NoSuchOption {

@@ -3,12 +3,11 @@
 import multiprocessing
 import os
 import sys
-import tempfile
 
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import Skip, artefact, serve
 
 # Ops that are one op of LiteRT, with nothing to choose.
 PLAIN = {"Sigmoid": "LOGISTIC", "Tanh": "TANH", "HardSwish": "HARD_SWISH", "Sqrt": "SQRT", "Exp": "EXP", "Neg": "NEG",
@@ -343,14 +342,15 @@ def load():
     from ai_edge_litert.interpreter import Interpreter
 
     def prepare(configuration, onnx, feed):
-        with tempfile.TemporaryDirectory() as made:
-            path = os.path.join(made, "model.tflite")
+        def make(path):
             # In a process of its own: what the conversion needs is not the engine's memory.
             with multiprocessing.get_context("fork").Pool(1) as pool:
                 pool.apply(convert, (onnx, path))
-            # XNNPACK, which takes over all ops it knows, is its default.
-            interpreter = Interpreter(model_path=path, num_threads=configuration["threads"])
-            interpreter.allocate_tensors()
+
+        path = artefact(onnx, "litert", ai_edge_litert.__version__, ".tflite", make)
+        # XNNPACK, which takes over all ops it knows, is its default.
+        interpreter = Interpreter(model_path=path, num_threads=configuration["threads"])
+        interpreter.allocate_tensors()
         for place, array in zip(interpreter.get_input_details(), feed.values()):
             interpreter.set_tensor(place["index"], array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
         outputs = [(place["index"], len(place["shape"])) for place in interpreter.get_output_details()]

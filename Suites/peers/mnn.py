@@ -2,12 +2,11 @@
 """MNN as a worker of Pacer, in full precision. Its model is made here, from the ONNX file, by its own converter."""
 import os
 import sys
-import tempfile
 
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import Skip, artefact, serve
 
 
 def load():
@@ -31,15 +30,13 @@ def load():
     def prepare(configuration, onnx, feed):
         inputs = [variable(array) for array in feed.values()]
         outputs = [value.name for value in format.load(onnx, load_external_data=False).graph.output]
-        with tempfile.TemporaryDirectory() as made:
-            path = os.path.join(made, "model.mnn")
-            mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", onnx, "--MNNModel", path, "--bizCode", "pacer"])
-            # "normal" precision may be lower than float32; one inference at a time, as fast as it goes.
-            manager = MNN.nn.create_runtime_manager(({
-                "backend": "CPU", "precision": "high", "power": "high", "memory": "normal",
-                "numThread": configuration["threads"]},))
-            net = MNN.nn.load_module_from_file(
-                path, list(feed), outputs, runtime_manager=manager, shape_mutable=False)
+        path = artefact(onnx, "mnn", MNN.version(), ".mnn", lambda path: mnnconvert(
+            ["mnnconvert", "-f", "ONNX", "--modelFile", onnx, "--MNNModel", path, "--bizCode", "pacer"]))
+        # "normal" precision may be lower than float32; one inference at a time, as fast as it goes.
+        manager = MNN.nn.create_runtime_manager(({
+            "backend": "CPU", "precision": "high", "power": "high", "memory": "normal",
+            "numThread": configuration["threads"]},))
+        net = MNN.nn.load_module_from_file(path, list(feed), outputs, runtime_manager=manager, shape_mutable=False)
 
         # The manager lives as long as the function.
         def infer(kept=manager):

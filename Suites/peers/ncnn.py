@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
 """ncnn as a worker of Pacer, on the CPU and on Vulkan. Its model is made here, from the ONNX file, by pnnx."""
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
 
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import Skip, artefact, serve
 
 
 def convert(made, onnx, feed):
-    """The files of a net, without their ends, and where each of its inputs and outputs has its batch's axis."""
+    """Writes the files of a net into a folder, and where each of its inputs and outputs has its batch's axis."""
     import ncnn
     import onnx as format
     from onnx.external_data_helper import uses_external_data
 
+    os.mkdir(made)
     # pnnx writes beside what it reads, and does not read weights from other files.
     link = os.path.join(made, "model.onnx")
     if any(uses_external_data(weight) for weight in format.load(onnx, load_external_data=False).graph.initializer):
@@ -44,7 +45,8 @@ def convert(made, onnx, feed):
     # Only the example that it writes says which axis it took for the batch's; 233 is none.
     with open(os.path.join(made, "model_ncnn.py")) as file:
         axes = re.findall(r"(\w+)\.numpy\(.*?batch_index=(\d+)\)", file.read())
-    return base, {name: int(axis) for name, axis in axes}
+    with open(os.path.join(made, "axes.json"), "w") as file:
+        json.dump({name: int(axis) for name, axis in axes}, file)
 
 
 def load():
@@ -72,10 +74,12 @@ def load():
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = configuration["precision"] != "fp32"
         net.opt.use_fp16_arithmetic = configuration["precision"] == "fp16-arithmetic"
         net.opt.use_bf16_storage = False
-        with tempfile.TemporaryDirectory() as made:
-            base, axes = convert(made, onnx, feed)
-            if net.load_param(base + ".param") != 0 or net.load_model(base + ".bin") != 0:
-                raise RuntimeError("ncnn cannot load the converted model")
+        made = artefact(onnx, "ncnn", ncnn.__version__, "", lambda made: convert(made, onnx, feed))
+        base = os.path.join(made, "model.ncnn")
+        with open(os.path.join(made, "axes.json")) as file:
+            axes = json.load(file)
+        if net.load_param(base + ".param") != 0 or net.load_model(base + ".bin") != 0:
+            raise RuntimeError("ncnn cannot load the converted model")
         # A Mat borrows the array's memory and does not keep it alive: its clone does not need it.
         inputs = [(f"in{i}", ncnn.Mat(numpy.ascontiguousarray(array), batch_index=axes[f"in{i}"]).clone())
                   for i, array in enumerate(feed.values())]

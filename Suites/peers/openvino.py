@@ -19,6 +19,7 @@ def load():
         core = openvino.Core()
         # One inference at a time, as fast as it goes. The default precision may be lower than float32.
         compiled = core.compile_model(onnx, "CPU", {
+            "CACHE_DIR": os.path.join(os.path.dirname(onnx), f"openvino-{openvino.__version__}"),
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(configuration["threads"])})
         request = compiled.create_infer_request()

@@ -212,7 +212,7 @@ import Testing
       compares: [engine, passes, allocator]
       configurations:
       - {model: resnet-18, passes: all, threads: [1, 2]}
-      - {model: resnet-18, engine: [slow, quick], passes: none, threads: [1, 2]}
+      - {model: resnet-18, engine: [slow, quick, mnn], passes: none, threads: [1, 2]}
       """
     func file(_ ratios: [String: (Double, Int)]) throws -> Record {
       let plan = try PacerBench.Suite.parse(yaml, file: "t.yaml", .standard).plan(.standard)
@@ -226,7 +226,8 @@ import Testing
       return record
     }
     let sure = try file([
-      "slow": (2, 12), "quick": (1.25, 12), "slow, 2 threads": (0.5, 12), "quick, 2 threads": (1.001, 12),
+      "slow": (2, 12), "quick": (1.25, 12), "mnn": (1.5, 12), "slow, 2 threads": (0.5, 12),
+      "quick, 2 threads": (1.001, 12),
     ])
     let found = PeerFinding.all(in: sure)
     #expect(found.map(\.pacer.label) == ["pacer, all passes", "pacer, all passes, 2 threads"])
@@ -235,6 +236,10 @@ import Testing
     #expect(words.contains("resnet-18, pacer, all passes: faster than "), "\(words)")
     #expect(words.contains("slower than slow, 2 threads") && words.contains("against quick, 2 threads not significant"))
     #expect(words.components(separatedBy: "every other engine").count == 2)
+    // Of a set without the engine that may be the fastest nothing is said to be faster than all.
+    var without = found[0]
+    without.rivals.removeAll { $0.configuration[Axes.engine] == PeerFinding.indispensable }
+    #expect(without.beatsAll && without.rivals.count == 2 && !without.isFastest && found[0].isFastest)
     // Four pairs decide nothing, and seven are not enough for a claim against all.
     let few = try file(["slow": (2, 4), "quick": (1.25, 4)])
     #expect(ResultTable.verdict(few).contains("against quick not resolved (4 pairs), slow not resolved (4 pairs)"))

@@ -174,7 +174,7 @@ extension Workers {
   @Test func `a ratio is to the row of the same work, whatever else is in the suite`() async throws {
     try await inFolder { folder in
       let launcher = ScriptedLauncher { configuration in
-        let size = configuration[Axes.shape]!.count
+        let size = configuration[Axes.shape]!.only!.count
         return Double(size) * (configuration[Axes.passes].isEmpty ? 20 : 10)
       }
       let record = try await runner(

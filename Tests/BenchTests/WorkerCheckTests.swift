@@ -15,7 +15,7 @@ import Testing
       workers.timeout = 60
       var configuration = Configuration(model: "resnet-18")
       configuration[Axes.engine] = "mine"
-      configuration[Axes.shape] = Shape([1, 3, 32, 32])
+      configuration[Axes.shape] = [1, 3, 32, 32]
       findings = await WorkerCheck(
         catalog: .standard, workers: workers, oracle: workers.own, configuration: configuration
       ).findings()

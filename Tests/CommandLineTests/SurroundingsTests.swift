@@ -232,7 +232,7 @@ import Testing
             end = time.perf_counter() + 0.001
             while time.perf_counter() < end: pass
             return Output()
-        pacer_worker.serve("slow", lambda: ("1", lambda configuration, files: (infer, "cpu")))
+        pacer_worker.serve("slow", lambda: ("1", lambda configuration, onnx, feed: (infer, "cpu")))
         """, "slow.py", in: folder)
       let job =
         #"{"protocol":2,"action":"latency","minSeconds":0.01,"iterations":5,"slowdown":1.0,"files":{},"configuration":{"model":"m"}}"#

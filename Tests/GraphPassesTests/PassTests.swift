@@ -1,7 +1,7 @@
 import GraphCore
 import GraphPasses
 import ModelZoo
-@testable import ONNXExport
+@testable import ModelFiles
 import Pacer
 import TensorCore
 import TestSupport

@@ -5,7 +5,7 @@ import BenchReport
 import BenchRunner
 import BenchStatistics
 import Foundation
-import ONNXExport
+import ModelFiles
 import Pacer
 
 struct ExportCommand: AsyncParsableCommand {

@@ -8,7 +8,7 @@ public enum Axes {
   private static let pacer = ["pacer"]
 
   public static let model = Axis<String>(
-    "model", "Models.", standard: "", values: .known { $0.models.map { ($0.name, $0.aliases) } }, role: .work,
+    "model", "Models: built-in ones by name, or ONNX files by path.", standard: "", values: .model, role: .work,
     label: { _, _ in nil })
 
   public static let engine = Axis<String>(
@@ -85,8 +85,9 @@ public enum Axes {
     values: .optionalKnown({ $0.instructionSets.map { ($0, $0 == "sse2" ? ["baseline"] : []) } }, none: "best"),
     label: { name, _ in name })
 
-  public static let shape = Axis<Shape?>(
-    "shape", "Input shape, such as 1x3x224x224.", standard: nil, values: .shape, role: .work,
+  public static let shape = Axis<InputShapes?>(
+    "shape", "Input shape, such as 1x3x224x224; of a file with several inputs NAME=1x3x224x224+OTHER=1x10.",
+    standard: nil, values: .shape, role: .work,
     label: { shape, context in context.differs ? shape.map { "\($0)" } : nil },
     standardLabel: { context in context.inputShape.map { "\($0)" } ?? "usual shape" })
 
@@ -97,14 +98,23 @@ public enum Axes {
     standardLabel: { _ in "seeded weights" })
 
   public static let input = Axis<String?>(
-    "input", "Input: a PNG or JPEG photo (default: a seeded input).", standard: nil,
+    "input",
+    "Input: a PNG or JPEG photo, .npy, .pb or raw little-endian elements (.bin); a folder of input_0.pb, … or NAME.npy "
+      + "for several (default: a seeded input).", standard: nil,
     values: .path(none: "seeded input"), role: .work,
     label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil },
     standardLabel: { _ in "seeded input" })
 
+  public static let expect = Axis<String?>(
+    "expect",
+    "Which output is right: a .npy or .pb file, a folder of output_0.pb, …, or an engine's name (default: Pacer's oracle, "
+      + "of a model file onnxruntime).", standard: nil, values: .expectation(none: "the usual reference"), role: .work,
+    label: { text, context in context.differs ? text.map { PathNames.short($0, context) } : nil },
+    standardLabel: { _ in "usual reference" })
+
   public static let standard: [any AxisDescription] = [
     model, engine, preset, backend, device, storage, pipelineCache, precision, kernels, passes, allocator, inPlace,
-    hugePages, inputBuffer, threads, isa, shape, weights, input,
+    hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
 }
 

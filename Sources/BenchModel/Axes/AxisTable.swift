@@ -51,14 +51,15 @@ public struct AxisTable: Sendable {
 
   /// Paths of files that a configuration reads: their content is part of what it is.
   public func paths(of configuration: Configuration) -> [String] {
-    configuration.choices.compactMap { self[$0.key]?.values.isPath == true ? $0.value.text : nil }.sorted()
+    configuration.choices.compactMap { self[$0.key]?.values.path(of: $0.value) }.sorted()
   }
 
   /// The configuration with each of those paths changed.
   public func mappingPaths(of configuration: Configuration, _ change: (String) -> String) -> Configuration {
     var configuration = configuration
-    for (key, value) in configuration.choices where self[key]?.values.isPath == true {
-      configuration[key] = .text(change(value.text))
+    for (key, value) in configuration.choices {
+      guard let values = self[key]?.values, let path = values.path(of: value) else { continue }
+      configuration[key] = values.moving(value, to: change(path))
     }
     return configuration
   }

@@ -1,4 +1,6 @@
 import BenchProtocol
+import Foundation
+import ModelFiles
 import TensorCore
 
 /// What may be chosen on an axis: what suggestions, help texts and schemas are made from.
@@ -9,6 +11,10 @@ public enum AxisValues: Sendable {
   /// The same, or nothing, which is called so.
   case optionalNames([String], none: String)
   case optionalKnown(@Sendable (Catalog) -> [(name: String, aliases: [String])], none: String)
+  /// A model that the catalogue knows, or a file's path.
+  case model
+  /// Which output is right: a file's path, a folder's, or an engine's name.
+  case expectation(none: String)
   case numbers(ClosedRange<Int>)
   case flag
   case shape
@@ -37,11 +43,39 @@ public enum AxisValues: Sendable {
         throw UserError("\(key) is on or off, not \"\(text)\"")
       }
       return .flag(["on", "true"].contains(text))
-    case .shape: return .text("\(try Shape(checking: text))")
-    case .text, .path:
+    case .shape: return .text("\(try InputShapes(checking: text))")
+    case .model: return .text(try Self.model(text, key, catalog).text)
+    case .text, .path, .expectation:
       guard !text.isEmpty else { throw UserError("\(key) is empty") }
       return .text(text)
     }
+  }
+
+  /// A model by its name, or a file with what it holds now.
+  private static func model(_ text: String, _ key: String, _ catalog: Catalog) throws -> ModelReference {
+    if let known = catalog.models.first(where: { $0.name == text || $0.aliases.contains(text) }) {
+      return .name(known.name)
+    }
+    var isFolder: ObjCBool = false
+    let exists = FileManager.default.fileExists(atPath: text, isDirectory: &isFolder)
+    guard exists || text.contains("/") || text.contains(".") else {
+      throw UnknownName(kind: key, name: text, known: catalog.models.map(\.name))
+    }
+    guard exists, !isFolder.boolValue else {
+      throw UserError("\(text) cannot be read: \(exists ? "it is a folder" : "no such file")")
+    }
+    guard (text as NSString).pathExtension.lowercased() == "onnx" else {
+      throw UserError(
+        "\(text): a model is an ONNX file (.onnx), or one of \(catalog.models.map(\.name).joined(separator: ", "))")
+    }
+    let path = URL(fileURLWithPath: text).standardizedFileURL.path
+    let file: ONNXFile
+    do { file = try ONNXFile(path) } catch { throw UserError("\(error)") }
+    guard !file.externalFiles.isEmpty else { return .file(path: path, digest: FileDigest.of(path)) }
+    let folder = (path as NSString).deletingLastPathComponent
+    var digest = Digest()
+    for part in [path] + file.externalFiles.map({ "\(folder)/\($0)" }) { digest.combine(FileDigest.of(part)) }
+    return .file(path: path, digest: digest.hex)
   }
 
   private static func choose(_ text: String, _ known: [(name: String, aliases: [String])], _ key: String) throws
@@ -54,9 +88,11 @@ public enum AxisValues: Sendable {
   /// What the absence of a choice is called.
   var nameOfNone: String {
     switch self {
-    case .optionalNames(_, let none), .optionalKnown(_, let none), .text(let none), .path(let none): none
+    case .optionalNames(_, let none), .optionalKnown(_, let none), .text(let none), .path(let none),
+      .expectation(let none):
+      none
     case .shape: "the model's own"
-    case .names, .known, .numbers, .flag: "none"
+    case .model, .names, .known, .numbers, .flag: "none"
     }
   }
 
@@ -67,14 +103,35 @@ public enum AxisValues: Sendable {
     case .optionalNames(let names, let none): names + [none]
     case .known(let list): list(catalog).map(\.name)
     case .optionalKnown(let list, let none): list(catalog).map(\.name) + [none]
+    case .model: catalog.models.map(\.name)
     case .flag: ["on", "off"]
-    case .numbers, .shape, .text, .path: nil
+    case .numbers, .shape, .text, .path, .expectation: nil
     }
   }
 
   /// Whether a comma divides values.
-  public var isList: Bool { if case .path = self { false } else { true } }
+  public var isList: Bool {
+    switch self {
+    case .path, .expectation: false
+    default: true
+    }
+  }
 
-  /// Whether a value is the path of a file, whose content counts rather than its name.
-  public var isPath: Bool { if case .path = self { true } else { false } }
+  /// The file or folder that a choice names, whose content counts rather than its name; nil for none.
+  public func path(of choice: AxisValue) -> String? {
+    switch self {
+    case .path: choice.text
+    case .model: ModelReference(choice.text).path
+    case .expectation: choice.text.contains(where: { "/.".contains($0) }) ? choice.text : nil
+    default: nil
+    }
+  }
+
+  /// The choice with another path.
+  func moving(_ choice: AxisValue, to path: String) -> AxisValue {
+    if case .file(_, let digest) = ModelReference(choice.text) {
+      return .text(ModelReference.file(path: path, digest: digest).text)
+    }
+    return .text(path)
+  }
 }

@@ -24,9 +24,19 @@ package enum FileDigest {
   }
   private static let known = Mutex<[Identity: String]>([:])
 
-  /// Of a file that cannot be read it is a word that says so.
+  /// Of a folder it is that of the files in it. Of a file that cannot be read it is a word that says so.
   package static func of(_ path: String) -> String {
     guard let identity = Identity(path) else { return "missing" }
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+      return names.reduce(into: Digest()) { digest, name in
+        // Regular files alone: what lies deeper is none of it, and a pipe would never end.
+        var status = stat()
+        let inner = "\(path)/\(name)"
+        if stat(inner, &status) == 0, status.st_mode & S_IFMT == S_IFREG { digest.combine("\(name) \(of(inner))\n") }
+      }.hex
+    }
     if let digest = known.withLock({ $0[identity] }) { return digest }
     guard let file = FileHandle(forReadingAtPath: path) else { return "unreadable" }
     defer { try? file.close() }

@@ -30,7 +30,7 @@ package struct LegacyConfiguration: Codable, Sendable {
     model = configuration.model
     weights = configuration[Axes.weights]
     input = configuration[Axes.input]
-    shape = configuration[Axes.shape]
+    shape = configuration[Axes.shape]?.only
     preset = configuration[Axes.preset]
     backend = configuration[Axes.backend]
     device = configuration[Axes.device]

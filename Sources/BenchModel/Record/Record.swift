@@ -113,6 +113,7 @@ public struct Record: Sendable {
     (row.notes, row.metrics) = (line.notes ?? [], line.metrics ?? [:])
     (row.unavailableMetrics, row.accuracy) = (line.unavailable ?? [:], line.accuracy)
     (row.outputDigest, row.expectedDigest) = (line.output, line.expected)
+    row.expectedFrom = line.expectedFrom
     row.sameAs = line.sameAs.flatMap { rows.indices.contains($0) ? rows[$0].id : nil }
     rows[index] = row
     noteGraph(index)

@@ -61,6 +61,8 @@ public enum RecordLine: Sendable, Equatable {
     public var accuracy: Accuracy?
     public var output: String?
     public var expected: String?
+    /// Where that comes from: an engine with its version, or a file; nil for Pacer's oracle.
+    public var expectedFrom: String?
 
     public init(row: Int, status: RowStatus) { (self.row, self.status) = (row, status) }
   }

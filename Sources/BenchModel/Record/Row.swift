@@ -41,6 +41,8 @@ public struct Row: Sendable {
   public var outputDigest: String?
   /// Of the reference output that the accuracy is taken against.
   public var expectedDigest: String?
+  /// Where that comes from: an engine with its version, or a file; nil for Pacer's oracle.
+  public var expectedFrom: String?
   public var runs: [Run] = []
   /// Of a record that keeps no latencies: the 5th, 25th, 50th, 75th and 95th percentile of all of them.
   public var quantilesNs: [Double]?
@@ -159,6 +161,20 @@ public struct Accuracy: Codable, Sendable, Equatable {
   /// What a runtime must keep of the largest value. Another engine's float32 is not held to Pacer's care.
   package static func tolerance(for configuration: Configuration) -> Double {
     configuration[Axes.precision] == .fp32 ? (configuration[Axes.engine] == "pacer" ? 1e-4 : 1e-3) : 1e-2
+  }
+
+  /// Of several outputs the worst of each number; nil where one has none.
+  package init?(worstOf outputs: [Accuracy?]) {
+    guard var worst = outputs.first ?? nil else { return nil }
+    for output in outputs {
+      guard let output else { return nil }
+      worst.absolute = max(worst.absolute, output.absolute)
+      worst.relative = max(worst.relative, output.relative)
+      worst.cosine = min(worst.cosine, output.cosine)
+      worst.top1 = worst.top1 && output.top1
+      worst.top5 = min(worst.top5, output.top5)
+    }
+    self = worst
   }
 
   /// nil where either has a NaN or their lengths differ.

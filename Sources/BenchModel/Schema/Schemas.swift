@@ -24,7 +24,7 @@ public struct Schemas: Sendable {
         "type": .text("integer"), "minimum": .number(range.lowerBound), "maximum": .number(range.upperBound),
       ])
     case .flag: schema = .type("boolean")
-    case .known, .optionalKnown, .shape, .text, .path:
+    case .known, .optionalKnown, .model, .shape, .text, .path, .expectation:
       schema = axis.role == .passes ? .array(.type("string")) : .type("string")
     }
     if case .object(var object) = schema {
@@ -88,7 +88,8 @@ public struct Schemas: Sendable {
       ["iterations": .type("integer"), "min-time": seconds, "warmup": .type("integer")], required: [])
     var measured: [String: SchemaValue] = [
       "name": name, "summary": .type("string"), "budget": seconds, "configuration-budget": seconds,
-      "target-interval": seconds, "other-interval": seconds, "rounds": .type("integer"), "job": job,
+      "target-interval": seconds, "other-interval": seconds, "least-pairs": .type("integer"),
+      "rounds": .type("integer"), "job": job,
       "compares": .orList(.names(catalog.axes.axes.map(\.key).filter { $0 != Axes.model.key })),
       "configurations": groups,
     ]

@@ -50,6 +50,7 @@ public struct ConfigurationGroup: Sendable {
       guard let texts = choices[shorthand.key] else { continue }
       configurations = try configurations.flatMap { try shorthand.apply($0, texts, catalog) }
     }
+    for configuration in configurations { try checkModel(configuration) }
     return try applicable(configurations, catalog.axes)
   }
 
@@ -66,6 +67,15 @@ public struct ConfigurationGroup: Sendable {
       if let other = settled.first(where: { choices[$0] != nil }) {
         throw UserError("\(axis.key) already sets \(other): leave one of the two out")
       }
+    }
+  }
+
+  /// What a file decides itself, and what only a file has.
+  private func checkModel(_ configuration: Configuration) throws {
+    if configuration.modelReference.path != nil {
+      guard configuration[Axes.weights] == nil else { throw UserError("weights: \(configuration.model) has its own") }
+    } else if let shape = configuration[Axes.shape], shape.only == nil {
+      throw UserError("shape: \(configuration.model) has one input; write 1x3x224x224, not \(shape)")
     }
   }
 

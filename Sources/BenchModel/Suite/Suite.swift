@@ -16,6 +16,8 @@ public struct Suite: Sendable {
   /// on, and of the others.
   public var targetInterval: Double
   public var otherInterval: Double
+  /// Pairs that a configuration which the report concludes on gets in any case.
+  public var leastPairs = Estimate.runsForVerdict
   /// Most runs of a configuration.
   public var rounds: Int
   /// How a run times.
@@ -71,6 +73,8 @@ public struct Suite: Sendable {
     var firstOnThreads: [Configuration: Int] = [:]
     for (index, configuration) in configurations.enumerated() {
       var kind = kinds[index]
+      // Pacer runs no model files yet, and what does not run is nobody's measure.
+      if configuration.modelReference.path != nil && configuration[Axes.engine] == Axes.engine.standard { continue }
       if first[kind] == nil { first[kind] = index }
       if compares == nil, configuration[Axes.passes].isEmpty, configuration[Axes.backend] == Axes.backend.standard,
         configuration[Axes.kernels] == .fast, configuration[Axes.engine] == Axes.engine.standard,
@@ -149,7 +153,8 @@ public struct Suite: Sendable {
   /// Keys of a suite file, each with the name it had in version 0.8, which goes on to be understood.
   package static let keys: [(key: String, former: String?)] = [
     ("name", nil), ("summary", nil), ("budget", nil), ("configuration-budget", "cell-budget"),
-    ("target-interval", "precision"), ("other-interval", nil), ("rounds", nil), ("job", nil), ("compares", nil),
+    ("target-interval", "precision"), ("other-interval", nil), ("least-pairs", nil),
+    ("rounds", nil), ("job", nil), ("compares", nil),
     ("configurations", "cells"),
   ]
   package static let jobKeys = ["iterations", "min-time", "warmup"]
@@ -174,13 +179,15 @@ public struct Suite: Sendable {
     for axis in compares ?? [] where !known.contains(axis) {
       throw UserError("\(fields.place(fields["compares"]!)): \(UnknownName(kind: "axis", name: axis, known: known))")
     }
-    return Suite(
+    var suite = Suite(
       name: try fields.name(), summary: try fields.text("summary") ?? "", budget: try fields.double("budget") ?? 170,
       configurationBudget: try fields.double("configuration-budget") ?? 20,
       targetInterval: try fields.double("target-interval") ?? 0.02,
       otherInterval: try fields.double("other-interval"),
       rounds: try fields.int("rounds", 1...Limits.rounds) ?? 30, job: job,
       groups: try list.map { try ConfigurationGroup($0, file: file, catalog.axes) }, compares: compares)
+    suite.leastPairs = try fields.int("least-pairs", 1...Limits.rounds) ?? suite.leastPairs
+    return suite
   }
 }
 

@@ -1,6 +1,6 @@
 """Pacer's worker protocol, for engines with a Python interface: one job (JSON) on standard input, JSON lines out.
 
-A peer is a script that calls `serve` with its name and a function that loads the model. What it imports is in
+A peer is a script that calls `serve` with its name and a function that loads the engine. What it imports is in
 requirements.txt in its folder, and installed into .venv there.
 """
 import base64
@@ -9,6 +9,7 @@ import os
 import resource
 import statistics
 import sys
+import tempfile
 import time
 
 # The protocol keeps a descriptor of its own; whatever a library prints goes to standard error.
@@ -24,11 +25,40 @@ class Skip(Exception):
     """The configuration cannot run here; the text says why."""
 
 
+def artefact(onnx, engine, version, ending, make):
+    """
+    The path of what an engine compiled from a model: made by `make(path)` where no earlier process of this version did, so
+    that a slow start is paid for once. It lies beside the model, whose folder is that of one content.
+    """
+    path = os.path.join(os.path.dirname(onnx), f"{engine}-{version}{ending}")
+    if not os.path.exists(path):
+        # Elsewhere until it is whole: another process may be making it too, and then one of both is as good.
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(onnx)) as made:
+            part = os.path.join(made, f"part{ending}")
+            make(part)
+            try:
+                os.replace(part, path)
+            except OSError:
+                if not os.path.exists(path):
+                    raise
+    return path
+
+
 def peak_resident():
     with open("/proc/self/status") as status:
         for line in status:
             if line.startswith("VmHWM:"):
                 emit("metric", name="peak-resident", value=int(line.split()[1]) * 1024)
+
+
+def feed(files):
+    """The inputs by name, in the model's order, as arrays of the types that it declares."""
+    if "inputs" not in files:
+        return {}
+    import numpy
+    with open(files["inputs"]) as file:
+        return {entry["name"]: numpy.fromfile(entry["file"], dtype=entry["type"]).reshape(entry["shape"])
+                for entry in json.load(file)}
 
 
 def warm_up(run, wanted):
@@ -66,8 +96,10 @@ def work(name, load, backends, isas, precisions, is_debug_build):
     except ImportError as error:
         emit("hello", engine=name, version="none", protocol=2)
         folder = os.path.relpath(os.path.dirname(os.path.abspath(sys.argv[0])))
+        with open(f"{folder}/requirements.txt") as file:
+            option = "--no-deps " if "--no-deps" in file.readline() else ""
         return emit("skipped", reason=f"{error}; install with: python3 -m venv {folder}/.venv && "
-                    f"{folder}/.venv/bin/pip install -r {folder}/requirements.txt")
+                    f"{folder}/.venv/bin/pip install {option}-r {folder}/requirements.txt")
     emit("hello", engine=name, version=version, protocol=2, interleaves=True, obeysSlowdown=True,
          isDebugBuild=hasattr(sys, "gettotalrefcount") or is_debug_build())
     if job["action"] == "idle":
@@ -85,7 +117,7 @@ def work(name, load, backends, isas, precisions, is_debug_build):
         return emit("skipped", reason=f"{name} cannot be held to {configuration['isa']}")
     loaded = time.perf_counter_ns()
     try:
-        infer, device = prepare(configuration, job["files"])
+        infer, device = prepare(configuration, job["files"].get("onnx"), feed(job["files"]))
     except Skip as reason:
         return emit("skipped", reason=str(reason))
     prepared = time.perf_counter_ns()
@@ -95,7 +127,7 @@ def work(name, load, backends, isas, precisions, is_debug_build):
         threads = configuration["threads"]
         if threads > processors():
             emit("note", text=f"{threads} threads share {processors()} processor{'s' if processors() > 1 else ''}")
-        output = infer()
+        outputs = infer()
         # How fast it is, for the runner to choose how many iterations make a slice.
         steady = []
         while len(steady) < 3 or len(steady) < 50 and sum(steady) < 5e7:
@@ -103,8 +135,10 @@ def work(name, load, backends, isas, precisions, is_debug_build):
             infer()
             steady.append(time.perf_counter_ns() - begin)
         emit("metric", name="steady-latency", value=min(steady))
-        data = base64.b64encode(output.astype("<f4").tobytes()).decode()
-        return emit("output", shape=list(output.shape), data=data)
+        for output in outputs if isinstance(outputs, (list, tuple)) else [outputs]:
+            data = base64.b64encode(output.astype("<f4").tobytes()).decode()
+            emit("output", shape=list(output.shape), data=data)
+        return
 
     # A share by which every inference is made longer, to see what a comparison would find.
     longer = 1 + (job.get("slowdown") or 0)
@@ -162,8 +196,9 @@ def work(name, load, backends, isas, precisions, is_debug_build):
 
 def serve(name, load, backends=("cpu",), isas=(), precisions=("fp32",), is_debug_build=lambda: False):
     """
-    load: imports the engine and returns its version and `prepare(configuration, files)`, which returns a function that infers
-    once and gives the output as an array, and the device's name; raises ImportError where the engine is missing.
+    load: imports the engine and returns its version and `prepare(configuration, onnx, feed)`, which gets the path of the model
+    and its inputs as arrays by name, and returns a function that infers once and gives the outputs as arrays in the model's
+    order, and the device's name; raises ImportError where the engine is missing.
     isas: instruction sets it can be held to, where `prepare` does that.
     precisions: those that it is compared in, where `prepare` obeys them.
     is_debug_build: whether the engine was built without optimisation; asked after it was loaded.

@@ -7,7 +7,7 @@ import sys
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib"), os.path.join(folder, "..", "lib")] + [p for p in sys.path if p != folder]
-from pacer_worker import Skip, serve
+from pacer_worker import Skip, artefact, serve
 
 
 def export(onnx, feed, program, done):
@@ -20,18 +20,24 @@ def export(onnx, feed, program, done):
 
         exported = torch.export.export(rebuild(onnx), tuple(torch.from_numpy(array) for array in feed.values()))
         lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
-        partial = f"{program}.{os.getpid()}"
-        try:
-            with open(partial, "wb") as file:
-                lowered.to_executorch().write_to_file(file)
-            os.rename(partial, program)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        with open(program, "wb") as file:
+            lowered.to_executorch().write_to_file(file)
         done.send(None)
     except Exception as error:
         # Not every library's exception survives a pipe.
         done.send(error if isinstance(error, Skip) else RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def exported(onnx, feed, program):
+    fork = multiprocessing.get_context("fork")
+    outcome, done = fork.Pipe(duplex=False)
+    child = fork.Process(target=export, args=(onnx, feed, program, done))
+    child.start()
+    done.close()
+    error = outcome.recv()
+    child.join()
+    if error is not None:
+        raise error
 
 
 def load():
@@ -46,18 +52,8 @@ def load():
 
     def prepare(configuration, onnx, feed):
         settle(configuration)
-        # The export takes half a minute, so its result stays beside the file it was made from.
-        program = f"{onnx[:-5]}.executorch-{version}.pte"
-        if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(onnx):
-            fork = multiprocessing.get_context("fork")
-            outcome, done = fork.Pipe(duplex=False)
-            child = fork.Process(target=export, args=(onnx, feed, program, done))
-            child.start()
-            done.close()
-            error = outcome.recv()
-            child.join()
-            if error is not None:
-                raise error
+        # It takes half a minute.
+        program = artefact(onnx, "executorch", version, ".pte", lambda path: exported(onnx, feed, path))
         # The pool has as many threads as there are processors, whatever the affinity or OMP_NUM_THREADS, and this
         # alone changes it, before a program is loaded.
         runtime._unsafe_reset_threadpool(configuration["threads"])

@@ -19,6 +19,8 @@ def load():
         from torch._inductor import cpp_builder, exc
 
         settle(configuration)
+        # What it compiles is kept for the next process.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(os.path.dirname(onnx), f"inductor-{torch.__version__}")
         try:
             cpp_builder.get_cpp_compiler()
         except exc.InvalidCxxCompiler as error:

@@ -1,0 +1,262 @@
+import BenchModel
+import BenchProtocol
+import Foundation
+import ModelFiles
+import Pacer
+
+/// What another engine needs of a configuration, as files: the model as ONNX with its inputs' extents fixed, and the inputs
+/// as raw little-endian elements. Written once for the same content, in a folder of their own beside the cached references.
+///
+/// A job names them: `onnx`, `inputs` (a JSON list of each input's name, type, shape and file, in the model's order) and,
+/// for a single one of float32, `input`, its file.
+struct WorkFiles {
+  /// An entry of `inputs`.
+  struct Input: Codable {
+    var name: String
+    var type: ElementKind
+    var shape: [Int]
+    var file: String
+  }
+
+  private let folder: URL
+  private let configuration: Configuration
+
+  /// - Throws: ``UserError`` or ``BadFile``.
+  static func write(_ configuration: Configuration, to folder: URL) throws -> [String: String] {
+    try WorkFiles(configuration, folder).write()
+  }
+
+  private init(_ configuration: Configuration, _ folder: URL) {
+    var work = catalog.axes.work(of: configuration)
+    // Which output is right changes none of the files.
+    work[Axes.expect] = nil
+    var digest = Digest()
+    digest.combine(pacerRelease + work.id)
+    for path in catalog.axes.paths(of: work) { digest.combine(FileDigest.of(path)) }
+    (self.configuration, self.folder) = (work, folder.appendingPathComponent("work-\(digest.hex)"))
+  }
+
+  private func url(_ name: String) -> URL { folder.appendingPathComponent(name) }
+  private var model: URL { url("model.onnx") }
+  private var list: URL { url("inputs.json") }
+
+  private func write() throws -> [String: String] {
+    let manager = FileManager.default
+    if !manager.fileExists(atPath: model.path) || !manager.fileExists(atPath: list.path) {
+      try manager.createDirectory(at: folder, withIntermediateDirectories: true)
+      let inputs: [TensorFile]
+      if let path = configuration.modelReference.path {
+        inputs = try place(ONNXFile(path))
+      } else {
+        let work = try ModelInput(configuration, in: Harness.current.runtime)
+        try writeFile(ONNXWriter.write(work.graph), to: model)
+        let name = work.graph[work.graph.inputs[0]].name
+        inputs = [
+          TensorFile(
+            name: name, kind: .float32, shape: Array(work.input.type.shape.extents),
+            data: work.input.values.withUnsafeBytes { Data($0) })
+        ]
+      }
+      let entries = try inputs.enumerated().map { index, input in
+        let file = url("input-\(index).bin")
+        try writeFile(input.data, to: file)
+        return Input(name: input.name, type: input.kind, shape: input.shape, file: file.path)
+      }
+      try writeFile(JSONEncoder().encode(entries), to: list)
+    }
+    var files = ["onnx": model.path, "inputs": list.path]
+    let inputs = try JSONDecoder().decode([Input].self, from: Data(contentsOf: list))
+    if inputs.count == 1, inputs[0].type == .float32 { files["input"] = inputs[0].file }
+    return files
+  }
+
+  // MARK: Model files
+
+  /// Puts the model where engines read it, and returns its inputs.
+  private func place(_ file: ONNXFile) throws -> [TensorFile] {
+    let inputs = try self.inputs(of: file)
+    let source = URL(fileURLWithPath: file.path)
+    // Weights outside of the file are found beside it.
+    for name in file.externalFiles {
+      let target = url(name)
+      guard target.standardizedFileURL.path.hasPrefix(folder.standardizedFileURL.path + "/") else {
+        throw BadFile(file.path, "its weights lie in \(name), outside of its folder")
+      }
+      try FileManager.default.createDirectory(
+        at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try copy(source.deletingLastPathComponent().appendingPathComponent(name), at: target)
+    }
+    if file.inputs.allSatisfy(\.isFixed) && file.externalFiles.isEmpty {
+      try copy(source, at: model)
+    } else {
+      let shapes = Dictionary(zip(file.inputs, inputs).map { ($0.name, $1.shape) }) { first, _ in first }
+      try writeFile(file.fixing(shapes), to: model)
+    }
+    return inputs
+  }
+
+  /// A copy: engines refuse weights that a link brings in from elsewhere.
+  private func copy(_ source: URL, at target: URL) throws {
+    let manager = FileManager.default
+    guard manager.fileExists(atPath: source.path) else {
+      throw UserError("\(source.path) cannot be read: no such file; the model keeps weights in it")
+    }
+    try? manager.removeItem(at: target)
+    try manager.copyItem(at: source.resolvingSymlinksInPath(), to: target)
+  }
+
+  /// Each input's elements: read from what `--input` names, or seeded, in the shape that the file, `--shape` or the elements
+  /// themselves say.
+  private func inputs(of file: ONNXFile) throws -> [TensorFile] {
+    guard !file.inputs.isEmpty else { throw BadFile(file.path, "it has no inputs") }
+    let asked = configuration[Axes.shape]
+    if asked?.only != nil, file.inputs.count > 1 {
+      throw UserError("\(file.path) has several inputs (\(Self.list(file.inputs))): write --shape NAME=…+OTHER=…")
+    }
+    for (name, _) in asked?.named ?? [] where !file.inputs.contains(where: { $0.name == name }) {
+      throw UserError("shape: \(file.path) has no input \(name); it has \(Self.list(file.inputs))")
+    }
+    return try file.inputs.enumerated().map { index, port in
+      guard let kind = port.kind else {
+        throw UserError("\(file.path): input \(port.name) is of a type that is not supported")
+      }
+      let shape = (asked?.only ?? asked?.named.first { $0.name == port.name }?.shape).map { Array($0.extents) }
+      if let path = try source(of: port, at: index, in: file) {
+        return try read(path, port, kind, shape, file)
+      }
+      return try seeded(port, kind, shape ?? Self.fixed(port, file))
+    }
+  }
+
+  private static func list(_ ports: [ONNXFile.Port]) -> String { ports.map(\.words).joined(separator: ", ") }
+
+  private static func fixed(_ port: ONNXFile.Port, _ file: ONNXFile) throws -> [Int] {
+    try port.extents.map { extent in
+      guard case .fixed(let number) = extent else {
+        throw UserError(
+          "\(file.path): the shape of input \(port.words) is not fixed; say --shape "
+            + (file.inputs.count > 1 ? "\(port.name)=" : "") + Self.example(port))
+      }
+      return number
+    }
+  }
+
+  private static func example(_ port: ONNXFile.Port) -> String {
+    port.extents.enumerated().map { index, extent in
+      if case .fixed(let number) = extent {
+        "\(number)"
+      } else {
+        index < 1 ? "1" : port.extents.count == 4 ? "224" : "128"
+      }
+    }.joined(separator: "x")
+  }
+
+  /// The file that holds an input's elements; nil where they are seeded.
+  private func source(of port: ONNXFile.Port, at index: Int, in file: ONNXFile) throws -> String? {
+    guard let path = configuration[Axes.input] else { return nil }
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      guard file.inputs.count == 1 else {
+        throw UserError(
+          "\(file.path) has several inputs (\(Self.list(file.inputs))): --input is a folder with one file each")
+      }
+      return path
+    }
+    let names = ["npy", "pb", "bin"].flatMap { ["\(port.name).\($0)", "input_\(index).\($0)"] }
+    let found = names.map { "\(path)/\($0)" }.first { FileManager.default.fileExists(atPath: $0) }
+    guard let found else {
+      throw UserError("\(path) has no file for input \(port.name): one of \(names.joined(separator: ", "))")
+    }
+    return found
+  }
+
+  private func read(
+    _ path: String, _ port: ONNXFile.Port, _ kind: ElementKind, _ shape: [Int]?, _ file: ONNXFile
+  ) throws -> TensorFile {
+    var tensor: TensorFile
+    switch (path as NSString).pathExtension.lowercased() {
+    case "npy", "pb": tensor = try TensorFile(path)
+    case "png", "jpg", "jpeg":
+      let shape = try shape ?? Self.fixed(port, file)
+      guard kind == .float32, shape.count == 4, shape[0] == 1, shape[1] == 3, shape[2] == shape[3] else {
+        throw UserError("a picture needs an input of float32 1x3xNxN, not \(port.words)")
+      }
+      let picture = try ImageInput.load(path, side: shape[2])
+      tensor = TensorFile(kind: .float32, shape: shape, data: picture.values.withUnsafeBytes { Data($0) })
+    default:
+      let shape = try shape ?? Self.fixed(port, file)
+      let data = try readFile(URL(fileURLWithPath: path))
+      guard data.count == shape.reduce(kind.size, *) else {
+        throw BadFile(path, "it has \(data.count) bytes; input \(port.words) needs \(shape.reduce(kind.size, *))")
+      }
+      tensor = TensorFile(kind: kind, shape: shape, data: data)
+    }
+    guard tensor.kind == kind else {
+      throw BadFile(path, "its elements are \(tensor.kind.rawValue); input \(port.words) needs \(kind.rawValue)")
+    }
+    let fits =
+      tensor.shape.count == port.extents.count
+      && zip(tensor.shape, port.extents).allSatisfy {
+        $1 == .fixed($0) || !{ if case .fixed = $0 { true } else { false } }($1)
+      }
+    guard fits, shape == nil || shape == tensor.shape else {
+      throw BadFile(
+        path,
+        "its shape is \(tensor.shape.map(String.init).joined(separator: "x")), which is not that of \(port.words)"
+          + (shape.map { " as \($0.map(String.init).joined(separator: "x"))" } ?? ""))
+    }
+    tensor.name = port.name
+    return tensor
+  }
+
+  /// Numbers that are the same everywhere: reals in −2…2, unsigned bytes in 0…255, other integers and flags 0 or 1, which
+  /// are indices and masks whatever they index.
+  private func seeded(_ port: ONNXFile.Port, _ kind: ElementKind, _ shape: [Int]) throws -> TensorFile {
+    let extents = Shape(shape)
+    guard shape.count == port.extents.count else {
+      throw UserError("shape \(extents) is not that of input \(port.words)")
+    }
+    for (extent, wanted) in zip(shape, port.extents) {
+      if case .fixed(let number) = wanted, number != extent {
+        throw UserError("shape \(extents) is not that of input \(port.words)")
+      }
+    }
+    let values = try SeededWeights.input(extents).values
+    func elements<Value>(_ convert: (Float) -> Value) -> Data { values.map(convert).withUnsafeBytes { Data($0) } }
+    let data: Data
+    switch kind {
+    case .float32: data = elements { $0 }
+    case .float64: data = elements { Double($0) }
+    case .float16: data = elements { Float16($0) }
+    case .uint8: data = elements { UInt8(min(max(($0 + 2) / 4 * 255, 0), 255)) }
+    case .int8: data = elements { Int8(min(max($0 / 2 * 127, -127), 127)) }
+    case .bool: data = elements { $0 > 0 ? UInt8(1) : 0 }
+    case .int64: data = elements { $0 > 0 ? Int64(1) : 0 }
+    case .int32: data = elements { $0 > 0 ? Int32(1) : 0 }
+    case .int16: data = elements { $0 > 0 ? Int16(1) : 0 }
+    case .uint16: data = elements { $0 > 0 ? UInt16(1) : 0 }
+    case .uint32: data = elements { $0 > 0 ? UInt32(1) : 0 }
+    case .uint64: data = elements { $0 > 0 ? UInt64(1) : 0 }
+    }
+    return TensorFile(name: port.name, kind: kind, shape: shape, data: data)
+  }
+
+  // MARK: Expected outputs
+
+  /// The outputs that files say are right, in the model's order: one file, or a folder's `output_0.pb`, `output_1.npy`, ….
+  /// - Throws: ``UserError`` or ``BadFile``.
+  static func expected(_ path: String) throws -> [[Float]] {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      return [try TensorFile(path).floats]
+    }
+    var outputs: [[Float]] = []
+    while let found = ["pb", "npy"].map({ "\(path)/output_\(outputs.count).\($0)" })
+      .first(where: { FileManager.default.fileExists(atPath: $0) })
+    {
+      outputs.append(try TensorFile(found).floats)
+    }
+    guard !outputs.isEmpty else { throw UserError("\(path) has no output_0.pb or output_0.npy") }
+    return outputs
+  }
+}

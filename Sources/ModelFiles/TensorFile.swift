@@ -1,0 +1,190 @@
+import GraphCore
+import Foundation
+
+/// Types of tensors' elements as model files name them, which are more than Pacer computes with.
+public enum ElementKind: String, Codable, Sendable, CaseIterable {
+  case float32, uint8, int8, uint16, int16, int32, int64, bool, float16, float64, uint32, uint64
+
+  /// Its number in ONNX.
+  var onnx: Int32 {
+    switch self {
+    case .float32: 1
+    case .uint8: 2
+    case .int8: 3
+    case .uint16: 4
+    case .int16: 5
+    case .int32: 6
+    case .int64: 7
+    case .bool: 9
+    case .float16: 10
+    case .float64: 11
+    case .uint32: 12
+    case .uint64: 13
+    }
+  }
+
+  init?(onnx number: Int32) {
+    guard let kind = Self.allCases.first(where: { $0.onnx == number }) else { return nil }
+    self = kind
+  }
+
+  /// Bytes of an element.
+  public var size: Int {
+    switch self {
+    case .uint8, .int8, .bool: 1
+    case .uint16, .int16, .float16: 2
+    case .float32, .int32, .uint32: 4
+    case .int64, .float64, .uint64: 8
+    }
+  }
+
+  /// What NumPy calls it in a file's head, without the order of bytes.
+  var numpy: String {
+    switch self {
+    case .float32: "f4"
+    case .float16: "f2"
+    case .float64: "f8"
+    case .bool: "b1"
+    case .uint8: "u1"
+    case .int8: "i1"
+    case .uint16: "u2"
+    case .int16: "i2"
+    case .int32: "i4"
+    case .int64: "i8"
+    case .uint32: "u4"
+    case .uint64: "u8"
+    }
+  }
+}
+
+/// A tensor as files hold it: elements in order, little-endian.
+public struct TensorFile: Sendable, Equatable {
+  /// Empty where the file says none.
+  public var name = ""
+  public var kind: ElementKind
+  public var shape: [Int]
+  public var data: Data
+
+  public init(name: String = "", kind: ElementKind, shape: [Int], data: Data) {
+    (self.name, self.kind, self.shape, self.data) = (name, kind, shape, data)
+  }
+
+  /// From a `.npy` or an ONNX `.pb` file.
+  /// - Throws: ``BadFile``.
+  public init(_ path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw BadFile(path, "it cannot be read: no such file, or no permission")
+    }
+    do {
+      switch (path as NSString).pathExtension {
+      case "npy": try self.init(numpy: data)
+      case "pb": try self.init(onnx: data)
+      default: throw Flaw("a tensor is a .npy or .pb file")
+      }
+    } catch let flaw as Flaw { throw BadFile(path, flaw.reason) }
+  }
+
+  /// What is wrong with a file whose name is not known yet.
+  struct Flaw: Error {
+    var reason: String
+    init(_ reason: String) { self.reason = reason }
+  }
+
+  /// NumPy's format, versions 1 to 3.
+  /// - Throws: ``Flaw``.
+  init(numpy data: Data) throws {
+    let bytes = [UInt8](data)
+    guard bytes.count > 12, bytes.prefix(6).elementsEqual([0x93] + Array("NUMPY".utf8)) else {
+      throw Flaw("it does not begin as a .npy file does")
+    }
+    let isShort = bytes[6] == 1
+    let length =
+      isShort ? Int(bytes[8]) | Int(bytes[9]) << 8 : (0..<4).reduce(0) { $0 | Int(bytes[8 + $1]) << (8 * $1) }
+    let start = (isShort ? 10 : 12) + length
+    guard (1...3).contains(bytes[6]), start <= bytes.count else { throw Flaw("its head is cut off") }
+    let head = String(decoding: bytes[(isShort ? 10 : 12)..<start], as: UTF8.self)
+    guard let descr = head.firstMatch(of: #/'descr':\s*'([<>|=]?)([a-z][0-9]+)'/#),
+      let order = head.firstMatch(of: #/'fortran_order':\s*(True|False)/#),
+      let shape = head.firstMatch(of: #/'shape':\s*\(([0-9, ]*)\)/#)
+    else { throw Flaw("its head names no type, order and shape") }
+    guard let kind = ElementKind.allCases.first(where: { $0.numpy == descr.2 }) else {
+      throw Flaw("its elements are \(descr.2), which is not supported")
+    }
+    guard descr.1 != ">" || kind.size == 1 else { throw Flaw("its elements are big-endian; save them as <\(descr.2)") }
+    guard order.1 == "False" else { throw Flaw("it is in Fortran's order; save numpy.ascontiguousarray of it") }
+    try self.init(
+      kind: kind, shape: shape.1.split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) },
+      bytes: data.dropFirst(start))
+  }
+
+  /// An ONNX tensor, as test data of models is kept.
+  /// - Throws: ``Flaw``.
+  init(onnx data: Data) throws {
+    guard let tensor = try? Pacer_Onnx_Tensor(serializedBytes: data) else { throw Flaw("it is no ONNX tensor") }
+    try self.init(tensor)
+  }
+
+  init(_ tensor: Pacer_Onnx_Tensor) throws {
+    guard let kind = ElementKind(onnx: tensor.dataType) else {
+      throw Flaw("its elements are of ONNX's type \(tensor.dataType), which is not supported")
+    }
+    guard tensor.dataLocation == 0 else { throw Flaw("its elements lie in another file") }
+    var data = tensor.rawData
+    func append<Value>(_ values: [Value]) { values.withUnsafeBytes { data.append(contentsOf: $0) } }
+    if data.isEmpty {
+      switch kind {
+      case .float32: append(tensor.floatData)
+      case .float64: append(tensor.doubleData)
+      case .int64: append(tensor.int64Data)
+      case .int32: append(tensor.int32Data)
+      case .uint64: append(tensor.uint64Data)
+      case .uint32: append(tensor.uint64Data.map { UInt32(truncatingIfNeeded: $0) })
+      case .uint8, .int8, .bool: append(tensor.int32Data.map { UInt8(truncatingIfNeeded: $0) })
+      case .uint16, .int16, .float16: append(tensor.int32Data.map { UInt16(truncatingIfNeeded: $0) })
+      }
+    }
+    try self.init(kind: kind, shape: tensor.dims.map(Int.init), bytes: data)
+    name = tensor.name
+  }
+
+  private init(kind: ElementKind, shape: [Int], bytes: Data) throws {
+    guard let count = Self.byteCount(kind, shape) else { throw Flaw("its shape \(shape) is none") }
+    guard bytes.count == count else {
+      throw Flaw("its shape \(shape) needs \(count) bytes of \(kind.rawValue); it has \(bytes.count)")
+    }
+    self.init(kind: kind, shape: shape, data: Data(bytes))
+  }
+
+  static func byteCount(_ kind: ElementKind, _ shape: [Int]) -> Int? {
+    var count = kind.size
+    for extent in shape {
+      guard extent >= 0 else { return nil }
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow, product < 1 << 40 else { return nil }
+      count = product
+    }
+    return count
+  }
+
+  /// The elements as the numbers that outputs are compared by.
+  public var floats: [Float] {
+    func read<Value>(_ type: Value.Type, _ convert: (Value) -> Float) -> [Float] {
+      data.withUnsafeBytes { raw in
+        (0..<(raw.count / kind.size)).map { convert(raw.loadUnaligned(fromByteOffset: $0 * kind.size, as: type)) }
+      }
+    }
+    return switch kind {
+    case .float32: read(Float.self) { $0 }
+    case .float64: read(Double.self) { Float($0) }
+    case .float16: read(Float16.self) { Float($0) }
+    case .int64: read(Int64.self) { Float($0) }
+    case .int32: read(Int32.self) { Float($0) }
+    case .int16: read(Int16.self) { Float($0) }
+    case .int8: read(Int8.self) { Float($0) }
+    case .uint64: read(UInt64.self) { Float($0) }
+    case .uint32: read(UInt32.self) { Float($0) }
+    case .uint16: read(UInt16.self) { Float($0) }
+    case .uint8, .bool: read(UInt8.self) { Float($0) }
+    }
+  }
+}
