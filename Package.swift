@@ -19,8 +19,10 @@ func kernels(_ name: String, _ clangFlags: [String]) -> Target {
     ])
 }
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
-  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: optimised)
+func module(
+  _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, resources: resources, swiftSettings: optimised)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -99,7 +101,10 @@ let targets: [Target] = [
       "BenchProtocol", "BenchStatistics", "BenchModel", "RuntimeCore", "TensorCore", "CMeasure",
       .product(name: "Subprocess", package: "swift-subprocess"),
     ]),
-  module("BenchReport", ["BenchProtocol", "BenchStatistics", "BenchModel", "RuntimeCore"]),
+  // Pages need nothing beside them: what they are styled and sorted with is in the program.
+  module(
+    "BenchReport", ["BenchProtocol", "BenchStatistics", "BenchModel", "RuntimeCore"],
+    resources: ["colours.css", "chart.css", "page.css", "page.js"].map { .embedInCode("Document/Page/\($0)") }),
   module(
     "BenchCommands",
     [

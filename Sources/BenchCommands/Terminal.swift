@@ -148,10 +148,10 @@ final class Terminal: Sendable {
     for device in ResultTable.devices(file) { paragraph(device) }
     if let diagnostic = ResultTable.timedShare(file) { paragraph(diagnostic) }
     if let shortfall = ResultTable.shortfall(file) { paragraph("\n\(shortfall)") }
-    let verdict = ResultTable.verdict(file)
-    if !verdict.isEmpty {
+    for reference in ResultTable.references(file) { paragraph(reference) }
+    for sentence in ResultTable.conclusions(file, catalog) {
       put("\n")
-      paragraph(verdict)
+      paragraph(sentence)
     }
     guard file.hasTimes else { return }
     if !file.isComplete { paragraph("\nWhat was measured is kept; the same command with --resume goes on.") }

@@ -3,26 +3,53 @@ import BenchStatistics
 import Foundation
 
 extension Record {
-  /// What the run found, as a report says it.
+  /// What the run found, as a report says it: first what it concludes on, then everything else, folded.
   public func document(_ catalog: Catalog) -> Document {
     var document = Document("Pacer, suite `\(suite)`, version \(version)")
     if let shortfall = ResultTable.shortfall(self) { document.note(shortfall) }
-    let verdict = ResultTable.verdict(self)
-    if !verdict.isEmpty { document.text(verdict) }
+    let conclusions = rows.map(\.configuration.model).uniqued().map { Conclusion(self, $0, catalog) }
+    for sentence in conclusions.compactMap(\.sentence) { document.text(sentence) }
+    for warning in environment.warnings { document.note("\(warning).") }
+    document.blocks.append(.contents)
+    let models = rows.map(\.configuration.model).uniqued()
+    for (model, conclusion) in zip(models, conclusions) {
+      document.heading(model)
+      document.chart(conclusion.chart)
+      document.table(conclusion.table)
+      for note in ResultTable.notes(conclusion.headline) { document.text(note) }
+      if conclusion.headline.count < conclusion.rows.count {
+        document.text("\(conclusion.headline.count) of \(conclusion.rows.count) configurations; the others are below.")
+      }
+    }
+    for model in models { describe(model, catalog, &document) }
+    document.folded("Where and how this was measured") { describeMeasuring(&$0) }
+    document.folded("How to read this") { describeWords(&$0) }
+    return document
+  }
+
+  private func describeMeasuring(_ document: inout Document) {
     let place = start.workerPrefix.map { " under `\(ShellWords.join($0))`" } ?? ""
     document.text("Measured \(started) on \(environment.summary)\(place) in \(Format.time(max(elapsed, 0) * 1e9)).")
     for device in ResultTable.devices(self) { document.text(device) }
-    for warning in environment.warnings { document.note("\(warning).") }
-    for model in rows.map(\.configuration.model).uniqued() { describe(model, catalog, &document) }
-    document.heading("How to read this")
+    for reference in ResultTable.references(self) { document.text(reference) }
+    if let share = ResultTable.timedShare(self) { document.text(share) }
+    if isAsStored {
+      document.text(
+        "Ratios are as stored: the version that measured this kept no slices, from which they could be made again.")
+    }
+    let seed = start.seed.map { ", seed \($0)" } ?? ""
+    document.text("Made with `\(command)`\(seed).")
+  }
+
+  private func describeWords(_ document: inout Document) {
     document.text(
       """
-      The ratio is a row's time over that of its baseline, the row marked 1: of n pairs of fresh processes, interleaved on the
-      same processors; below 1 is faster. Latency is the baseline's median inference over its processes, times that ratio;
-      a baseline's own is its median. ± is half the 95 % interval, shown from three pairs on; nothing is called faster or
-      slower before five. An effect whose interval holds 1 is not significant. mallocs and tensors are calls in one steady
-      inference; peak is the resident set above that of an empty worker; error is the largest difference from the reference
-      output over its largest value.
+      The ratio is a row's time over that of its baseline, the row marked 1, and the speed-up its inverse: of n pairs of fresh
+      processes, interleaved on the same processors; a ratio below 1 is faster. Latency is the baseline's median inference over
+      its processes, times that ratio; a baseline's own is its median. ± is half the 95 % interval, shown from three pairs on;
+      nothing is called faster or slower before five. An effect whose interval holds 1 is not significant. mallocs and tensors
+      are calls in one steady inference; peak is the resident set above that of an empty worker; error is the largest
+      difference from the reference output over its largest value. A bar with two gaps is longer than it is drawn.
       """)
     let bases = rows.compactMap { row in row.baseline.map { [row.configuration.model, $0] } }.uniqued()
     if bases.count > bases.map({ $0[0] }).uniqued().count {
@@ -30,41 +57,37 @@ extension Record {
         "Where several rows of a model are marked 1, a row's ratio is to the one it was made to be compared with: "
           + "`baseline` in the result says which.")
     }
-    if isAsStored {
-      document.text(
-        "Ratios are as stored: the version that measured this kept no slices, from which they could be made again.")
-    }
-    let seed = start.seed.map { ", seed \($0)" } ?? ""
-    document.text("Made with `\(command)`\(seed).")
-    return document
   }
 
   private func describe(_ model: String, _ catalog: Catalog, _ document: inout Document) {
     let rows = rows.filter { $0.configuration.model == model }
-    document.heading(model)
-    document.table(
-      Table(
-        ResultTable.headings(catalog), left: 1,
-        rows.map { Table.Row(ResultTable.row($0, catalog, label), tags: $0.tags) }))
-    for note in ResultTable.notes(rows) { document.text(note) }
     let measured = rows.filter { $0.status == .measured }
-    document.chart(ratios(measured))
-    document.chart(latencies(measured))
-    document.chart(Self.memory(measured, "heap-allocations", "mallocs of one inference", catalog))
-    document.chart(Self.memory(measured, "peak-resident", "peak resident set above an empty worker, MiB", catalog))
-    describePresets(measured, catalog, &document)
-    describeAllocators(measured, catalog, &document)
-    describePasses(model, rows, catalog, &document)
-    describeOptions(model, catalog, &document)
-    describeMetrics(measured, catalog, &document)
+    document.folded("\(model): all configurations") { part in
+      var table = Table(
+        ResultTable.headings(catalog), left: 1,
+        rows.map { Table.Row(ResultTable.row($0, catalog, label), tags: $0.tags) })
+      table.help = ResultTable.help(catalog)
+      part.table(table)
+      for note in ResultTable.notes(rows) { part.text(note) }
+      part.chart(ratios(measured))
+      part.chart(latencies(measured))
+      part.chart(Self.memory(measured, "heap-allocations", "mallocs of one inference", catalog))
+      part.chart(Self.memory(measured, "peak-resident", "peak resident set above an empty worker, MiB", catalog))
+    }
+    document.folded("\(model): passes and options") { part in
+      describePresets(measured, catalog, &part)
+      describeAllocators(measured, catalog, &part)
+      describePasses(model, rows, catalog, &part)
+      describeOptions(model, catalog, &part)
+    }
+    document.folded("\(model): all metrics") { describeMetrics(measured, catalog, &$0) }
   }
 
   // MARK: Charts
 
   private func ratios(_ rows: [Row]) -> Chart {
     let bars = rows.compactMap { row -> BarChart.Bar? in
-      // A chart that has the scalar oracle in it shows nothing else.
-      guard let ratio = row.relativeTime, row[Axes.kernels] != .reference else { return nil }
+      guard let ratio = row.relativeTime else { return nil }
       let interval = ratio.hasInterval ? ratio : nil
       let spread = interval.map { " " + Format.spread($0) } ?? ""
       return BarChart.Bar(
@@ -85,7 +108,7 @@ extension Record {
       SpreadChart(
         title: "latencies: 5th to 95th percentile, quartiles, median; of pairs, at the baseline's own speed",
         axis: "ms",
-        rows: rows.filter { $0.configuration[Axes.kernels] != .reference }.compactMap { row in
+        rows: rows.compactMap { row in
           SpreadChart.Row(
             row.label, quantiles: quantilesNs(of: row)?.map { $0 / 1e6 },
             text: row.latency.map { Format.time($0.value) } ?? "", tags: row.tags)
@@ -199,27 +222,28 @@ extension Record {
     }
   }
 
+  private static let metricsAcross = 8
+
   private func describeMetrics(_ rows: [Row], _ catalog: Catalog, _ document: inout Document) {
     let metrics = catalog.metrics.filter { metric in rows.contains { metric.value($0) != nil } }
     guard !rows.isEmpty, !metrics.isEmpty else { return }
-    document.heading("All metrics, medians over runs", level: 3)
     func field(_ row: Row, _ metric: Metric) -> Table.Field {
       let value = metric.value(row)
       return Table.Field(value.map { metric.unit.text($0) } ?? "–", key: value)
     }
-    // The longer list goes down the page.
-    if rows.count > 6 {
-      document.table(
-        Table(
-          ["configuration"] + metrics.map(\.name), left: 1,
-          rows.map { row in
-            Table.Row([Table.Field(row.label)] + metrics.map { field(row, $0) }, tags: row.tags)
-          }))
-    } else {
-      document.table(
-        Table(
-          ["metric"] + rows.map(\.label), left: 1,
-          metrics.map { metric in Table.Row([Table.Field(metric.name)] + rows.map { field($0, metric) }) }))
+    document.text("Medians over the runs.")
+    // Side by side what is counted alike, in as many tables as that needs to fit a page.
+    for (unit, alike) in metrics.map(\.unit.name).uniqued().map({ unit in
+      (unit, metrics.filter { $0.unit.name == unit })
+    }) {
+      for start in stride(from: 0, to: alike.count, by: Self.metricsAcross) {
+        let shown = alike[start..<min(start + Self.metricsAcross, alike.count)]
+        var table = Table(
+          [unit] + shown.map(\.name), left: 1,
+          rows.map { row in Table.Row([Table.Field(row.label)] + shown.map { field(row, $0) }, tags: row.tags) })
+        table.help = Dictionary(shown.map { ($0.name, $0.summary) }) { first, _ in first }
+        document.table(table)
+      }
     }
     for (name, reason) in rows.first?.unavailableMetrics.sorted(by: { $0.key < $1.key }) ?? [] {
       document.text("\(name): unavailable, \(reason).")

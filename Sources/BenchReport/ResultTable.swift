@@ -72,6 +72,31 @@ public struct ResultTable: Sendable {
     }
   }
 
+  /// What the run concludes, a sentence for each model.
+  public static func conclusions(_ file: Record, _ catalog: Catalog) -> [String] {
+    file.rows.map(\.configuration.model).uniqued().compactMap { Conclusion(file, $0, catalog).sentence }
+  }
+
+  /// What the headings mean.
+  static func help(_ catalog: Catalog) -> [String: String] {
+    var help = [
+      "latency": "median time of one inference", "±": "half of the 95 % interval of the number before it",
+      "ratio": "time over that of the baseline, the row marked 1: below 1 is faster",
+      "n": "pairs of fresh processes, interleaved",
+    ]
+    for metric in catalog.metrics { if let column = metric.column { help[column] = metric.summary } }
+    return help
+  }
+
+  /// Where reference outputs come from that are not Pacer's own.
+  public static func references(_ file: Record) -> [String] {
+    file.rows.compactMap { row in
+      row.expectedFrom.flatMap {
+        $0 == "oracle" ? nil : "Outputs of \(row.configuration.model) are held against those of \($0)."
+      }
+    }.uniqued()
+  }
+
   /// How much of the run was spent inside timed iterations, as a diagnostic; nil where nothing was timed.
   public static func timedShare(_ file: Record) -> String? {
     guard file.hasTimes, file.elapsed > 0 else { return nil }
@@ -95,63 +120,6 @@ public struct ResultTable: Sendable {
       }
       return "\(result[Axes.backend])\(engine) ran on \(device).\(placement ?? "")"
     }.uniqued()
-  }
-
-  /// What a person can repeat: nothing is named that did not win beyond its interval.
-  public static func verdict(_ file: Record) -> String {
-    let peers = PeerFinding.all(in: file).map(\.words)
-    if !peers.isEmpty { return peers.joined(separator: " ") }
-    return file.rows.map(\.configuration.model).uniqued().compactMap { model in
-      verdict(
-        file.rows.filter { $0.configuration.model == model && $0.status == .measured && $0.latency != nil }, model, file
-      )
-    }.joined(separator: " ")
-  }
-
-  private static func verdict(_ measured: [Row], _ model: String, _ file: Record) -> String? {
-    let pacer = measured.filter { $0.configuration[Axes.engine] == "pacer" && $0.accuracy != nil }
-    let backend = pacer.contains { $0.configuration[Axes.backend] == "cpu" } ? "cpu" : pacer.first?[Axes.backend]
-    let there = pacer.filter { $0.configuration[Axes.backend] == backend && $0.configuration[Axes.precision] == .fp32 }
-    // Of rows with most passes the plainest: the fastest of many noisy ones would praise the luckiest.
-    let most = there.map { $0[Axes.passes].count }.max() ?? 0
-    let threads = there.map { $0[Axes.threads] }.min() ?? 1
-    let fitting = there.filter {
-      $0.configuration[Axes.threads] == threads && $0.configuration[Axes.passes].count == most
-    }
-    guard let first = fitting.first, measured.count > 1 else { return nil }
-    // Other inputs are other work.
-    let own = fitting.filter { $0.hasWork(of: first) }
-    let place = backend == "cpu" ? (threads == 1 ? "one thread" : "\(threads) threads") : backend!
-    var sentence = "\(model) takes \(Format.time(first.latency!.value)) on \(place) with \(first.label)"
-    if let baseline = first.baseline, let ratio = first.ratio {
-      let effect = Attribution.Effect(of: ratio, over: .one)
-      let than = file.label(baseline)
-      let words =
-        switch effect.finding {
-        case .faster:
-          ", \(Format.speedup(ratio))× faster than \(than) (95 % interval \(Format.speedupInterval(ratio))×)"
-        case .slower: ", slower than \(than): speed-up \(effect.words)"
-        case .none: ", not significantly different from \(than) (\(Format.speedupInterval(ratio))×)"
-        case .unknown, .sameGraph:
-          "; against \(than) it is not resolved after \(Format.number(ratio.count, "pair")), a longer --time-budget would tell"
-        }
-      sentence += words
-    }
-    sentence += "."
-    // Which of several is the fastest is said where it beats each of the others.
-    guard own.count > 1 else { return sentence }
-    let winner = own.first { candidate in
-      own.allSatisfy { other in
-        guard candidate.id != other.id else { return true }
-        guard candidate.hasBaseline(of: other), let a = candidate.relativeTime, let b = other.relativeTime else {
-          return false
-        }
-        return Attribution.Effect(of: a, over: b).finding == .faster
-      }
-    }
-    let names = own.map(\.label).joined(separator: "; ")
-    return sentence
-      + (winner.map { " Fastest of \(names): \($0.label)." } ?? " Which of these is fastest is not resolved: \(names).")
   }
 }
 

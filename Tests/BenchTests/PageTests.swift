@@ -16,7 +16,7 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
 /// Pages as a browser sees them.
 @Suite(.enabled(if: browser != nil, "no chromium to look at pages with (package chromium)")) struct PageTests {
   /// The page's document after its scripts and `check` ran, and what the console said.
-  private func open(_ html: String, check: String) throws -> (document: String, console: String) {
+  private func open(_ html: String, check: String, width: Int) throws -> (document: String, console: String) {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -38,7 +38,7 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
     process.executableURL = URL(fileURLWithPath: browser!)
     process.arguments = [
       "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-      "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=2000", "--dump-dom", page.absoluteString,
+      "--user-data-dir=\(folder.path)/profile", "--window-size=\(width),900", "--virtual-time-budget=2000", "--dump-dom", page.absoluteString,
     ]
     let (output, errors) = (folder.appendingPathComponent("out"), folder.appendingPathComponent("err"))
     for file in [output, errors] { try Data().write(to: file) }
@@ -51,8 +51,8 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
     return (try String(contentsOf: output, encoding: .utf8), console)
   }
 
-  private func holds(_ html: String, _ check: String, _ names: [String]) throws {
-    let (document, console) = try open(html, check: check)
+  private func holds(_ html: String, _ check: String, _ names: [String], width: Int = 1200) throws {
+    let (document, console) = try open(html, check: check, width: width)
     for name in names { #expect(document.contains("holds: \(name)"), "\(name)\n\(document.suffix(2000))") }
     #expect(!document.contains("FAILS") && console.isEmpty, "\(console)")
   }
@@ -69,11 +69,11 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
       """
       const table = document.querySelector("table"), rows = () => [...table.tBodies[0].rows];
       const names = () => rows().filter(row => !row.hidden).map(row => row.cells[0].textContent);
-      const ratio = [...table.tHead.rows[0].cells].find(row => row.textContent === "ratio");
+      const ratio = [...table.tHead.rows[0].cells].find(row => row.textContent.startsWith("speed-up"));
       ratio.firstChild.click();
-      check("ascending", names()[0] === "all passes" && ratio.getAttribute("aria-sort") === "ascending");
+      check("ascending", names()[0] === "no passes" && ratio.getAttribute("aria-sort") === "ascending");
       ratio.firstChild.click();
-      check("descending", names()[0] === "no passes" && ratio.getAttribute("aria-sort") === "descending");
+      check("descending", names()[0] === "all passes" && ratio.getAttribute("aria-sort") === "descending");
       const form = document.getElementById("filters"), passes = form.elements.passes;
       passes.value = "freeze";
       passes.dispatchEvent(new Event("input", {bubbles: true}));
@@ -89,6 +89,29 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
       check("chart", document.querySelector("svg g rect.bar") !== null);
       check("no sideways scrolling", document.documentElement.scrollWidth <= window.innerWidth);
       """, ["ascending", "descending", "with", "without", "text", "keyboard", "chart", "no sideways scrolling"])
+  }
+
+  @Test(arguments: [1200, 500]) func `with all of it open a page needs no sideways scrolling`(width: Int) throws {
+    try holds(
+      result.document(KnownResult.catalog).html,
+      """
+      check("folded", [...document.querySelectorAll("details")].length > 4);
+      check("closed", [...document.querySelectorAll("details")].every(part => !part.open));
+      const links = [...document.querySelectorAll("nav a")];
+      check("links go somewhere", links.length > 5 && links.every(link => document.getElementById(link.hash.slice(1))));
+      for (const part of document.querySelectorAll("details")) part.open = true;
+      const wide = [...document.querySelectorAll(".scroll")].filter(item => item.scrollWidth > item.clientWidth + 1);
+      check("tables fit", wide.length === 0);
+      check("page fits", document.documentElement.scrollWidth <= window.innerWidth);
+      const shown = name => [...document.querySelectorAll("figure." + name)].every(item => item.offsetParent !== null);
+      check("one drawing for each width", shown(window.innerWidth > 600 ? "wide" : "narrow"));
+      const heads = [...document.querySelector("thead").querySelectorAll("th")].slice(1);
+      check("heads explain themselves", heads.every(head => head.title.length > 0));
+      """,
+      [
+        "folded", "closed", "links go somewhere", "tables fit", "page fits", "one drawing for each width",
+        "heads explain themselves",
+      ], width: width)
   }
 
   @Test func `a history draws its lines`() throws {

@@ -53,7 +53,7 @@ import Testing
     #expect(page.contains("<h1>A &lt;title&gt; &amp; <code>code</code></h1>"))
     #expect(page.contains("<p>Some <code>a &lt; b</code> text.</p>"))
     #expect(page.contains("<tr data-model=\"m\"><th scope=\"row\">a|b</th>"))
-    #expect(page.contains("<td data-key=\"10000000.0\" class=\"figure\">10 ms</td>"))
+    #expect(page.contains("<td data-key=\"10000000.0\" class=\"figure\" data-label=\"number\">10 ms</td>"))
     #expect(!page.contains("http"), "a page needs nothing from elsewhere")
   }
 
@@ -232,7 +232,7 @@ import Testing
     let found = PeerFinding.all(in: sure)
     #expect(found.map(\.pacer.label) == ["pacer, all passes", "pacer, all passes, 2 threads"])
     #expect(found.map(\.beatsAll) == [true, false])
-    let words = ResultTable.verdict(sure)
+    let words = ResultTable.conclusions(sure, .standard).joined(separator: " ")
     #expect(words.contains("resnet-18, pacer, all passes: faster than "), "\(words)")
     #expect(words.contains("slower than slow, 2 threads") && words.contains("against quick, 2 threads not significant"))
     #expect(words.components(separatedBy: "every other engine").count == 2)
@@ -242,9 +242,12 @@ import Testing
     #expect(without.beatsAll && without.rivals.count == 2 && !without.isFastest && found[0].isFastest)
     // Four pairs decide nothing, and seven are not enough for a claim against all.
     let few = try file(["slow": (2, 4), "quick": (1.25, 4)])
-    #expect(ResultTable.verdict(few).contains("against quick not resolved (4 pairs), slow not resolved (4 pairs)"))
+    #expect(
+      ResultTable.conclusions(few, .standard).joined().contains(
+        "against quick not resolved (4 pairs), slow not resolved (4 pairs)"))
     let seven = try file(["slow": (2, 7), "quick": (1.25, 7)])
-    #expect(ResultTable.verdict(seven).contains("faster than") && !ResultTable.verdict(seven).contains("every other"))
+    let claims = ResultTable.conclusions(seven, .standard).joined()
+    #expect(claims.contains("faster than") && !claims.contains("every other"))
   }
 }
 

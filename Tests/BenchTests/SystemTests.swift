@@ -210,16 +210,19 @@ import Testing
     (arena.status, arena.accuracy, arena.baseline) = (.measured, file.rows[1].accuracy, file.rows[0].id)
     (arena.latency, arena.ratio) = (file.rows[1].latency, file.rows[1].ratio)
     file.rows.append(arena)
-    let tie = ResultTable.verdict(file)
+    func conclusion() -> String { ResultTable.conclusions(file, KnownResult.catalog).joined() }
     #expect(
-      tie.contains("2.000× faster than no passes") && tie.contains("Which of these is fastest is not resolved"),
-      "\(tie)")
+      conclusion().contains("2.000× faster than no passes") && conclusion().contains("arena not significant"),
+      "\(conclusion())")
     file.rows[2].ratio = Estimate(geometric: [0.40, 0.4001, 0.3999, 0.4, 0.4])
-    #expect(ResultTable.verdict(file).contains("Fastest of all passes; all passes, arena: all passes, arena."))
+    #expect(conclusion().contains("against that, arena 1.25"), "\(conclusion())")
+    #expect(conclusion().hasSuffix(" faster."))
+    file.rows[2].ratio = Estimate(geometric: [0.60, 0.6001, 0.5999, 0.6, 0.6])
+    #expect(conclusion().contains("arena 1.2") && conclusion().hasSuffix(" slower."), "\(conclusion())")
     file.rows[1].ratio = Estimate(geometric: [0.2, 0.8, 1.4, 1, 0.9])
-    #expect(ResultTable.verdict(file).contains("not significantly different from no passes"))
+    #expect(conclusion().contains("not significantly different from no passes"))
     file.rows[1].ratio = Estimate(geometric: [0.5, 0.5])
-    #expect(ResultTable.verdict(file).contains("not resolved after 2 pairs"))
+    #expect(conclusion().contains("not resolved after 2 pairs"))
     (file.rows[2].status, file.rows[2].reason) = (.pending, "budget spent")
     try file.apply(.end(.init(ending: .budget, elapsed: 1)))
     file.rows[0].status = .measured

@@ -14,12 +14,39 @@ public struct Document: Sendable {
     case table(Table)
     /// Drawn where the markup can; the tables hold the same numbers.
     case chart(Chart)
+    /// Where the parts of the document are.
+    case contents
+    /// What a reader opens who wants to know more.
+    case folded(String, [Block])
   }
 
   public var title: String
   public var blocks: [Block] = []
 
   public init(_ title: String) { self.title = title }
+
+  /// A part that is folded where the markup can; nothing where it has nothing.
+  mutating func folded(_ title: String, _ write: (inout Document) -> Void) {
+    var part = Document(title)
+    write(&part)
+    if !part.blocks.isEmpty { blocks.append(.folded(title, part.blocks)) }
+  }
+
+  /// Titles of the parts on the first level, folded ones included.
+  var parts: [String] {
+    blocks.compactMap { block in
+      switch block {
+      case .heading(let text, let level) where level == 2: text
+      case .folded(let title, _): title
+      default: nil
+      }
+    }
+  }
+
+  /// What links go to.
+  static func anchor(_ title: String) -> String {
+    title.lowercased().map { $0.isLetter || $0.isNumber ? String($0) : $0 == " " || $0 == "-" ? "-" : "" }.joined()
+  }
 
   mutating func heading(_ text: String, level: Int = 2) { blocks.append(.heading(text, level: level)) }
   mutating func text(_ text: String) { blocks.append(.text(text)) }
@@ -37,7 +64,17 @@ public struct Document: Sendable {
   mutating func append(_ part: Document) {
     heading(part.title)
     blocks += part.blocks.map { block in
-      if case .heading(let text, let level) = block { .heading(text, level: level + 1) } else { block }
+      Self.deeper(block)
+    }
+  }
+}
+
+extension Document {
+  fileprivate static func deeper(_ block: Block) -> Block {
+    switch block {
+    case .heading(let text, let level): .heading(text, level: level + 1)
+    case .folded(let title, let blocks): .folded(title, blocks.map(deeper))
+    default: block
     }
   }
 }
@@ -59,6 +96,8 @@ public struct Table: Sendable {
   }
 
   public var headings: [String]
+  /// What a heading means, by heading.
+  public var help: [String: String] = [:]
   /// How many columns hold words; the others hold numbers and are set to the right.
   public var left: Int
   public var rows: [Row]

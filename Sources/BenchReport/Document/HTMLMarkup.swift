@@ -5,25 +5,40 @@ extension Document {
   /// One page that needs nothing else: tables that can be sorted, rows that can be chosen, charts drawn in place.
   public var html: String {
     var body = "<h1>\(inline(title))</h1>\n"
-    var isFiltered = false
-    for block in blocks {
-      if case .table(let table) = block, !isFiltered, table.rows.contains(where: { !$0.tags.isEmpty }) {
-        body += "<form id=\"filters\" aria-label=\"Rows shown\"></form>\n"
-        isFiltered = true
-      }
+    // Where there are rows to choose from, above the first table of those that the page does not begin with.
+    let first = blocks.firstIndex { block in
+      if case .folded(_, let inner) = block { inner.contains(where: Self.hasTags) } else { false }
+    }
+    let place = first ?? blocks.firstIndex(where: Self.hasTags)
+    for (index, block) in blocks.enumerated() {
+      if index == place { body += "<form id=\"filters\" aria-label=\"Rows shown\"></form>\n" }
       body += html(block)
     }
     return HTMLPage.text(title: title, body: body)
   }
 
+  private static func hasTags(_ block: Block) -> Bool {
+    if case .table(let table) = block { table.rows.contains { !$0.tags.isEmpty } } else { false }
+  }
+
   private func html(_ block: Block) -> String {
     switch block {
-    case .heading(let text, let level): "<h\(level)>\(inline(text))</h\(level)>\n"
+    case .heading(let text, let level):
+      "<h\(level)\(level == 2 ? " id=\"\(Self.anchor(text))\"" : "")>\(inline(text))</h\(level)>\n"
+    case .contents:
+      "<nav aria-label=\"Contents\"><ul>"
+        + parts.map { "<li><a href=\"#\(Self.anchor($0))\">\(inline($0))</a></li>" }.joined() + "</ul></nav>\n"
+    case .folded(let title, let blocks):
+      "<details id=\"\(Self.anchor(title))\"><summary>\(inline(title))</summary>\n" + blocks.map(html).joined()
+        + "</details>\n"
     case .text(let text): "<p>\(inline(text))</p>\n"
     case .note(let text): "<p class=\"note\">Note: \(inline(text))</p>\n"
     case .code(let text): "<pre><code>\(escaped(text))</code></pre>\n"
     case .table(let table): html(table)
-    case .chart(let chart): "<figure>\(SVG.draw(chart))</figure>\n"
+    case .chart(let chart):
+      SVG.drawNarrow(chart).map {
+        "<figure class=\"wide\">\(SVG.draw(chart))</figure><figure class=\"narrow\">\($0)</figure>\n"
+      } ?? "<figure>\(SVG.draw(chart))</figure>\n"
     }
   }
 
@@ -32,7 +47,8 @@ extension Document {
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"\(escaped(table.headings[0])) table\">"
     text += "<table><thead><tr>"
     for (column, heading) in table.headings.enumerated() {
-      text += "<th scope=\"col\"\(column < table.left ? "" : " class=\"figure\"")>"
+      let help = table.help[heading].map { " title=\"\(escaped($0))\"" } ?? ""
+      text += "<th scope=\"col\"\(column < table.left ? "" : " class=\"figure\"")\(help)>"
       text += "<button type=\"button\">\(inline(heading))</button></th>"
     }
     text += "</tr></thead><tbody>\n"
@@ -49,7 +65,8 @@ extension Document {
         text +=
           column == 0
           ? "<th scope=\"row\"\(key)\(style)>\(inline(field.text))</th>"
-          : "<td\(span)\(key)\(style)>\(inline(field.text))</td>"
+          : "<td\(span)\(key)\(style)\(isSentence ? "" : " data-label=\"\(escaped(table.headings[column]))\"")>"
+            + "\(inline(field.text))</td>"
       }
       text += "</tr>\n"
     }

@@ -4,7 +4,7 @@ extension Document {
   /// The document as Markdown; the same text is fit for a terminal.
   public var markdown: String {
     var parts = ["# \(title)\n"]
-    for block in blocks {
+    func add(_ block: Block) {
       switch block {
       case .heading(let text, let level): parts.append(String(repeating: "#", count: level) + " \(text)\n")
       case .text(let text): parts.append(text + "\n")
@@ -12,8 +12,13 @@ extension Document {
       case .code(let text): parts.append("```sh\n\(text)\n```\n")
       case .table(let table): parts.append(table.markdown)
       case .chart: break
+      case .contents: parts.append(self.parts.map { "- [\($0)](#\(Self.anchor($0)))\n" }.joined())
+      case .folded(let title, let blocks):
+        parts.append("## \(title)\n")
+        blocks.forEach(add)
       }
     }
+    blocks.forEach(add)
     return parts.joined(separator: "\n")
   }
 }

@@ -34,6 +34,15 @@ struct SVG {
     }
   }
 
+  /// The chart for a page as narrow as a phone's; nil where the one drawing does for both.
+  static func drawNarrow(_ chart: Chart) -> String? {
+    switch chart {
+    case .bars(let chart): bars(chart, .narrow)
+    case .spreads(let chart): spreads(chart, .narrow)
+    case .lines, .roofline, .memory: nil
+    }
+  }
+
   private var text: String {
     "<svg viewBox=\"0 0 \(Self.number(width)) \(Self.number(height))\" role=\"img\" "
       + "aria-label=\"\(escaped(title))\"><title>\(escaped(title))</title>\(body)</svg>"
@@ -95,62 +104,122 @@ struct SVG {
     }
   }
 
-  private static let left = 230.0
-  private static let right = 90.0
-  private static let rowHeight = 20.0
+  /// Where things lie in a chart of rows: labels beside the bars, or above them where there is no room.
+  private struct Layout {
+    var width: Double
+    /// Where bars begin, and how much is left behind them for numbers.
+    var left: Double
+    var right: Double
+    var rowHeight: Double
+    /// Of a bar within its row.
+    var barTop: Double
+
+    static let wide = Layout(width: 720, left: 230, right: 130, rowHeight: 20, barTop: 0)
+    static let narrow = Layout(width: 370, left: 4, right: 4, rowHeight: 34, barTop: 15)
+  }
 
   /// The frame of a chart of rows: its axis, and where a value lies.
   private mutating func rowAxis(
-    _ axis: String, most: Double, rows: Int
+    _ axis: String, most: Double, rows: Int, _ layout: Layout
   ) -> (position: (Double) -> Double, row: (Int) -> Double) {
-    let ticks = Self.ticks(to: most)
-    let (top, bottom) = (26.0, 26 + Double(rows) * Self.rowHeight)
-    let span = width - Self.left - Self.right
-    let position = { (value: Double) in Self.left + span * value / max(ticks.last!, .leastNormalMagnitude) }
-    label(title, 0, 14, "title")
+    let ticks = Self.ticks(to: most, about: layout.width < 400 ? 4 : 5)
+    let (top, bottom) = (26.0, 26 + Double(rows) * layout.rowHeight)
+    let span = width - layout.left - layout.right
+    let position = { (value: Double) in
+      layout.left + span * min(value / max(ticks.last!, .leastNormalMagnitude), 1)
+    }
+    for (index, line) in Self.lines(title, in: width).prefix(1).enumerated() {
+      label(line, 0, 14 + 16 * Double(index), "title")
+    }
     for tick in ticks {
       line(position(tick), top, position(tick), bottom, "grid")
-      label(Self.short(tick), position(tick), bottom + 14, "tick", anchor: "middle")
+      let anchor = tick == 0 && layout.left < 10 ? "start" : tick == ticks.last && layout.right < 10 ? "end" : "middle"
+      label(Self.short(tick), position(tick), bottom + 14, "tick", anchor: anchor)
     }
-    label(axis, width, bottom + 14, "tick", anchor: "end")
-    return (position, { top + Double($0) * Self.rowHeight })
+    label(axis, width, bottom + (layout.right < 10 ? 28 : 14), "tick", anchor: "end")
+    return (position, { top + Double($0) * layout.rowHeight })
+  }
+
+  /// A text cut to what fits, with a sign that it was.
+  private static func lines(_ text: String, in width: Double) -> [String] {
+    let most = Int(width / 6.6)
+    return [text.count > most ? text.prefix(most - 1) + "…" : text]
+  }
+
+  /// The name of a row, its numbers, and the ground that a bar stands on.
+  private mutating func row(_ name: String, _ value: String, _ y: Double, _ layout: Layout) {
+    let most = layout.width < 400 ? 34 : 36
+    let short = name.count > most ? name.prefix(most - 1) + "…" : name
+    if layout.barTop > 0 {
+      label(String(short), layout.left, y + 12, "name")
+    } else {
+      label(String(short), layout.left - 8, y + 14, "name", anchor: "end")
+    }
+    // At one edge, where no bar and no whisker is.
+    label(value, width, y + (layout.barTop > 0 ? 12 : 14), "value", anchor: "end")
+  }
+
+  /// The largest value that a chart of these is drawn to. A few that are much larger are cut, so that they do not make all
+  /// others alike.
+  static func limit(of values: [Double]) -> Double {
+    let sorted = values.filter(\.isFinite).sorted()
+    guard let most = sorted.last, sorted.count > 3 else { return sorted.last ?? 1 }
+    // At most a quarter of the bars.
+    let usual = sorted[sorted.count - 1 - sorted.count / 4]
+    return most > 2.5 * usual ? usual * 1.25 : most
   }
 
   // MARK: Charts
 
-  private static func bars(_ chart: BarChart) -> String {
-    var svg = SVG(chart.title, height: 46 + Double(chart.bars.count) * rowHeight)
-    let most = chart.bars.map { max($0.value, $0.high.map { $0.isFinite ? $0 : 0 } ?? 0) }.max() ?? 1
-    let (position, row) = svg.rowAxis(chart.axis, most: max(most, chart.reference ?? 0), rows: chart.bars.count)
+  private static func bars(_ chart: BarChart, _ layout: Layout = .wide) -> String {
+    var svg = SVG(
+      chart.title, width: layout.width,
+      height: (layout.right < 10 ? 60 : 46) + Double(chart.bars.count) * layout.rowHeight)
+    let limit = limit(of: chart.bars.map { max($0.value, $0.high ?? 0) } + (chart.reference.map { [$0] } ?? []))
+    let most = max(limit, chart.reference ?? 0)
+    let (position, row) = svg.rowAxis(chart.axis, most: most, rows: chart.bars.count, layout)
+    let height = layout.rowHeight - layout.barTop
     for (index, bar) in chart.bars.enumerated() {
       let y = row(index)
       svg.group(bar.tags) { svg in
-        svg.label(bar.label, left - 8, y + 14, "name", anchor: "end")
-        svg.rectangle(left, y + 4, position(bar.value) - left, rowHeight - 8, "bar")
-        if let low = bar.low, let high = bar.high, high.isFinite {
-          svg.line(position(low), y + rowHeight / 2, position(high), y + rowHeight / 2, "interval")
+        let top = y + layout.barTop
+        svg.rectangle(layout.left, top + 4, position(bar.value) - layout.left, height - 8, "bar")
+        let isCut = bar.value > most * 1.0001
+        if let low = bar.low, let high = bar.high, high.isFinite, !isCut {
+          svg.line(position(low), top + height / 2, position(high), top + height / 2, "interval")
         }
-        svg.label(bar.text, position(max(bar.value, bar.high.map { $0.isFinite ? $0 : 0 } ?? 0)) + 6, y + 14, "value")
+        if isCut {
+          // Two gaps: the bar is longer than it is drawn.
+          for gap in [14.0, 20] {
+            let x = position(bar.value) - gap
+            svg.line(x - 3, top + height - 2, x + 3, top + 2, "cut")
+          }
+        }
+        svg.row(bar.label, bar.text, y, layout)
       }
     }
     if let reference = chart.reference {
-      svg.line(position(reference), 22, position(reference), 26 + Double(chart.bars.count) * rowHeight, "reference")
+      svg.line(
+        position(reference), 22, position(reference), 26 + Double(chart.bars.count) * layout.rowHeight, "reference")
     }
     return svg.text
   }
 
-  private static func spreads(_ chart: SpreadChart) -> String {
-    var svg = SVG(chart.title, height: 46 + Double(chart.rows.count) * rowHeight)
-    let most = chart.rows.map { $0.percentiles[4] }.max() ?? 1
-    let (position, row) = svg.rowAxis(chart.axis, most: most, rows: chart.rows.count)
+  private static func spreads(_ chart: SpreadChart, _ layout: Layout = .wide) -> String {
+    var svg = SVG(
+      chart.title, width: layout.width,
+      height: (layout.right < 10 ? 60 : 46) + Double(chart.rows.count) * layout.rowHeight)
+    let most = limit(of: chart.rows.map { $0.percentiles[4] })
+    let (position, row) = svg.rowAxis(chart.axis, most: most, rows: chart.rows.count, layout)
+    let height = layout.rowHeight - layout.barTop
     for (index, item) in chart.rows.enumerated() {
       let (y, p) = (row(index), item.percentiles.map(position))
       svg.group(item.tags) { svg in
-        svg.label(item.label, left - 8, y + 14, "name", anchor: "end")
-        svg.line(p[0], y + rowHeight / 2, p[4], y + rowHeight / 2, "interval")
-        svg.rectangle(p[1], y + 5, max(p[3] - p[1], 1), rowHeight - 10, "box")
-        svg.line(p[2], y + 3, p[2], y + rowHeight - 3, "median")
-        svg.label(item.text, p[4] + 6, y + 14, "value")
+        let top = y + layout.barTop
+        svg.line(p[0], top + height / 2, p[4], top + height / 2, "interval")
+        svg.rectangle(p[1], top + 5, max(p[3] - p[1], 1), height - 10, "box")
+        svg.line(p[2], top + 3, p[2], top + height - 3, "median")
+        svg.row(item.label, item.text, y, layout)
       }
     }
     return svg.text
