@@ -128,6 +128,7 @@ let targets: [Target] = [
   tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),
   tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ModelFiles"]),
+  tests("ModelFiles", ["ModelFiles", "GraphCore", "TensorCore"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),

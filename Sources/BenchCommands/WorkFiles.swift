@@ -62,7 +62,9 @@ struct WorkFiles {
         try writeFile(input.data, to: file)
         return Input(name: input.name, type: input.kind, shape: input.shape, file: file.path)
       }
-      try writeFile(JSONEncoder().encode(entries), to: list)
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      try writeFile(encoder.encode(entries), to: list)
     }
     var files = ["onnx": model.path, "inputs": list.path]
     let inputs = try JSONDecoder().decode([Input].self, from: Data(contentsOf: list))

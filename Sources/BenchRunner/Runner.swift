@@ -190,7 +190,7 @@ public actor Runner {
       pairs += 1
       let timed = [index, measuredBaseline(of: index)].compactMap { $0.flatMap { record.rows[$0].runs.last } }
       overheads[index] = max(0, watch.elapsed - timed.reduce(0) { $0 + $1.timedNs * 1e-9 })
-      report(.row(index, record.rows[index]))
+      for row in [measuredBaseline(of: index), index].compactMap({ $0 }) { report(.row(row, record.rows[row])) }
     }
     let before = MachineCounters.now()
     let place = (round: record.rows[index].runs.count, at: elapsed)

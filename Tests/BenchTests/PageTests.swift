@@ -38,7 +38,8 @@ private let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/b
     process.executableURL = URL(fileURLWithPath: browser!)
     process.arguments = [
       "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-      "--user-data-dir=\(folder.path)/profile", "--window-size=\(width),900", "--virtual-time-budget=2000", "--dump-dom", page.absoluteString,
+      "--user-data-dir=\(folder.path)/profile", "--window-size=\(width),900", "--virtual-time-budget=2000",
+      "--dump-dom", page.absoluteString,
     ]
     let (output, errors) = (folder.appendingPathComponent("out"), folder.appendingPathComponent("err"))
     for file in [output, errors] { try Data().write(to: file) }

@@ -164,9 +164,9 @@ struct SVG {
   static func limit(of values: [Double]) -> Double {
     let sorted = values.filter(\.isFinite).sorted()
     guard let most = sorted.last, sorted.count > 3 else { return sorted.last ?? 1 }
-    // At most a quarter of the bars.
-    let usual = sorted[sorted.count - 1 - sorted.count / 4]
-    return most > 2.5 * usual ? usual * 1.25 : most
+    // At most a quarter of the bars, and only where there is a gap below them.
+    let cut = (1...sorted.count / 4).last { sorted[sorted.count - $0] > 2.5 * sorted[sorted.count - 1 - $0] }
+    return cut.map { sorted[sorted.count - 1 - $0] } ?? most
   }
 
   // MARK: Charts
@@ -219,7 +219,7 @@ struct SVG {
         svg.line(p[0], top + height / 2, p[4], top + height / 2, "interval")
         svg.rectangle(p[1], top + 5, max(p[3] - p[1], 1), height - 10, "box")
         svg.line(p[2], top + 3, p[2], top + height - 3, "median")
-        svg.row(item.label, item.text, y, layout)
+        svg.row(item.label, item.percentiles[2] > most ? "\(item.text) →" : item.text, y, layout)
       }
     }
     return svg.text
