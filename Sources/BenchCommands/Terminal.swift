@@ -164,6 +164,7 @@ final class Terminal: Sendable {
   static func duration(_ seconds: Double) -> String {
     if seconds < 1 { return String(format: "%.2g s", seconds) }
     let whole = Int(seconds.rounded())
+    if whole >= 7200 { return String(format: whole % 3600 == 0 ? "%.0f h" : "%.1f h", seconds / 3600) }
     return whole < 60 ? "\(whole) s" : whole % 60 == 0 ? "\(whole / 60) min" : "\(whole / 60) min \(whole % 60) s"
   }
 

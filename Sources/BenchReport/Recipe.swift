@@ -12,7 +12,7 @@ public struct Recipe: Sendable {
   let release: String
 
   /// Suites whose configurations are the models as they are used; those of others are tiny, or of other engines.
-  static let suites = ["default", "attribution", "full", "allocators"]
+  static let suites = ["default", "ablation", "attribution", "full", "allocators"]
 
   public init(_ library: RecordLibrary, catalog: Catalog, release: String) {
     self.library = RecordLibrary(entries: library.entries.filter { Self.suites.contains($0.file.suite) })
@@ -35,9 +35,9 @@ public struct Recipe: Sendable {
   public var gaps: [Gap] {
     var gaps: [Gap] = []
     let suites = Set(library.entries.map(\.file.suite))
-    for (section, suite) in [("Passes", "default"), ("Passes that change each other's effect", "attribution")]
-    where !suites.contains(suite) {
-      gaps.append(Gap(section: section, suite: suite))
+    if suites.isDisjoint(with: ["default", "ablation"]) { gaps.append(Gap(section: "Passes", suite: "ablation")) }
+    if !suites.contains("attribution") {
+      gaps.append(Gap(section: "Passes that change each other's effect", suite: "attribution"))
     }
     return gaps
   }

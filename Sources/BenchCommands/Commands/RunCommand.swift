@@ -9,7 +9,7 @@ import Pacer
 
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Run a suite: default, smoke, full, peers, or a file of your own.")
+    commandName: "run", abstract: "Run a suite: default, ablation, peers, smoke, full, or a file of your own.")
 
   @Argument(help: "Name of a suite under Suites/, or path of a YAML file.")
   var suite = "default"
@@ -25,11 +25,14 @@ struct RunCommand: AsyncParsableCommand {
       if let timeBudget { loaded.budget = timeBudget }
       if dryRun {
         let configurations = try loaded.plan(catalog)
-        let (perRun, rounds) = (0.8, 5)
-        let seconds = Double(configurations.count * rounds) * perRun
+        // What a pair of a small network takes, and inspecting it.
+        let (pair, inspection) = (0.8, 0.6)
+        let pairs = Estimate.runsForVerdict
+        let seconds = Double(configurations.count) * (Double(pairs) * pair + inspection)
         StandardOutput.print(
-          "\(Format.number(configurations.count, "configuration")); about \(Terminal.duration(seconds)) if each took \(rounds) runs "
-            + "of \(perRun) s, budget \(Terminal.duration(loaded.budget))")
+          "\(Format.number(configurations.count, "configuration")); \(pairs) pairs of each take about "
+            + "\(Terminal.duration(seconds)) where a pair takes \(pair) s, budget \(Terminal.duration(loaded.budget))"
+            + (seconds > loaded.budget ? "; --resume goes on where that ends" : ""))
         return Int32(0)
       }
       let session = SuiteRun(suite: loaded, options: runner, command: commandLine)
