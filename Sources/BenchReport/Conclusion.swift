@@ -7,9 +7,10 @@ struct Conclusion {
   private let record: Record
   private let model: String
   private let catalog: Catalog
-  /// Every row of the model, and those that the report concludes on.
+  /// Every row of the model, those that the report concludes on, and those of them that the short table has.
   let rows: [Row]
-  let headline: [Row]
+  private let headline: [Row]
+  let shown: [Row]
 
   /// Rows of the short table.
   private static let most = 12
@@ -17,7 +18,13 @@ struct Conclusion {
   init(_ record: Record, _ model: String, _ catalog: Catalog) {
     (self.record, self.model, self.catalog) = (record, model, catalog)
     rows = record.rows.filter { $0.configuration.model == model }
-    headline = Array(rows.filter(\.isHeadline).prefix(Self.most))
+    let headline = rows.filter(\.isHeadline)
+    // Those with times first, where there is no room for all.
+    let places = headline.indices.sorted {
+      (headline[$0].status == .measured ? 0 : 1, $0) < (headline[$1].status == .measured ? 0 : 1, $1)
+    }
+    shown = places.prefix(Self.most).sorted().map { headline[$0] }
+    self.headline = headline
   }
 
   // MARK: The sentence
@@ -97,7 +104,7 @@ struct Conclusion {
     let isLadder = steps.count > 2
     if !isLadder { steps = [] }
     let ids = Set(steps.map(\.row.id))
-    steps += headline.filter { row in measured.contains { $0.id == row.id } && !ids.contains(row.id) }.map {
+    steps += shown.filter { row in measured.contains { $0.id == row.id } && !ids.contains(row.id) }.map {
       ($0, $0.label)
     }
     let bars = steps.map { step -> BarChart.Bar in
@@ -121,12 +128,12 @@ struct Conclusion {
   // MARK: The table
 
   var table: Table {
-    let bases = headline.compactMap(\.baseline).uniqued()
+    let bases = shown.compactMap(\.baseline).uniqued()
     let base = bases.count == 1 ? record.label(bases[0]) : "its baseline"
     let speedup = "speed-up over \(base)"
     var table = Table(
       ["configuration", "time", "±", speedup, "95 % interval", "pairs", "mallocs", "peak memory", "error"], left: 1,
-      headline.map { Table.Row(fields($0), tags: $0.tags) })
+      shown.map { Table.Row(fields($0), tags: $0.tags) })
     table.help = [
       "time": "median time of one inference", "±": "half of the time's 95 % interval",
       speedup: "time of the baseline over this one's: above 1 is faster",

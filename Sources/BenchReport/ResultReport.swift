@@ -16,9 +16,9 @@ extension Record {
       document.heading(model)
       document.chart(conclusion.chart)
       document.table(conclusion.table)
-      for note in ResultTable.notes(conclusion.headline) { document.text(note) }
-      if conclusion.headline.count < conclusion.rows.count {
-        document.text("\(conclusion.headline.count) of \(conclusion.rows.count) configurations; the others are below.")
+      for note in ResultTable.notes(conclusion.shown) { document.text(note) }
+      if conclusion.shown.count < conclusion.rows.count {
+        document.text("\(conclusion.shown.count) of \(conclusion.rows.count) configurations; the others are below.")
       }
     }
     for model in models { describe(model, catalog, &document) }
