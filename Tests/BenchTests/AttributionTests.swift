@@ -210,8 +210,8 @@ enum KnownResult {
   @Test func `the same results give the same bytes, and without results it says so`() {
     #expect(recipe([entry]).document.markdown == recipe([entry]).document.markdown)
     let empty = recipe([])
-    #expect(empty.gaps.map(\.suite) == ["default", "attribution"])
-    #expect(empty.document.markdown.contains("nothing measured yet. `bench-suite run default"))
+    #expect(empty.gaps.map(\.suite) == ["ablation", "attribution"])
+    #expect(empty.document.markdown.contains("nothing measured yet. `bench-suite run ablation"))
     #expect(!empty.document.markdown.contains("× (1.9"))
   }
 }
