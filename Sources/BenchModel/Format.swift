@@ -21,6 +21,14 @@ public enum Format {
     }
   }
 
+  public static func energy(_ joules: Double) -> String {
+    switch abs(joules) {
+    case ..<1e-3: significant(joules * 1e6) + " µJ"
+    case ..<1: significant(joules * 1e3) + " mJ"
+    default: significant(joules) + " J"
+    }
+  }
+
   public static func ratio(_ estimate: Estimate) -> String { String(format: "%.3f", estimate.value) }
 
   public static func significant(_ value: Double) -> String {

@@ -35,15 +35,18 @@ public struct Stopwatch: Sendable {
 package struct ProcessUsage {
   package var cpuNanoseconds = 0
   package var minorFaults = 0
+  /// Times a thread waited for something, and times one was stopped for another.
+  package var voluntarySwitches = 0
+  package var involuntarySwitches = 0
 
   package init() {}
-  private init(cpuNanoseconds: Int, minorFaults: Int) {
-    (self.cpuNanoseconds, self.minorFaults) = (cpuNanoseconds, minorFaults)
-  }
 
   package static func now() -> ProcessUsage {
     let usage = usage(of: RUSAGE_SELF)
-    return ProcessUsage(cpuNanoseconds: microseconds(usage) * 1000, minorFaults: usage.ru_minflt)
+    var result = ProcessUsage()
+    (result.cpuNanoseconds, result.minorFaults) = (microseconds(usage) * 1000, usage.ru_minflt)
+    (result.voluntarySwitches, result.involuntarySwitches) = (usage.ru_nvcsw, usage.ru_nivcsw)
+    return result
   }
 
   /// Seconds of processor time of this process and of those it has waited for.
@@ -71,10 +74,17 @@ package struct ProcessUsage {
   }
 
   package static func - (a: ProcessUsage, b: ProcessUsage) -> ProcessUsage {
-    ProcessUsage(cpuNanoseconds: a.cpuNanoseconds - b.cpuNanoseconds, minorFaults: a.minorFaults - b.minorFaults)
+    var result = a
+    result.cpuNanoseconds -= b.cpuNanoseconds
+    result.minorFaults -= b.minorFaults
+    result.voluntarySwitches -= b.voluntarySwitches
+    result.involuntarySwitches -= b.involuntarySwitches
+    return result
   }
   package static func += (a: inout ProcessUsage, b: ProcessUsage) {
     a.cpuNanoseconds += b.cpuNanoseconds
     a.minorFaults += b.minorFaults
+    a.voluntarySwitches += b.voluntarySwitches
+    a.involuntarySwitches += b.involuntarySwitches
   }
 }

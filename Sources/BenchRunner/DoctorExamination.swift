@@ -73,7 +73,9 @@ extension Doctor {
 
   // MARK: Facts
 
-  static func facts(_ machine: MachineDescription, _ catalog: Catalog) -> [Fact] {
+  static func facts(
+    _ machine: MachineDescription, _ catalog: Catalog, _ tree: SystemTree = .current
+  ) -> [Fact] {
     var facts: [Fact] = []
     func add(_ name: String, _ value: String, advice: String? = nil) {
       facts.append(Fact(name: name, value: value, advice: advice))
@@ -121,12 +123,46 @@ extension Doctor {
     add(
       "valgrind", valgrind ?? "not installed",
       advice: valgrind == nil ? "install valgrind: the gate counts instructions with it" : nil)
-    let energy = "/sys/class/powercap/intel-rapl:0/energy_uj"
-    add("energy", FileManager.default.isReadableFile(atPath: energy) ? "RAPL" : "unavailable: no readable RAPL counter")
+    facts += probeFacts(tree)
     for backend in catalog.backends where backend.name != "cpu" && backend.computesOutputs {
       add(backend.name, backend.availability())
     }
     add("system", "\(machine.system), \(machine.libc), \(machine.compiler)")
+    return facts
+  }
+
+  /// Which probes of the machine work here; of processors of several speeds, which are which.
+  private static func probeFacts(_ tree: SystemTree) -> [Fact] {
+    func fact(_ name: String, _ value: () throws(Unavailable) -> String) -> Fact {
+      do { return Fact(name: name, value: try value()) } catch {
+        return Fact(name: name, value: "unavailable: \(error)")
+      }
+    }
+    let processors = tree.processors
+    var facts = [
+      fact("energy") { () throws(Unavailable) in try EnergyMeter(tree).name },
+      fact("temperature") { () throws(Unavailable) in
+        try Thermometer(tree).hottest.map { Unit.celsius.text($0) + " in the hottest thermal zone" } ?? "unavailable"
+      },
+      fact("frequency") { () throws(Unavailable) in
+        let meter = try FrequencyMeter(tree, processors: processors)
+        return meter.megahertz.map { "mean \(Unit.megahertz.text($0))" } ?? "unavailable"
+      },
+      fact("throttling") { () throws(Unavailable) in
+        let total = try ThrottleCounter(tree, processors: processors).total
+        return "counted, \(Format.count(Double(total))) so far"
+      },
+    ]
+    if facts[0].value.contains("readable by root only") {
+      facts[0].advice =
+        "`chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj` lets every process read it until the next start"
+    }
+    if let kinds = ProcessorKind.all(tree), let fast = kinds.first {
+      facts.append(
+        Fact(
+          name: "kinds of processors", value: kinds.map { "\($0.name) \($0.list)" }.joined(separator: "; "),
+          advice: "which kind a thread runs on changes its times: pin to one, as with `taskset -c \(fast.list)`"))
+    }
     return facts
   }
 }

@@ -5,7 +5,10 @@ import Subprocess
 
 /// Workers as processes of this machine, each under its supervisor.
 package struct ProcessLauncher: Launcher {
-  package init() {}
+  /// Variables that workers and their supervisors have besides.
+  private let variables: [String: String]
+
+  package init(environment variables: [String: String] = [:]) { self.variables = variables }
 
   package func run(_ assignment: Assignment, timeout: Double) async -> JobOutcome {
     let outcome = await withTimeout(timeout) { await converse(assignment) { try await $0.finish() } }
@@ -54,7 +57,8 @@ package struct ProcessLauncher: Launcher {
       let dialect: any Dialect = command.version == 1 ? ProtocolOne() : ProtocolTwo()
       let data: Data
       do { data = try dialect.data(job) } catch { return JobOutcome(failure: .notStarted("\(error)")) }
-      let started = Supervisor.command(command.executable, command.arguments)
+      let started = Supervisor.command(
+        command.executable, command.arguments, probes: command.version != 1 && command.needsProbes)
       let options = Supervisor.options
       let (ours, theirs) = try Supervisor.socketPair()
       defer { close(ours) }
@@ -62,7 +66,7 @@ package struct ProcessLauncher: Launcher {
       LiveWorker.write(data, to: ours)
       let result = try await Subprocess.run(
         started.executable, arguments: Arguments(started.arguments),
-        environment: Self.environment(stack: job.layout?.stack ?? 0), platformOptions: options,
+        environment: environment(stack: job.layout?.stack ?? 0), platformOptions: options,
         input: .fileDescriptor(.init(rawValue: theirs), closeAfterSpawningProcess: true),
         output: .sequence, error: .sequence
       ) { execution in
@@ -90,8 +94,8 @@ package struct ProcessLauncher: Launcher {
 
   /// The environment with so many bytes more, which move the stack, in an order that is the same each time: looking a
   /// variable up takes as long as what stands before it.
-  private static func environment(stack: Int) -> Environment {
-    var variables = ProcessInfo.processInfo.environment
+  private func environment(stack: Int) -> Environment {
+    var variables = ProcessInfo.processInfo.environment.merging(variables) { $1 }
     variables["PACER_PADDING"] = String(repeating: "x", count: stack)
     return .custom(variables.sorted { $0.key < $1.key }.map { Array("\($0)=\($1)\0".utf8) })
   }

@@ -302,6 +302,15 @@ public actor Runner {
     if let before, let now = MachineCounters.now() { metrics["other-load"] = before.othersLoad(until: now) }
     line.metrics = metrics
     try note(.run(line))
+    // Every run says so, and the record once.
+    let row = record.rows[index]
+    let reasons = outcome.readings.compactMap { reading -> (String, String)? in
+      guard row.unavailableMetrics[reading.name] == nil, row.medianOfRuns(reading.name) == nil else { return nil }
+      return reading.unavailable.map { (reading.name, Format.plain($0)) }
+    }
+    if !reasons.isEmpty {
+      try note(.unavailable(rows: [index], reasons: Dictionary(reasons) { first, _ in first }))
+    }
   }
 
   private func fail(_ index: Int, _ reason: String) throws {

@@ -14,4 +14,13 @@ public struct WorkerCommand: Sendable, Hashable {
     guard let first = prefix.first else { return self }
     return WorkerCommand(first, Array(prefix.dropFirst()) + [executable] + arguments, version: version)
   }
+
+  /// Whether the supervisor measures the machine for it: Pacer's workers do so themselves, of whatever version, and a
+  /// command that runs elsewhere spends nothing of this machine's.
+  var needsProbes: Bool {
+    let names = ([executable] + arguments).map { $0.split(separator: "/").last.map(String.init) ?? $0 }
+    return !names.contains(WorkerProgram.name) && !Self.remote.contains(names[0])
+  }
+
+  private static let remote: Set = ["ssh", "adb", "srun"]
 }

@@ -30,16 +30,18 @@ public struct ProbeDeclaration: Sendable {
     (self.moment, self.make) = (moment, make)
   }
 
-  /// Those of Pacer's own worker. The heap's is the innermost: what other probes allocate is none of an inference's.
+  /// Those of Pacer's own worker. The heap's is the innermost: what other probes allocate is none of an inference's. So is
+  /// the usage's of the timed ones: reading the machine's sensors takes processor time.
   public static func standard(_ heap: HeapCounter?) -> [ProbeDeclaration] {
     [
-      ProbeDeclaration(.timed) { _ in UsageProbe() }, ProbeDeclaration(.timed) { _ in ResidentProbe() },
+      ProbeDeclaration(.timed) { _ in MachineProbe() }, ProbeDeclaration(.timed) { _ in UsageProbe() },
+      ProbeDeclaration(.timed) { _ in ResidentProbe() },
       ProbeDeclaration(.inspected) { TensorProbe($0) }, ProbeDeclaration(.inspected) { _ in HeapProbe(heap) },
     ]
   }
 }
 
-/// Processor time and page faults an iteration.
+/// Processor time, page faults and context switches an iteration.
 final class UsageProbe: Probe {
   private var before = ProcessUsage()
   private var sum = ProcessUsage()
@@ -55,6 +57,8 @@ final class UsageProbe: Probe {
     return [
       .init("cpu-time", Double(sum.cpuNanoseconds / count)),
       .init("minor-faults", Double(sum.minorFaults) / Double(count)),
+      .init("voluntary-switches", Double(sum.voluntarySwitches) / Double(count)),
+      .init("involuntary-switches", Double(sum.involuntarySwitches) / Double(count)),
     ]
   }
 }

@@ -45,7 +45,18 @@ static int is_socket(int descriptor) {
   return fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-int pacer_supervise(char *const arguments[]) {
+/// Returns a command's exit status, or ends as it ended by a signal.
+static int as_it_ended(int status, const sigset_t *mask) {
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  // The runner is to see how the command ended, without a second core file.
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  signal(WTERMSIG(status), SIG_DFL);
+  sigprocmask(SIG_SETMASK, mask, NULL);
+  raise(WTERMSIG(status));
+  return 128 + WTERMSIG(status);
+}
+
+int pacer_supervise(char *const arguments[], const struct pacer_relay *relay) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   sigset_t mask, before;
   sigemptyset(&mask);
@@ -56,8 +67,10 @@ int pacer_supervise(char *const arguments[]) {
   sigprocmask(SIG_BLOCK, &mask, &before);
   const int signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
   // What keeps the command from being run is told through a pipe that a successful exec closes.
-  int report[2];
-  if (signals < 0 || pipe2(report, O_CLOEXEC) != 0) {
+  int report[2], input[2], output[2], finished[2];
+  int failed = signals < 0 || pipe2(report, O_CLOEXEC) != 0;
+  if (relay) failed = failed || pipe2(input, O_CLOEXEC) || pipe2(output, O_CLOEXEC) || pipe2(finished, O_CLOEXEC);
+  if (failed) {
     perror("the supervisor could not start");
     return 126;
   }
@@ -68,6 +81,7 @@ int pacer_supervise(char *const arguments[]) {
   }
   if (child == 0) {
     setpgid(0, 0);
+    if (relay && (dup2(input[0], 0) < 0 || dup2(output[1], 1) < 0)) _exit(126);
     // However the supervisor ends, its command ends with it.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_DFL);
@@ -87,12 +101,21 @@ int pacer_supervise(char *const arguments[]) {
     return 127;
   }
   close(report[0]);
+  if (relay) {
+    // Nobody but the command holds them, so that their ends are seen.
+    close(input[0]);
+    close(output[1]);
+    relay->started((int)child, input[1], output[0], finished[1], relay->context);
+  }
 
   // The runner holds the other end of standard input and nobody else does. It says that there is no more input by shutting
   // down one direction, which is no hang-up; its own end closes both.
-  struct pollfd sources[] = {{.fd = signals, .events = POLLIN}, {.fd = is_socket(0) ? 0 : -1}};
+  struct pollfd sources[] = {{.fd = signals, .events = POLLIN}, {.fd = is_socket(0) ? 0 : -1}, {.fd = -1}};
+  int result = 0;
   for (;;) {
-    if (poll(sources, 2, -1) < 0 && errno != EINTR) break;
+    if (poll(sources, 3, -1) < 0 && errno != EINTR) break;
+    // The command has ended, and all that it wrote is passed on.
+    if (sources[2].fd >= 0 && sources[2].revents) return as_it_ended(result, &before);
     if (sources[1].revents & (POLLHUP | POLLERR | POLLNVAL)) {
       end_all(child);
       return 129;
@@ -108,20 +131,16 @@ int pacer_supervise(char *const arguments[]) {
     for (pid_t ended; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
       if (ended != child) continue;
       end_all(child);
-      if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
-      // The runner is to see how the command ended, without a second core file.
-      setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-      signal(WTERMSIG(status), SIG_DFL);
-      sigprocmask(SIG_SETMASK, &before, NULL);
-      raise(WTERMSIG(status));
-      return 128 + WTERMSIG(status);
+      if (!relay) return as_it_ended(status, &before);
+      result = status;
+      sources[2] = (struct pollfd){.fd = finished[0], .events = POLLIN};
     }
   }
   end_all(child);
   return 126;
 }
 #else
-int pacer_supervise(char *const arguments[]) {
+int pacer_supervise(char *const arguments[], const struct pacer_relay *relay) {
   execvp(arguments[0], arguments);
   fprintf(stderr, "%s is not found or cannot be executed: %s\n", arguments[0], strerror(errno));
   return 127;

@@ -1,5 +1,6 @@
 // The process that is measured: one job on standard input, JSON lines on standard output. `pacer-worker supervise -- COMMAND`
-// runs any worker so that nothing of it outlives its runner.
+// runs any worker so that nothing of it outlives its runner; `supervise --probes -- COMMAND` measures besides what the
+// worker of another engine does not.
 import BenchWorker
 import CAllocationCounter
 import CMeasure
@@ -15,10 +16,15 @@ pacer_keep_standard_descriptors()
 let words = Array(CommandLine.arguments.dropFirst())
 switch words.first {
 case "supervise":
-  let command = Array(words.dropFirst(words.dropFirst().first == "--" ? 2 : 1))
+  var command = words.dropFirst()
+  let probes = command.first == "--probes"
+  if probes { command.removeFirst() }
+  if command.first == "--" { command.removeFirst() }
   guard !command.isEmpty else { end("supervise -- COMMAND: a command is missing") }
+  // Threads of the relay may still wait for lines.
+  if probes { _exit(ProbeRelay.supervise(Array(command))) }
   var arguments = command.map { strdup($0) } + [nil]
-  exit(arguments.withUnsafeMutableBufferPointer { pacer_supervise($0.baseAddress!) })
+  exit(arguments.withUnsafeMutableBufferPointer { pacer_supervise($0.baseAddress!, nil) })
 case nil:
   if let reason = InstructionSet.capError { end(reason) }
   exit(

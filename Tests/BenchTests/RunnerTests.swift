@@ -92,6 +92,7 @@ final class ScriptedLauncher: Launcher {
     }
     for lines in [\(JobOutcome, JobOutcome).0, \.1] {
       outcomes[keyPath: lines].lines.append(.metric(.init("cpu-time", 100)))
+      outcomes[keyPath: lines].lines.append(.metric(.init("energy", unavailable: "no counter")))
     }
     return outcomes
   }
@@ -165,6 +166,11 @@ extension Workers {
         folder.appendingPathComponent("t.jsonl")
       ).run()
       #expect(record.rows.map(\.runs.count) == [Estimate.runsForVerdict, Estimate.runsForVerdict])
+      // What no run could measure is no value, and is said once a row.
+      #expect(record.rows.allSatisfy { $0.unavailableMetrics == ["energy": "no counter"] })
+      #expect(record.rows.allSatisfy { $0.runs.allSatisfy { $0.metrics["energy"] == nil } })
+      let text = try String(contentsOf: folder.appendingPathComponent("t.jsonl"), encoding: .utf8)
+      #expect(text.split(separator: "\n").count { $0.contains("no counter") } == 2)
       #expect(abs((record.rows[1].ratio?.value ?? 0) - 0.5) < 1e-6 && record.rows[0].ratio == nil)
       // Whatever disturbs both, the ratio is that of the slices.
       #expect(record.rows[1].runs.allSatisfy { abs($0.ratio! - 0.5) < 1e-6 && $0.sliceMediansNs.count >= 8 })

@@ -68,7 +68,9 @@ struct SchemaTests {
     var maker = KnownResult.maker([[], ["freeze"]]) { _ in 1 }
     maker.lines.insert(.idle(engine: "pacer", bytes: 1), at: 1)
     maker.pair(1, to: 0, ratio: 0.5)
-    maker.lines += [.failed(row: 1, reason: "r"), .resumed(seed: 1)]
+    maker.lines += [
+      .unavailable(rows: [0, 1], reasons: ["energy": "no counter"]), .failed(row: 1, reason: "r"), .resumed(seed: 1),
+    ]
     maker.end(.budget)
     let kept = try RecordKeeper.compact(maker.lines, maker.record(), AxisTable())
     let lines = try (maker.lines + kept).map { try $0.data }

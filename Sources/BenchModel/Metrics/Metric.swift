@@ -70,6 +70,20 @@ public let standardMetrics: [Metric] = [
   .reading("cpu-time", "user and system time per inference, all threads", .nanoseconds, .sampled),
   .reading("minor-faults", "minor page faults per inference", .count, .sampled),
   .reading(
+    "energy", "energy per inference of the whole machine, or of its processor packages where those have counters",
+    .joules, .sampled),
+  .reading("temperature", "the hottest thermal zone after the last inference", .celsius, .sampled),
+  .reading(
+    "frequency", "mean clock of the processors that may be used, after inferences", .megahertz, .sampled,
+    direction: .higherIsBetter),
+  .reading(
+    "voluntary-switches", "times a thread of the process waited for something, per inference", .count, .sampled),
+  .reading(
+    "involuntary-switches", "times a thread of the process was stopped for another, per inference", .count, .sampled),
+  .reading(
+    "throttled", "times a processor or its package was slowed down by its heat during a run's inferences", .count,
+    .sampled),
+  .reading(
     "heap-allocations", "calls of malloc and its kin in one steady inference, whole process", .count, .deterministic,
     column: "mallocs", dependsOnToolchain: true),
   .reading(

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What a metric counts, and how its values are written.
 public struct Unit: Sendable, Equatable {
   public var name: String
@@ -24,5 +26,8 @@ public struct Unit: Sendable, Equatable {
   } exact: {
     Format.count($0)
   }
+  public static let joules = Unit("joules", short: Format.energy)
+  public static let celsius = Unit("degrees Celsius") { String(format: "%.1f °C", $0) }
+  public static let megahertz = Unit("megahertz") { Format.count($0) + " MHz" }
   public static let ratio = Unit("ratio", short: { Format.scientific($0) })
 }

@@ -63,6 +63,13 @@ public struct Record: Sendable {
     case .inspected(let line): try apply(line)
     case .run(let line): try apply(line)
     case .runs(let line): for line in try line.lines() { try apply(line) }
+    case .unavailable(let rows, let reasons):
+      for row in rows {
+        let row = try index(row)
+        // Another run could.
+        let reasons = reasons.filter { self.rows[row].medianOfRuns($0.key) == nil }
+        self.rows[row].unavailableMetrics.merge(reasons) { known, _ in known }
+      }
     case .failed(let row, let reason):
       let row = try index(row)
       (rows[row].status, rows[row].reason) = (.failed, reason)
@@ -157,6 +164,7 @@ public struct Record: Sendable {
     if medians.isEmpty { isAsStored = true }
     sliceMedians[line.number] = medians
     rows[index].runs.append(run)
+    for name in metrics.keys { rows[index].unavailableMetrics[name] = nil }
     numbers = max(numbers, line.number + 1)
     summarise(index)
   }

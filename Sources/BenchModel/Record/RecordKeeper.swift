@@ -55,6 +55,8 @@ public struct RecordKeeper: Sendable {
   package static func compact(_ lines: [RecordLine], _ record: Record, _ axes: AxisTable) throws -> [RecordLine] {
     var common = CommonFacts(axes)
     let tellers = Self.tellers(record)
+    // Most rows cannot be measured in the same respects.
+    var unavailable: [(rows: [Int], reasons: [String: String])] = []
     var result = try lines.compactMap { line -> RecordLine? in
       switch line {
       case .start(let start): return .start(try portable(start, axes))
@@ -66,10 +68,22 @@ public struct RecordKeeper: Sendable {
         if !tellers.contains(inspected.row) { inspected.prepared?.passes = nil }
         inspected.unavailable = inspected.unavailable?.isEmpty == true ? nil : inspected.unavailable
         return .inspected(inspected)
+      case .unavailable(let rows, let reasons):
+        for row in rows {
+          // What no other run could measure either.
+          let reasons = reasons.filter { record.rows[row].unavailableMetrics[$0.key] == $0.value }
+          if let place = unavailable.firstIndex(where: { $0.reasons == reasons }) {
+            unavailable[place].rows.append(row)
+          } else if !reasons.isEmpty {
+            unavailable.append(([row], reasons))
+          }
+        }
+        return nil
       case .run, .runs, .end, .summary: return nil
       default: return line
       }
     }
+    result += unavailable.map { .unavailable(rows: $0.rows.sorted(), reasons: $0.reasons) }
     for (index, row) in record.rows.enumerated() where !row.runs.isEmpty {
       result.append(.runs(.init(index, row.runs)))
       let names = Set(row.runs.flatMap(\.metrics.keys) + row.medians.keys).subtracting(["other-load", "warm-up"])

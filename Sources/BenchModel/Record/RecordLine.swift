@@ -11,6 +11,9 @@ public enum RecordLine: Sendable, Equatable {
   case run(RunLine)
   /// In place of a row's runs, where a record is kept for good.
   case runs(Runs)
+  /// What timing found that it cannot measure of these rows, and why, by metric: once a row, or once for rows that have
+  /// it in common.
+  case unavailable(rows: [Int], reasons: [String: String])
   /// A row that failed after it was inspected.
   case failed(row: Int, reason: String)
   /// The record goes on after it had ended.
@@ -134,8 +137,10 @@ public enum RecordLine: Sendable, Equatable {
 }
 
 extension RecordLine: Codable {
-  private enum Key: String, CodingKey { case kind, engine, bytes, row, reason, seed }
-  private enum Kind: String, Codable { case start, idle, inspected, run, runs, failed, resumed, summary, end }
+  private enum Key: String, CodingKey { case kind, engine, bytes, row, rows, reason, reasons, seed }
+  private enum Kind: String, Codable {
+    case start, idle, inspected, run, runs, unavailable, failed, resumed, summary, end
+  }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
@@ -148,6 +153,10 @@ extension RecordLine: Codable {
     case .inspected: self = .inspected(try Inspected(from: decoder))
     case .run: self = .run(try RunLine(from: decoder))
     case .runs: self = .runs(try Runs(from: decoder))
+    case .unavailable:
+      self = .unavailable(
+        rows: try container.decode([Int].self, forKey: .rows),
+        reasons: try container.decode([String: String].self, forKey: .reasons))
     case .failed:
       self = .failed(
         row: try container.decode(Int.self, forKey: .row), reason: try container.decode(String.self, forKey: .reason))
@@ -172,6 +181,10 @@ extension RecordLine: Codable {
     case .inspected(let line): try put(.inspected, line)
     case .run(let line): try put(.run, line)
     case .runs(let line): try put(.runs, line)
+    case .unavailable(let rows, let reasons):
+      try container.encode(Kind.unavailable, forKey: .kind)
+      try container.encode(rows, forKey: .rows)
+      try container.encode(reasons, forKey: .reasons)
     case .failed(let row, let reason):
       try container.encode(Kind.failed, forKey: .kind)
       try container.encode(row, forKey: .row)

@@ -128,6 +128,12 @@ public struct Schemas: Sendable {
         "kind", "idle"),
       schema(RecordLine.Inspected.self).with("kind", "inspected"), schema(RecordLine.RunLine.self).with("kind", "run"),
       schema(RecordLine.Runs.self).with("kind", "runs"),
+      .object(
+        [
+          "rows": .object(["type": .text("array"), "items": .type("integer")]),
+          "reasons": .object(["type": .text("object"), "additionalProperties": .type("string")]),
+        ], required: ["rows", "reasons"]
+      ).with("kind", "unavailable"),
       .object(["row": .type("integer"), "reason": .type("string")], required: ["row", "reason"]).with("kind", "failed"),
       .object(["seed": .type("integer")], required: ["seed"]).with("kind", "resumed"),
       schema(RecordLine.Summary.self).with("kind", "summary"), schema(RecordLine.End.self).with("kind", "end"),

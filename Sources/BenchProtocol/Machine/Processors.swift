@@ -10,6 +10,13 @@ package enum Processors {
     return numbers.prefix(Int(count)).map(Int.init)
   }()
 
+  /// Those that a process may use now, as long as it runs; empty where the system does not tell.
+  package static func allowed(of process: Int32, in tree: SystemTree = SystemTree()) -> [Int] {
+    let line = tree.text("/proc/\(process)/status")?.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }
+    return line.flatMap { $0.split(whereSeparator: \.isWhitespace).dropFirst().first }
+      .flatMap { SystemTree.list(String($0)) } ?? []
+  }
+
   /// How many this process may use: of those that are allowed, as much as its control groups leave it.
   package static var available: Double {
     let count = Double(max(allowed.count, 1))

@@ -11,8 +11,14 @@ package enum Supervisor {
   static let path: String? = WorkerProgram.path
 
   /// The command under its supervisor.
-  static func command(_ executable: String, _ arguments: [String]) -> (executable: Executable, arguments: [String]) {
-    if let path { return (.path(.init(path)), ["supervise", "--", executable] + arguments) }
+  /// - Parameter probes: whether that measures what a worker of another engine does not.
+  static func command(
+    _ executable: String, _ arguments: [String], probes: Bool = false
+  ) -> (executable: Executable, arguments: [String]) {
+    if let path {
+      let options = ["supervise"] + (probes ? ["--probes"] : []) + ["--"]
+      return (.path(.init(path)), options + [executable] + arguments)
+    }
     return (executable.contains("/") ? .path(.init(executable)) : .name(executable), arguments)
   }
 
