@@ -245,8 +245,12 @@ extension Record {
         document.table(table)
       }
     }
-    for (name, reason) in rows.first?.unavailableMetrics.sorted(by: { $0.key < $1.key }) ?? [] {
-      document.text("\(name): unavailable, \(reason).")
+    // Once for all rows that say the same.
+    let reasons = rows.flatMap { row in row.unavailableMetrics.map { [$0.key, $0.value] } }.uniqued()
+    for reason in reasons.sorted(by: { $0[0] < $1[0] }) {
+      let those = rows.filter { $0.unavailableMetrics[reason[0]] == reason[1] }
+      let place = those.count == rows.count ? "" : " (\(those.map(\.label).joined(separator: "; ")))"
+      document.text("\(reason[0]): unavailable, \(reason[1])\(place).")
     }
   }
 }

@@ -67,7 +67,8 @@ public struct Worker {
   private func work(_ job: Job) throws {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
     if configuration.modelReference.path != nil {
-      return try emit(.skipped(reason: "Pacer reads no model files yet, only its built-in models; --engine names those that do"))
+      return try emit(
+        .skipped(reason: "Pacer reads no model files yet, only its built-in models; --engine names those that do"))
     }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
     let settings: Settings
