@@ -28,16 +28,21 @@ struct SuiteRun {
     for path in Set(plan.flatMap { catalog.axes.paths(of: $0.configuration) }) {
       try checkFile(path, plan.map(\.configuration))
     }
+    var workers = Workers.standard(seed: options.seed)
     // What is wrong with a model file, its inputs or what they should give is said now, once.
     for work in plan.map({ catalog.axes.work(of: $0.configuration) }).uniqued() where work.modelReference.path != nil {
       let files = try WorkFiles.write(work, to: referenceFolder)
       if files.isEmpty { continue }
+      let engine = work[Axes.expect] ?? Axes.engine.standard
+      guard
+        Axes.expect.values.path(of: .text(engine)) != nil || workers.references[engine] != nil
+          || engine == Axes.engine.standard
+      else { throw UnknownName(kind: "engine to expect", name: engine, known: workers.references.keys.sorted()) }
       if let path = work[Axes.expect].flatMap({ Axes.expect.values.path(of: .text($0)) }) {
         _ = try WorkFiles.expected(path)
       }
     }
     let machine = MachineDescription.current(catalog, git: version)
-    var workers = Workers.standard(seed: options.seed)
     workers.prefix = options.workerPrefix
     // Of a pair each process waits for the other too.
     workers.timeout = options.timeout + 3 * suite.job.minSeconds

@@ -92,7 +92,9 @@ final class Terminal: Sendable {
     let order = rows.map(\.configuration.model).uniqued().flatMap { model in
       rows.indices.filter { rows[$0].configuration.model == model }
     }
-    let most = max(size.rows - 3, 4)
+    // In a window of a few lines the progress alone.
+    guard size.rows >= 8 else { return redraw([String(progress.prefix(size.columns - 1))]) }
+    let most = size.rows - 3
     var chosen = order
     if lines(chosen).count > most { chosen = chosen.filter { rows[$0].isHeadline || $0 == current } }
     var shown = lines(chosen)
@@ -183,7 +185,7 @@ final class Terminal: Sendable {
   private static func size() -> (columns: Int, rows: Int) {
     var size = winsize()
     guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0 else { return (80, 24) }
-    return (size.ws_col > 20 ? Int(size.ws_col) : 80, size.ws_row > 4 ? Int(size.ws_row) : 24)
+    return (size.ws_col > 20 ? Int(size.ws_col) : 80, size.ws_row > 0 ? Int(size.ws_row) : 24)
   }
 
   private func put(_ text: String) { StandardOutput.write(text) }

@@ -36,60 +36,83 @@ struct WorkFiles {
     (self.configuration, self.folder) = (work, folder.appendingPathComponent("work-\(digest.hex)"))
   }
 
-  private func url(_ name: String) -> URL { folder.appendingPathComponent(name) }
-  private var model: URL { url("model.onnx") }
-  private var list: URL { url("inputs.json") }
-
   private func write() throws -> [String: String] {
-    let manager = FileManager.default
-    if !manager.fileExists(atPath: model.path) || !manager.fileExists(atPath: list.path) {
-      try manager.createDirectory(at: folder, withIntermediateDirectories: true)
-      let inputs: [TensorFile]
-      if let path = configuration.modelReference.path {
-        inputs = try place(ONNXFile(path))
-      } else {
-        let work = try ModelInput(configuration, in: Harness.current.runtime)
-        try writeFile(ONNXWriter.write(work.graph), to: model)
-        let name = work.graph[work.graph.inputs[0]].name
-        inputs = [
-          TensorFile(
-            name: name, kind: .float32, shape: Array(work.input.type.shape.extents),
-            data: work.input.values.withUnsafeBytes { Data($0) })
-        ]
-      }
-      let entries = try inputs.enumerated().map { index, input in
-        let file = url("input-\(index).bin")
-        try writeFile(input.data, to: file)
-        return Input(name: input.name, type: input.kind, shape: input.shape, file: file.path)
-      }
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      try writeFile(encoder.encode(entries), to: list)
+    if let reference = configuration.choices["model"].map({ ModelReference($0.text) }),
+      case .file(let path, let digest) = reference, try ModelDigest.of(path) != digest
+    {
+      throw UserError("\(path) is another file than it was when this began; run it again")
     }
-    var files = ["onnx": model.path, "inputs": list.path]
+    let manager = FileManager.default
+    let isThere = [Self.model, Self.list].allSatisfy {
+      manager.fileExists(atPath: folder.appendingPathComponent($0).path)
+    }
+    if !isThere {
+      // Of another layout, or with a part that somebody removed.
+      try? manager.removeItem(at: folder)
+      // Whole or not at all, whoever else is writing it.
+      let made = folder.appendingPathExtension("\(UUID())")
+      defer { try? manager.removeItem(at: made) }
+      try write(to: made)
+      do { try manager.moveItem(at: made, to: folder) } catch {
+        guard manager.fileExists(atPath: folder.path) else { throw error }
+      }
+    }
+    let list = folder.appendingPathComponent(Self.list)
+    var files = ["onnx": folder.appendingPathComponent(Self.model).path, "inputs": list.path]
     let inputs = try JSONDecoder().decode([Input].self, from: Data(contentsOf: list))
     if inputs.count == 1, inputs[0].type == .float32 { files["input"] = inputs[0].file }
     return files
   }
 
+  private static let list = "inputs.json"
+  /// In a folder of its own, with the files that belong to it and what engines make of it.
+  private static let model = "model/model.onnx"
+
+  private func write(to made: URL) throws {
+    let model = made.appendingPathComponent(Self.model)
+    try FileManager.default.createDirectory(
+      at: model.deletingLastPathComponent(), withIntermediateDirectories: true)
+    let inputs: [TensorFile]
+    if let path = configuration.modelReference.path {
+      inputs = try place(ONNXFile(path), at: model)
+    } else {
+      let work = try ModelInput(configuration, in: Harness.current.runtime)
+      try writeFile(ONNXWriter.write(work.graph), to: model)
+      inputs = [
+        TensorFile(
+          name: work.graph[work.graph.inputs[0]].name, kind: .float32, shape: Array(work.input.type.shape.extents),
+          data: work.input.values.withUnsafeBytes { Data($0) })
+      ]
+    }
+    let entries = try inputs.enumerated().map { index, input in
+      let name = "input-\(index).bin"
+      try writeFile(input.data, to: made.appendingPathComponent(name))
+      return Input(
+        name: input.name, type: input.kind, shape: input.shape, file: folder.appendingPathComponent(name).path)
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    try writeFile(encoder.encode(entries), to: made.appendingPathComponent(Self.list))
+  }
+
   // MARK: Model files
 
   /// Puts the model where engines read it, and returns its inputs.
-  private func place(_ file: ONNXFile) throws -> [TensorFile] {
+  private func place(_ file: ONNXFile, at model: URL) throws -> [TensorFile] {
     let inputs = try self.inputs(of: file)
-    let source = URL(fileURLWithPath: file.path)
+    let (from, to) = (URL(fileURLWithPath: file.path).deletingLastPathComponent(), model.deletingLastPathComponent())
     // Weights outside of the file are found beside it.
     for name in file.externalFiles {
-      let target = url(name)
-      guard target.standardizedFileURL.path.hasPrefix(folder.standardizedFileURL.path + "/") else {
-        throw BadFile(file.path, "its weights lie in \(name), outside of its folder")
+      guard name != model.lastPathComponent else {
+        throw BadFile(file.path, "its weights lie in \(name), which is the name of the model itself here")
       }
+      let target = to.appendingPathComponent(name)
       try FileManager.default.createDirectory(
         at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-      try copy(source.deletingLastPathComponent().appendingPathComponent(name), at: target)
+      try copy(from.appendingPathComponent(name), at: target)
     }
     if file.inputs.allSatisfy(\.isFixed) && file.externalFiles.isEmpty {
-      try copy(source, at: model)
+      try copy(URL(fileURLWithPath: file.path), at: model)
     } else {
       let shapes = Dictionary(zip(file.inputs, inputs).map { ($0.name, $1.shape) }) { first, _ in first }
       try writeFile(file.fixing(shapes), to: model)
@@ -103,7 +126,6 @@ struct WorkFiles {
     guard manager.fileExists(atPath: source.path) else {
       throw UserError("\(source.path) cannot be read: no such file; the model keeps weights in it")
     }
-    try? manager.removeItem(at: target)
     try manager.copyItem(at: source.resolvingSymlinksInPath(), to: target)
   }
 
@@ -164,7 +186,9 @@ struct WorkFiles {
       }
       return path
     }
-    let names = ["npy", "pb", "bin"].flatMap { ["\(port.name).\($0)", "input_\(index).\($0)"] }
+    // A name with a slash is none of a file in this folder.
+    let stems = (port.name.contains("/") ? [] : [port.name]) + ["input_\(index)"]
+    let names = ["npy", "pb", "bin"].flatMap { ending in stems.map { "\($0).\(ending)" } }
     let found = names.map { "\(path)/\($0)" }.first { FileManager.default.fileExists(atPath: $0) }
     guard let found else {
       throw UserError("\(path) has no file for input \(port.name): one of \(names.joined(separator: ", "))")
@@ -188,8 +212,11 @@ struct WorkFiles {
     default:
       let shape = try shape ?? Self.fixed(port, file)
       let data = try readFile(URL(fileURLWithPath: path))
-      guard data.count == shape.reduce(kind.size, *) else {
-        throw BadFile(path, "it has \(data.count) bytes; input \(port.words) needs \(shape.reduce(kind.size, *))")
+      let needed = TensorFile.byteCount(kind, shape)
+      guard data.count == needed else {
+        throw BadFile(
+          path,
+          "it has \(data.count) bytes; input \(port.words) needs \(needed.map { "\($0)" } ?? "more than there are")")
       }
       tensor = TensorFile(kind: kind, shape: shape, data: data)
     }
@@ -214,6 +241,9 @@ struct WorkFiles {
   /// Numbers that are the same everywhere: reals in −2…2, unsigned bytes in 0…255, other integers and flags 0 or 1, which
   /// are indices and masks whatever they index.
   private func seeded(_ port: ONNXFile.Port, _ kind: ElementKind, _ shape: [Int]) throws -> TensorFile {
+    guard let bytes = TensorFile.byteCount(kind, shape), bytes <= 1 << 32 else {
+      throw UserError("input \(port.words) is larger than 4 GiB")
+    }
     let extents = Shape(shape)
     guard shape.count == port.extents.count else {
       throw UserError("shape \(extents) is not that of input \(port.words)")

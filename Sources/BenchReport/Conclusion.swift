@@ -12,8 +12,8 @@ struct Conclusion {
   private let headline: [Row]
   let shown: [Row]
 
-  /// Rows of the short table.
-  private static let most = 12
+  /// Rows of the short table, and clauses of the sentence.
+  private static let (most, mostClauses) = (12, 6)
 
   init(_ record: Record, _ model: String, _ catalog: Catalog) {
     (self.record, self.model, self.catalog) = (record, model, catalog)
@@ -43,11 +43,16 @@ struct Conclusion {
       timed.contains { $0.id == row.id } && row.id != first.id && row.id != first.baseline && row.hasWork(of: first)
         && row.hasBaseline(of: first)
     }
-    let clauses = others.compactMap { row -> String? in
+    let names = others.map { Self.difference($0, first) }
+    let clauses = zip(others, names).compactMap { row, name -> String? in
       guard let a = row.relativeTime, let b = first.relativeTime else { return nil }
-      return "\(Self.difference(row, first)) \(Attribution.Effect(of: a, over: b).comparison)"
+      let isClear = names.count { $0 == name } == 1
+      return "\(isClear ? name : row.label) \(Attribution.Effect(of: a, over: b).comparison)"
     }
-    if !clauses.isEmpty { text += "; against that, " + clauses.joined(separator: ", ") }
+    // More than a few are no conclusion: the table has them.
+    if !clauses.isEmpty, clauses.count <= Self.mostClauses {
+      text += "; against that, " + clauses.joined(separator: ", ")
+    }
     return text + "."
   }
 
@@ -80,11 +85,12 @@ struct Conclusion {
     }
   }
 
-  /// The words of a label that another has not.
+  /// The words of a label that another has not, where it has all of the other's.
   private static func difference(_ row: Row, _ other: Row) -> String {
-    let known = Set(other.label.components(separatedBy: ", "))
-    let own = row.label.components(separatedBy: ", ").filter { !known.contains($0) }
-    return own.isEmpty ? row.label : own.joined(separator: ", ")
+    let known = other.label.components(separatedBy: ", ")
+    let words = row.label.components(separatedBy: ", ")
+    let own = words.filter { !known.contains($0) }
+    return own.isEmpty || !known.allSatisfy(words.contains) ? row.label : own.joined(separator: ", ")
   }
 
   // MARK: The chart

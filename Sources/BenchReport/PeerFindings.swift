@@ -46,7 +46,9 @@ public struct PeerFinding: Sendable {
       return false
     }
     let p = rivals.map { 1 - studentTCumulative(-log($0.ratio.value) / $0.ratio.logError, $0.ratio.count - 1) }.sorted()
-    return p.enumerated().allSatisfy { $1 <= 0.05 / Double(p.count - $0) }
+    // As strict as the intervals, for the same reason.
+    let level = 2 * (1 - Estimate.quantile)
+    return p.enumerated().allSatisfy { $1 <= level / Double(p.count - $0) }
   }
 
   /// Without it nobody is called the fastest: by Winograd's way it is the fastest other engine for some networks.

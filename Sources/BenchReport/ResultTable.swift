@@ -100,7 +100,13 @@ public struct ResultTable: Sendable {
   /// How much of the run was spent inside timed iterations, as a diagnostic; nil where nothing was timed.
   public static func timedShare(_ file: Record) -> String? {
     guard file.hasTimes, file.elapsed > 0 else { return nil }
-    let seconds = file.rows.reduce(0) { $0 + $1.runs.reduce(0) { $0 + $1.timedNs } } * 1e-9
+    // A kept record has a row's iterations, and none of a run's.
+    let seconds =
+      file.rows.filter { !$0.runs.isEmpty }.reduce(0) { sum, row in
+        let known = row.runs.reduce(0) { $0 + $1.timedNs }
+        return sum + (known > 0 ? known : Double(row.timed) * median(row.runs.map(\.medianNs)))
+      } * 1e-9
+    guard seconds > 0 else { return nil }
     let runs = file.rows.reduce(0) { $0 + $1.runs.count }
     return String(
       format:

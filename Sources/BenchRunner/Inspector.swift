@@ -22,11 +22,13 @@ package struct Inspector: Sendable {
   private struct Reference: Sendable {
     var outputs: [[Float]]
     var source: String
+    var isFile = false
   }
+  private struct BudgetSpent: Error {}
 
   /// What was found out already: one inference for all rows of the same work, even where no file can be kept.
   private final class Found: Sendable {
-    let references = Mutex<[Configuration: Reference]>([:])
+    let references = Mutex<[Configuration: Result<Reference, any Error>]>([:])
   }
 
   /// The row with its metrics, and whether it is measured, unavailable, failed, invalid or unchecked; as it was where the
@@ -54,23 +56,28 @@ package struct Inspector: Sendable {
     } else {
       result.status = .measured
       if catalog.computesOutputs(configuration[Axes.backend]) {
-        await check(outcome.outputs.map(\.values), &result, within: seconds - watch.elapsed)
+        let isChecked = await check(outcome.outputs.map(\.values), &result, within: seconds - watch.elapsed)
+        // Not checked for want of time: it is inspected anew when there is some.
+        if !isChecked { return pending }
       }
     }
     return result
   }
 
-  private func check(_ outputs: [[Float]?], _ result: inout Row, within seconds: Double) async {
+  /// - Returns: false where the budget was spent before there was anything to hold the outputs against.
+  private func check(_ outputs: [[Float]?], _ result: inout Row, within seconds: Double) async -> Bool {
     guard !outputs.isEmpty, !outputs.contains(nil) else {
       (result.status, result.reason) = (.invalid, "the worker gave no output to check")
-      return
+      return true
     }
     let outputs = outputs.map { $0! }
     result.outputDigest = Digest(of: outputs.flatMap { $0 }).hex
     let reference: Reference
-    do { reference = try await self.reference(for: result.configuration, within: seconds) } catch {
+    do { reference = try await self.reference(for: result.configuration, within: seconds) } catch is BudgetSpent {
+      return false
+    } catch {
       (result.status, result.reason) = (.unchecked, "\(error)")
-      return
+      return true
     }
     result.expectedDigest = Digest(of: reference.outputs.flatMap { $0 }).hex
     result.expectedFrom = reference.source
@@ -78,22 +85,29 @@ package struct Inspector: Sendable {
       (result.status, result.reason) = (
         .unchecked, "the reference output itself has NaN or infinity: look at the weights and the input"
       )
-      return
+      return true
     }
     if outputs.count < reference.outputs.count {
       (result.status, result.reason) = (
         .invalid, "\(outputs.count) of \(reference.outputs.count) outputs are there"
       )
-      return
+      return true
     }
     // A file may say what is right of the first ones alone.
     if outputs.count > reference.outputs.count {
       result.add(notes: ["of \(outputs.count) outputs the first \(reference.outputs.count) were checked"])
     }
+    let sizes = zip(outputs, reference.outputs).map { ($0.count, $1.count) }
+    if reference.isFile, let wrong = sizes.first(where: { $0 != $1 }) {
+      (result.status, result.reason) = (
+        .unchecked, "\(reference.source) has \(wrong.1) numbers where the output has \(wrong.0): it is another output's"
+      )
+      return true
+    }
     let accuracies = zip(outputs, reference.outputs).map { Accuracy($0, reference: $1) }
     guard let accuracy = Accuracy(worstOf: accuracies) else {
       (result.status, result.reason) = (.invalid, "the output has NaN or infinity, or the wrong size")
-      return
+      return true
     }
     result.accuracy = accuracy
     let tolerance = Accuracy.tolerance(for: result.configuration)
@@ -101,6 +115,7 @@ package struct Inspector: Sendable {
       let text = "the output is off by %.2e of its largest value; allowed is %.0e"
       (result.status, result.reason) = (.invalid, String(format: text, accuracy.relative, tolerance))
     }
+    return true
   }
 
   // MARK: Reference outputs
@@ -110,21 +125,30 @@ package struct Inspector: Sendable {
 
   private func reference(for configuration: Configuration, within seconds: Double) async throws -> Reference {
     let work = catalog.axes.work(of: configuration)
-    if let known = found.references.withLock({ $0[work] }) { return known }
-    let reference: Reference
-    let expect = configuration[Axes.expect]
+    if let known = found.references.withLock({ $0[work] }) { return try known.get() }
+    do {
+      let reference = try await makeReference(work, within: seconds)
+      found.references.withLock { $0[work] = .success(reference) }
+      return reference
+    } catch let error where !(error is BudgetSpent) {
+      // It would fail for every row of this work, and might take as long each time.
+      found.references.withLock { $0[work] = .failure(error) }
+      throw error
+    }
+  }
+
+  private func makeReference(_ work: Configuration, within seconds: Double) async throws -> Reference {
+    let expect = work[Axes.expect]
     if let path = expect.flatMap({ Axes.expect.values.path(of: .text($0)) }) {
       guard let read = workers.readExpected else { throw UserError("no reference output: \(path) cannot be read here") }
-      reference = Reference(outputs: try read(path), source: "file \(path.split(separator: "/").last ?? "")")
-    } else if let engine = expect ?? (configuration.modelReference.path == nil ? nil : Self.usualEngine),
+      return Reference(outputs: try read(path), source: "file \(path.split(separator: "/").last ?? "")", isFile: true)
+    }
+    if let engine = expect ?? (work.modelReference.path == nil ? nil : Self.usualEngine),
       engine != Axes.engine.standard
     {
-      reference = try await outputs(of: engine, work, within: seconds)
-    } else {
-      reference = Reference(outputs: try await oracleOutputs(work, within: seconds), source: Self.oracleName)
+      return try await outputs(of: engine, work, within: seconds)
     }
-    found.references.withLock { $0[work] = reference }
-    return reference
+    return Reference(outputs: try await oracleOutputs(work, within: seconds), source: Self.oracleName)
   }
 
   /// What the record calls Pacer's own reference ops.
@@ -136,11 +160,11 @@ package struct Inspector: Sendable {
       let known = workers.references.keys.sorted()
       throw UserError("no reference output: \(UnknownName(kind: "engine", name: engine, known: known))")
     }
-    guard seconds > 0 else { throw Self.budgetSpent }
+    guard seconds > 0 else { throw BudgetSpent() }
     var configuration = work
     configuration[Axes.engine] = engine
     let outcome = await workers.inspect(command, configuration, within: seconds)
-    if outcome.isLate && seconds < workers.timeout { throw Self.budgetSpent }
+    if outcome.isLate && seconds < workers.timeout { throw BudgetSpent() }
     if let problem = outcome.problem {
       throw UserError(
         "no reference output: \(engine), which is to say what is right: \(problem); --expect names another")
@@ -150,8 +174,6 @@ package struct Inspector: Sendable {
     let version = outcome.hello.map { " " + Format.plain($0.version) } ?? ""
     return Reference(outputs: outputs, source: engine + version)
   }
-
-  private static let budgetSpent = UserError("budget: it was spent before the reference output was there")
 
   /// The outputs of the unoptimised graph with the reference ops, from the cache or from a worker: one inference.
   private func oracleOutputs(_ work: Configuration, within seconds: Double) async throws -> [[Float]] {
@@ -169,10 +191,10 @@ package struct Inspector: Sendable {
       let values = kept.compactMap(\.values)
       if values.count == kept.count { return values }
     }
-    guard seconds > 0 else { throw Self.budgetSpent }
+    guard seconds > 0 else { throw BudgetSpent() }
     let outcome = await workers.perform(oracle, Job(.output, reference), within: seconds)
     if let failure = outcome.failure {
-      if outcome.isLate && seconds < workers.timeout { throw Self.budgetSpent }
+      if outcome.isLate && seconds < workers.timeout { throw BudgetSpent() }
       throw UserError(
         "no reference output: \(failure)" + (outcome.isLate ? "; a longer --timeout leaves time for it" : ""))
     }

@@ -57,6 +57,10 @@ public actor Runner {
     (self.report, elapsedBefore) = (report, record.elapsed)
     inspector = Inspector(catalog: catalog, workers: workers)
     watch = Stopwatch(workers.clock)
+    // What a record that goes on took until now, as far as its runs tell.
+    for (index, row) in record.rows.enumerated() where row.baseline != nil && !row.runs.isEmpty {
+      spent[index] = row.runs.reduce(0) { $0 + 2 * Self.seconds($1) }
+    }
   }
 
   /// A new record.
@@ -90,7 +94,8 @@ public actor Runner {
   }
 
   private var elapsed: Double { elapsedBefore + watch.elapsed }
-  private var left: Double { suite.budget - elapsed }
+  /// Of the budget, which every call has anew: what was cut short goes on.
+  private var left: Double { suite.budget - watch.elapsed }
   private var goesOn: Bool { !isInterrupted && !Task.isCancelled }
 
   /// Measures until every row is known to the suite's interval or the time is spent.
@@ -203,13 +208,13 @@ public actor Runner {
     }
     guard let (a, b, plan) = try await assignments(baseline, index) else { return }
     let baselineFirst = workers.chance.draw { Bool.random(using: &$0) }
-    let timeout = min(workers.timeout, seconds)
+    let timeout = min(workers.timeout + 3 * (plan?.seconds ?? 0), seconds)
     let outcomes = await cancellable { [launcher = workers.launcher] in
       await launcher.pair(a, b, aFirst: baselineFirst, plan, timeout: timeout)
     }
     guard goesOn else { return }
     if let failure = outcomes.a.failure, outcomes.b.failure == nil || outcomes.a.isLate {
-      if outcomes.a.isLate && timeout < workers.timeout { return }
+      if outcomes.a.isLate && timeout == seconds { return }
       return try fail(index, "its baseline, beside it: \(failure)")
     }
     let number = record.nextNumber
@@ -335,14 +340,21 @@ public actor Runner {
 
   /// What a pair of a row takes: as the last did, as its runs told, or before the first as inspecting did.
   private func cost(_ index: Int) -> Double {
-    lastTimes[index]
-      ?? [index, measuredBaseline(of: index)].compactMap { $0 }.reduce(0) {
-        $0 + (record.rows[$1].runs.last.map(seconds) ?? inspectionTimes[$1] ?? 0.5)
-      }
+    if let last = lastTimes[index] { return last }
+    // Inspecting may have compiled what is kept from then on: what does not fit after all is cut short.
+    let most = record.rows[index].runs.isEmpty ? Self.longestGuess : .infinity
+    return min(
+      most,
+      [index, measuredBaseline(of: index)].compactMap { $0 }.reduce(0) {
+        $0 + (record.rows[$1].runs.last.map(Self.seconds) ?? inspectionTimes[$1] ?? 0.5)
+      })
   }
 
+  /// Seconds that a pair which was never run is expected to take at most.
+  private static let longestGuess = 5.0
+
   /// What a run cost, as far as it told.
-  private func seconds(_ run: Run) -> Double {
+  private static func seconds(_ run: Run) -> Double {
     let before = ["load", "optimise", "prepare", "first-inference", "warm-up"].reduce(0) { $0 + (run.metrics[$1] ?? 0) }
     return (before + run.timedNs) * 1e-9 + 0.05
   }

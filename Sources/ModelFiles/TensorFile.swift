@@ -155,7 +155,8 @@ public struct TensorFile: Sendable, Equatable {
     self.init(kind: kind, shape: shape, data: Data(bytes))
   }
 
-  static func byteCount(_ kind: ElementKind, _ shape: [Int]) -> Int? {
+  /// Nil where the extents are none, or too large to be counted.
+  public static func byteCount(_ kind: ElementKind, _ shape: [Int]) -> Int? {
     var count = kind.size
     for extent in shape {
       guard extent >= 0 else { return nil }

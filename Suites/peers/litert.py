@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """LiteRT, once TensorFlow Lite, as a worker of Pacer, with XNNPACK. Its model is made here, from the ONNX file."""
-import multiprocessing
 import os
 import sys
 
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib")] + [path for path in sys.path if path != folder]
-from pacer_worker import Skip, artefact, serve
+from pacer_worker import Skip, apart, artefact, serve
 
 # Ops that are one op of LiteRT, with nothing to choose.
 PLAIN = {"Sigmoid": "LOGISTIC", "Tanh": "TANH", "HardSwish": "HARD_SWISH", "Sqrt": "SQRT", "Exp": "EXP", "Neg": "NEG",
@@ -342,12 +341,8 @@ def load():
     from ai_edge_litert.interpreter import Interpreter
 
     def prepare(configuration, onnx, feed):
-        def make(path):
-            # In a process of its own: what the conversion needs is not the engine's memory.
-            with multiprocessing.get_context("fork").Pool(1) as pool:
-                pool.apply(convert, (onnx, path))
-
-        path = artefact(onnx, "litert", ai_edge_litert.__version__, ".tflite", make)
+        path = artefact(
+            onnx, "litert", ai_edge_litert.__version__, ".tflite", lambda path: apart(convert, onnx, path))
         # XNNPACK, which takes over all ops it knows, is its default.
         interpreter = Interpreter(model_path=path, num_threads=configuration["threads"])
         interpreter.allocate_tensors()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """MNN as a worker of Pacer, in full precision. Its model is made here, from the ONNX file, by its own converter."""
+import json
 import os
 import sys
 
@@ -12,7 +13,6 @@ from pacer_worker import Skip, artefact, serve
 def load():
     import MNN
     import numpy
-    import onnx as format
     from MNN import expr
     # The converter without the module around it: `MNN.tools` installs a package of its own accord, to report its use.
     from _tools import mnnconvert
@@ -29,7 +29,15 @@ def load():
 
     def prepare(configuration, onnx, feed):
         inputs = [variable(array) for array in feed.values()]
-        outputs = [value.name for value in format.load(onnx, load_external_data=False).graph.output]
+        def list_outputs(path):
+            import onnx as format
+            graph = format.load(onnx, load_external_data=False).graph
+            with open(path, "w") as file:
+                json.dump([value.name for value in graph.output], file)
+
+        # Kept too: reading the whole model would count as MNN's memory.
+        with open(artefact(onnx, "mnn", MNN.version(), ".json", list_outputs)) as file:
+            outputs = json.load(file)
         path = artefact(onnx, "mnn", MNN.version(), ".mnn", lambda path: mnnconvert(
             ["mnnconvert", "-f", "ONNX", "--modelFile", onnx, "--MNNModel", path, "--bizCode", "pacer"]))
         # "normal" precision may be lower than float32; one inference at a time, as fast as it goes.

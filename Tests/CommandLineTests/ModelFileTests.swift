@@ -100,8 +100,24 @@ import Testing
 
   @Test func `without the reference engine rows are not checked, and say what to name`() throws {
     try inModelFolder { folder in
-      let run = try measure("--engine one --expect nobody", in: folder)
-      #expect(run.status == 1 && run.output.contains("not checked: no reference output: unknown engine"), "\(run)")
+      let unknown = try measure("--engine one --expect nobody", in: folder)
+      #expect(unknown.status == 1 && unknown.errors.contains("unknown engine to expect"), "\(unknown)")
+      // The usual one is a script that cannot run here.
+      try write("import sys; sys.exit(3)", "Suites/peers/onnxruntime.py", in: folder)
+      let run = try measure("--engine one", in: folder)
+      #expect(run.status == 1 && run.output.contains("not checked: no reference output: onnxruntime, which"), "\(run)")
+    }
+  }
+
+  @Test func `a file that lies in two places is measured once, and one that is written over is not measured`() throws {
+    try inModelFolder { folder in
+      let run = try shell(
+        """
+        mkdir a; cp my.onnx a/
+        bench-suite measure my.onnx,a/my.onnx --engine one --expect one --rounds 1 --output o.jsonl
+        """, ["SEEN": folder.appendingPathComponent("seen").path], in: folder)
+      #expect(run.status == 0, "\(run)")
+      #expect(try rows("o.jsonl", in: folder).count == 1)
     }
   }
 

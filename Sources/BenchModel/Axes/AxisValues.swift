@@ -1,6 +1,5 @@
 import BenchProtocol
 import Foundation
-import ModelFiles
 import TensorCore
 
 /// What may be chosen on an axis: what suggestions, help texts and schemas are made from.
@@ -45,9 +44,14 @@ public enum AxisValues: Sendable {
       return .flag(["on", "true"].contains(text))
     case .shape: return .text("\(try InputShapes(checking: text))")
     case .model: return .text(try Self.model(text, key, catalog).text)
-    case .text, .path, .expectation:
+    case .text, .path:
       guard !text.isEmpty else { throw UserError("\(key) is empty") }
       return .text(text)
+    case .expectation:
+      guard !text.isEmpty else { throw UserError("\(key) is empty") }
+      // What is there is a file, whatever it is called; engines have names without dots.
+      let isPlain = !text.contains(where: { "/.".contains($0) })
+      return .text(isPlain && FileManager.default.fileExists(atPath: text) ? "./\(text)" : text)
     }
   }
 
@@ -69,13 +73,7 @@ public enum AxisValues: Sendable {
         "\(text): a model is an ONNX file (.onnx), or one of \(catalog.models.map(\.name).joined(separator: ", "))")
     }
     let path = URL(fileURLWithPath: text).standardizedFileURL.path
-    let file: ONNXFile
-    do { file = try ONNXFile(path) } catch { throw UserError("\(error)") }
-    guard !file.externalFiles.isEmpty else { return .file(path: path, digest: FileDigest.of(path)) }
-    let folder = (path as NSString).deletingLastPathComponent
-    var digest = Digest()
-    for part in [path] + file.externalFiles.map({ "\(folder)/\($0)" }) { digest.combine(FileDigest.of(part)) }
-    return .file(path: path, digest: digest.hex)
+    do { return .file(path: path, digest: try ModelDigest.of(path)) } catch { throw UserError("\(error)") }
   }
 
   private static func choose(_ text: String, _ known: [(name: String, aliases: [String])], _ key: String) throws

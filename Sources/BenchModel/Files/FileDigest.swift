@@ -38,7 +38,10 @@ package enum FileDigest {
       }.hex
     }
     if let digest = known.withLock({ $0[identity] }) { return digest }
-    guard let file = FileHandle(forReadingAtPath: path) else { return "unreadable" }
+    // A pipe or a device might never end.
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, let file = FileHandle(forReadingAtPath: path)
+    else { return "unreadable" }
     defer { try? file.close() }
     var digest = Digest()
     while let data = try? file.read(upToCount: 1 << 22), !data.isEmpty { data.withUnsafeBytes { digest.combine($0) } }

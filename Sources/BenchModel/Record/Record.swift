@@ -163,6 +163,8 @@ public struct Record: Sendable {
       timed: line.timed ?? (line.slicesNs ?? []).reduce(0) { $0 + $1.count }, metrics: metrics, ratio: line.ratio)
     if medians.isEmpty { isAsStored = true }
     sliceMedians[line.number] = medians
+    // A record that was cut off has no end, and has lasted at least until here.
+    elapsed = max(elapsed, min(line.at ?? 0, 1e12))
     rows[index].runs.append(run)
     for name in metrics.keys { rows[index].unavailableMetrics[name] = nil }
     numbers = max(numbers, line.number + 1)

@@ -179,7 +179,12 @@ public struct Accuracy: Codable, Sendable, Equatable {
 
   /// nil where either has a NaN or their lengths differ.
   public init?(_ output: [Float], reference: [Float]) {
-    guard output.count == reference.count, !output.isEmpty else { return nil }
+    guard output.count == reference.count else { return nil }
+    // A detector that finds nothing, like the reference.
+    if output.isEmpty {
+      (absolute, relative, cosine, top1, top5) = (0, 0, 1, true, 5)
+      return
+    }
     var (largest, difference, dot, a2, b2) = (0.0, 0.0, 0.0, 0.0, 0.0)
     for (a, b) in zip(output, reference) {
       let (a, b) = (Double(a), Double(b))

@@ -40,19 +40,20 @@ public struct Suite: Sendable {
 
   /// Every configuration, each once, in the order of the file, with what it is held against.
   public func plan(_ catalog: Catalog) throws -> [PlannedConfiguration] {
-    var seen = Set<Configuration>()
+    // By identity: a model file that lies in two places is measured once.
+    var seen = Set<String>()
     var configurations: [Configuration] = []
-    var headlines = Set<Configuration>()
+    var headlines = Set<String>()
     for group in groups {
       let all = try group.configurations(catalog)
-      if group.isHeadline { headlines.formUnion(all) }
-      configurations += all.filter { seen.insert($0).inserted }
+      if group.isHeadline { headlines.formUnion(all.map(\.id)) }
+      configurations += all.filter { seen.insert($0.id).inserted }
     }
     guard !configurations.isEmpty else { throw UserError("suite \(name) has no configurations") }
     return zip(configurations, baselines(of: configurations, catalog)).enumerated().map { index, entry in
       var planned = PlannedConfiguration(
         configuration: entry.0, baseline: entry.1.flatMap { $0 == index ? nil : $0 })
-      if headlines.contains(entry.0) { planned.headline = true }
+      if headlines.contains(entry.0.id) { planned.headline = true }
       return planned
     }
   }

@@ -45,7 +45,9 @@ public struct Document: Sendable {
 
   /// What links go to.
   static func anchor(_ title: String) -> String {
-    title.lowercased().map { $0.isLetter || $0.isNumber ? String($0) : $0 == " " || $0 == "-" ? "-" : "" }.joined()
+    title.lowercased().map {
+      $0.isLetter || $0.isNumber ? String($0) : $0 == " " || $0 == "-" ? "-" : $0 == "_" ? "_" : ""
+    }.joined()
   }
 
   mutating func heading(_ text: String, level: Int = 2) { blocks.append(.heading(text, level: level)) }

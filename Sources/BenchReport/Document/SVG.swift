@@ -165,7 +165,10 @@ struct SVG {
     let sorted = values.filter(\.isFinite).sorted()
     guard let most = sorted.last, sorted.count > 3 else { return sorted.last ?? 1 }
     // At most a quarter of the bars, and only where there is a gap below them.
-    let cut = (1...sorted.count / 4).last { sorted[sorted.count - $0] > 2.5 * sorted[sorted.count - 1 - $0] }
+    let cut = (1...sorted.count / 4).last {
+      let below = sorted[sorted.count - 1 - $0]
+      return below > 0 && sorted[sorted.count - $0] > 2.5 * below
+    }
     return cut.map { sorted[sorted.count - 1 - $0] } ?? most
   }
 

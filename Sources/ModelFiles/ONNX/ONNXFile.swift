@@ -41,6 +41,12 @@ public struct ONNXFile: Sendable {
     var files = Set<String>()
     Self.collect(model.graph, &files)
     externalFiles = files.sorted()
+    for name in externalFiles {
+      let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+      guard !name.isEmpty, !name.hasPrefix("/"), !parts.contains("..") else {
+        throw BadFile(path, "its weights lie in \"\(name)\", outside of its folder")
+      }
+    }
   }
 
   private static func collect(_ graph: Pacer_Onnx_Graph, _ files: inout Set<String>) {

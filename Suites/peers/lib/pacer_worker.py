@@ -4,7 +4,9 @@ A peer is a script that calls `serve` with its name and a function that loads th
 requirements.txt in its folder, and installed into .venv there.
 """
 import base64
+import hashlib
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -30,7 +32,12 @@ def artefact(onnx, engine, version, ending, make):
     The path of what an engine compiled from a model: made by `make(path)` where no earlier process of this version did, so
     that a slow start is paid for once. It lies beside the model, whose folder is that of one content.
     """
-    path = os.path.join(os.path.dirname(onnx), f"{engine}-{version}{ending}")
+    # What converts counts too: this script, and the packages that it names.
+    made_by = hashlib.sha256()
+    for name in (sys.argv[0], os.path.join(os.path.dirname(sys.argv[0]), "requirements.txt")):
+        with open(name, "rb") as file:
+            made_by.update(file.read())
+    path = os.path.join(os.path.dirname(onnx), f"{engine}-{version}-{made_by.hexdigest()[:8]}{ending}")
     if not os.path.exists(path):
         # Elsewhere until it is whole: another process may be making it too, and then one of both is as good.
         with tempfile.TemporaryDirectory(dir=os.path.dirname(onnx)) as made:
@@ -42,6 +49,32 @@ def artefact(onnx, engine, version, ending, make):
                 if not os.path.exists(path):
                     raise
     return path
+
+
+def _answer(function, arguments, done):
+    try:
+        done.send((function(*arguments), None))
+    except Exception as error:
+        # Not every library's exception survives a pipe.
+        done.send((None, error if isinstance(error, Skip) else RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def apart(function, *arguments):
+    """What a function returns, run in a process of its own: what it needs is not the engine's memory."""
+    fork = multiprocessing.get_context("fork")
+    outcome, done = fork.Pipe(duplex=False)
+    child = fork.Process(target=_answer, args=(function, arguments, done))
+    child.start()
+    done.close()
+    try:
+        value, error = outcome.recv()
+    except EOFError:
+        child.join()
+        raise RuntimeError(f"{function.__name__} ended with {child.exitcode}") from None
+    child.join()
+    if error is not None:
+        raise error
+    return value
 
 
 def peak_resident():

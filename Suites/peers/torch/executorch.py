@@ -1,43 +1,24 @@
 #!/usr/bin/env python3
 """ExecuTorch as a worker of Pacer, with XNNPACK. Its program is made here, from the ONNX file."""
-import multiprocessing
 import os
 import sys
 
 # This script has the engine's name: without its folder off the path it would import itself.
 folder = os.path.dirname(os.path.abspath(__file__))
 sys.path = [os.path.join(folder, "lib"), os.path.join(folder, "..", "lib")] + [p for p in sys.path if p != folder]
-from pacer_worker import Skip, artefact, serve
+from pacer_worker import apart, artefact, serve
 
 
-def export(onnx, feed, program, done):
-    """In a process of its own: what the export needs is not the runtime's memory."""
-    try:
-        import torch
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-        from graph_module import rebuild
+def export(onnx, feed, program):
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from graph_module import rebuild
 
-        exported = torch.export.export(rebuild(onnx), tuple(torch.from_numpy(array) for array in feed.values()))
-        lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
-        with open(program, "wb") as file:
-            lowered.to_executorch().write_to_file(file)
-        done.send(None)
-    except Exception as error:
-        # Not every library's exception survives a pipe.
-        done.send(error if isinstance(error, Skip) else RuntimeError(f"{type(error).__name__}: {error}"))
-
-
-def exported(onnx, feed, program):
-    fork = multiprocessing.get_context("fork")
-    outcome, done = fork.Pipe(duplex=False)
-    child = fork.Process(target=export, args=(onnx, feed, program, done))
-    child.start()
-    done.close()
-    error = outcome.recv()
-    child.join()
-    if error is not None:
-        raise error
+    exported = torch.export.export(rebuild(onnx), tuple(torch.from_numpy(array) for array in feed.values()))
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    with open(program, "wb") as file:
+        lowered.to_executorch().write_to_file(file)
 
 
 def load():
@@ -53,7 +34,7 @@ def load():
     def prepare(configuration, onnx, feed):
         settle(configuration)
         # It takes half a minute.
-        program = artefact(onnx, "executorch", version, ".pte", lambda path: exported(onnx, feed, path))
+        program = artefact(onnx, "executorch", version, ".pte", lambda path: apart(export, onnx, feed, path))
         # The pool has as many threads as there are processors, whatever the affinity or OMP_NUM_THREADS, and this
         # alone changes it, before a program is loaded.
         runtime._unsafe_reset_threadpool(configuration["threads"])

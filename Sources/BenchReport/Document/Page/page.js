@@ -24,7 +24,9 @@ for (const table of document.querySelectorAll("table")) {
 const form = document.getElementById("filters");
 if (form) {
   const tagged = [...document.querySelectorAll("tbody tr, svg g")].filter(item => item.dataset.model !== undefined);
-  const words = name => [...new Set(tagged.flatMap(item => (item.dataset[name] ?? "").split(" ")))].filter(Boolean);
+  // Passes are several words, and a model's name may have blanks in it.
+  const parts = (item, name) => name === "passes" ? (item.dataset[name] ?? "").split(" ") : [item.dataset[name] ?? ""];
+  const words = name => [...new Set(tagged.flatMap(item => parts(item, name)))].filter(Boolean);
   const add = (name, title, choices) => {
     if (choices.length < 2) return;
     const label = document.createElement("label"), select = document.createElement("select");
@@ -47,7 +49,7 @@ if (form) {
       for (const name of ["model", "backend", "passes"]) {
         const wanted = chosen.get(name);
         if (!wanted) continue;
-        const has = (item.dataset[name] ?? "").split(" ").includes(wanted.replace("!", ""));
+        const has = parts(item, name).includes(wanted.replace("!", ""));
         if (has === wanted.startsWith("!")) return false;
       }
       return item.textContent.toLowerCase().includes((chosen.get("text") ?? "").toLowerCase());
@@ -63,7 +65,9 @@ if (form) {
 
 // A link of the contents opens what it goes to.
 const open = () => {
-  const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  let name = location.hash.slice(1);
+  try { name = decodeURIComponent(name); } catch { /* It is taken as it stands. */ }
+  const part = document.getElementById(name);
   if (part?.tagName === "DETAILS") {
     part.open = true;
     part.scrollIntoView();
