@@ -108,7 +108,7 @@ public actor Runner {
         try await inspect(index)
         if needsRun(index), record.rows[index].runs.isEmpty, hasTime(for: index) { try await time(index) }
       }
-      try await timeWhile { isHeadline ? $0.isHeadline && $0.pairs < Estimate.runsForVerdict : true }
+      try await timeWhile { isHeadline ? $0.isHeadline && $0.lacksPairs : true }
     }
     try finish()
     return record

@@ -3,7 +3,7 @@ import BenchStatistics
 /// Decides which row is timed next: the one that matters most for what the report concludes and is least sure, for the time
 /// that its next pair takes.
 ///
-/// First the rows that the report concludes on get as many pairs as a verdict needs, then the others do, in both the one
+/// First the rows that the report concludes on get as many pairs as a verdict needs, or a claim, then the others do, in both the one
 /// that took least time first: a slow starter comes after those that it could have kept waiting. From then on the next pair
 /// goes where it narrows most a second. With n pairs a half-width w shrinks by about w/2n, seen in units of the width that
 /// is wanted of the row.
@@ -34,7 +34,7 @@ package struct Scheduler: Sendable {
 
     /// Narrow enough; however narrow, below a number of pairs nothing is said of it.
     package var isDone: Bool { pairs >= least && halfWidth <= target }
-    fileprivate var isBare: Bool { pairs < Estimate.runsForVerdict }
+    package var lacksPairs: Bool { pairs < least }
     /// What a pair more narrows in a second, in units of what is wanted; of a row that lacks pairs alone, what it would
     /// were it just not narrow enough.
     fileprivate var yield: Double { max(halfWidth / target, 1) / Double(pairs) / max(seconds, 1e-6) }
@@ -62,7 +62,7 @@ package struct Scheduler: Sendable {
       return places.filter { value(candidates[$0]) == best }.randomElement(using: &generator)
     }
     for isHeadline in [true, false] {
-      let bare = open.filter { candidates[$0].isHeadline == isHeadline && candidates[$0].isBare }
+      let bare = open.filter { candidates[$0].isHeadline == isHeadline && candidates[$0].lacksPairs }
       // First figures of all, then the rest.
       let first = bare.filter { candidates[$0].pairs == 0 }
       if let place = least(first.isEmpty ? bare : first, { $0.spent + $0.seconds }) { return place }
