@@ -55,7 +55,11 @@ final class Terminal: Sendable {
       // Once for every row: when it is timed first, or will not be.
       let isFirst = before.runs.isEmpty && !row.runs.isEmpty || row.status != .measured && row.status != before.status
       guard isFirst, row.status != .pending || row.reason != nil else { return }
-      for line in table(Self.wide).lines(row) { put("\(row.configuration.model)  \(line)\n") }
+      let width = state.withLock { $0.rows.map(\.configuration.model.count).max() ?? 0 }
+      let model = row.configuration.model
+      for line in table(Self.wide).lines(row) {
+        put(model + String(repeating: " ", count: width - model.count) + "  \(line)\n")
+      }
     case .kept(let url): announce("former  \(displayPath(url))")
     }
   }

@@ -14,6 +14,8 @@ public struct RecordSummary: Encodable, Sendable {
     public var reason: String?
     public var sameAs: String?
     public var baseline: String?
+    /// Whether the report concludes on it.
+    public var headline: Bool
     public var runs: Int
     public var latencyNs: Estimate?
     public var ratio: Estimate?
@@ -21,6 +23,8 @@ public struct RecordSummary: Encodable, Sendable {
     public var metrics: [String: Double]
     public var unavailable: [String: String]
     public var accuracy: Accuracy?
+    /// Where the reference output comes from; nil for Pacer's oracle.
+    public var expectedFrom: String?
     public var remarks: [String]
   }
 
@@ -51,9 +55,9 @@ public struct RecordSummary: Encodable, Sendable {
         ? catalog.metrics.compactMap { metric in metric.value(row).map { (metric.name, $0) } } : []
       return Row(
         id: row.id, label: row.label, configuration: row.configuration, status: row.status, reason: row.reason,
-        sameAs: row.sameAs, baseline: row.baseline, runs: row.runs.count, latencyNs: row.latency, ratio: row.ratio,
+        sameAs: row.sameAs, baseline: row.baseline, headline: row.isHeadline, runs: row.runs.count, latencyNs: row.latency, ratio: row.ratio,
         metrics: Dictionary(metrics) { first, _ in first }, unavailable: row.unavailableMetrics,
-        accuracy: row.accuracy, remarks: row.remarks)
+        accuracy: row.accuracy, expectedFrom: row.expectedFrom, remarks: row.remarks)
     }
   }
 }

@@ -369,7 +369,7 @@ public actor Runner {
       .measuring(
         row: index,
         Progress(
-          isTiming: isTiming, seconds: elapsed, budget: suite.budget, pairs: pairs, timed: timed.count,
+          isTiming: isTiming, seconds: watch.elapsed, budget: suite.budget, pairs: pairs, timed: timed.count,
           resolved: timed.count { candidate($0).isDone })))
   }
 

@@ -57,6 +57,25 @@ import Testing
     #expect(!page.contains("http"), "a page needs nothing from elsewhere")
   }
 
+  @Test func `a few bars that are much longer are cut, and others are not`() {
+    #expect(SVG.limit(of: [1, 1.1, 1.2, 9]) == 1.2 && SVG.limit(of: [1, 2, 3, 4]) == 4)
+    #expect(SVG.limit(of: [0, 0, 0, 500]) == 500 && SVG.limit(of: [3]) == 3)
+    // Half of them are no outliers.
+    #expect(SVG.limit(of: [1, 1, 9, 9]) == 9)
+    #expect(SVG.limit(of: [50, 50, 98, 106, 106, 106, 158, 38_659]) == 158)
+  }
+
+  @Test func `rows fit the terminal, whatever is in them`() {
+    var rows = KnownResult.file([[], ["freeze"], KnownResult.passes]) { _ in 1 }.rows
+    (rows[1].status, rows[1].reason) = (.failed, String(repeating: "a long reason ", count: 20))
+    for width in [60, 80, 120] {
+      let table = TerminalTable(rows, KnownResult.catalog, width: width)
+      let lines = table.heading("mobilenet-v2") + rows.flatMap { table.lines($0) }
+      #expect(lines.allSatisfy { $0.count <= width }, "\(lines)")
+      #expect(lines.count > rows.count + 4 && table.lines(rows[1], isWhole: false).count == 1)
+    }
+  }
+
   @Test func `ticks are round and reach the end`() {
     #expect(SVG.ticks(to: 1).map { ($0 * 10).rounded() } == [0, 2, 4, 6, 8, 10])
     #expect(SVG.ticks(to: 37).last! >= 37 && SVG.ticks(to: 0) == [0])

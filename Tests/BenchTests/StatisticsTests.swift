@@ -60,6 +60,13 @@ import Testing
     #expect(Format.spread(Estimate(geometric: [3])) == "?")
   }
 
+  @Test func `outputs without elements agree, and of several the worst counts`() {
+    #expect(Accuracy([], reference: [])?.relative == 0 && Accuracy([], reference: [1]) == nil)
+    let outputs = [Accuracy([1, 2], reference: [1, 2]), Accuracy([1, 3], reference: [1, 2])]
+    #expect(Accuracy(worstOf: outputs)?.relative == 0.5 && Accuracy(worstOf: outputs + [nil]) == nil)
+    #expect(Accuracy(worstOf: []) == nil)
+  }
+
   @Test func `the median of few values`() {
     #expect(median([3, 1, 2]) == 2 && median([4, 1, 2, 3]) == 2.5 && median([]).isNaN)
   }

@@ -130,6 +130,18 @@ import Testing
     }
   }
 
+  @Test(arguments: ["../w.bin", "/etc/passwd", "a/../../w.bin", ""])
+  func `weights outside of the model's folder are not read`(place: String) throws {
+    try inFolder { folder in
+      var model = model
+      model.graph.initializer[0].externalData[0].value = place
+      let url = folder.appendingPathComponent("m.onnx")
+      try model.serializedData().write(to: url)
+      let error = #expect(throws: BadFile.self) { try ONNXFile(url.path) }
+      #expect(error?.description.contains("outside of its folder") == true)
+    }
+  }
+
   @Test func `what is no model says so, cut off anywhere`() throws {
     try inFolder { folder in
       let url = folder.appendingPathComponent("m.onnx")
