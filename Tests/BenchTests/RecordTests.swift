@@ -217,7 +217,8 @@ import Testing
     for entry in library.entries where !entry.file.isAsStored {
       let url = results.appendingPathComponent("\(entry.version)/\(entry.host)/\(entry.file.suite).jsonl")
       let data = try Data(contentsOf: url)
-      #expect(data.count < 100 << 10, "\(url.path)")
+      // Design §3 says it of `default`; slow engines time longer, in more slices.
+      #expect(data.count < (entry.file.suite == "default" ? 100 << 10 : 200 << 10), "\(url.path)")
       let ratios = try Self.ratios(data)
       for (index, row) in entry.file.rows.enumerated() {
         guard let ratio = row.ratio else { continue }

@@ -72,7 +72,7 @@ import Testing
       let table = TerminalTable(rows, KnownResult.catalog, width: width)
       let lines = table.heading("mobilenet-v2") + rows.flatMap { table.lines($0) }
       #expect(lines.allSatisfy { $0.count <= width }, "\(lines)")
-      #expect(lines.count > rows.count + 4 && table.lines(rows[1], isWhole: false).count == 1)
+      #expect(lines.count > rows.count + 3 && table.lines(rows[1], isWhole: false).count == 1)
     }
   }
 
