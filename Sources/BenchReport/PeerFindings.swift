@@ -54,6 +54,9 @@ public struct PeerFinding: Sendable {
   /// Without it nobody is called the fastest: by Winograd's way it is the fastest other engine for some networks.
   static let indispensable = "mnn"
 
+  /// Engines that a sentence names, of those with one finding.
+  private static let shown = 3
+
   /// Whether Pacer may be called the fastest of these.
   public var isFastest: Bool {
     beatsAll && rivals.count > 1 && rivals.contains { $0.configuration[Axes.engine] == Self.indispensable }
@@ -63,8 +66,11 @@ public struct PeerFinding: Sendable {
   public var words: String {
     func list(_ finding: Attribution.Effect.Finding, _ phrase: String) -> String? {
       let those = rivals.filter { $0.effect.finding == finding }
-      return those.isEmpty
-        ? nil : phrase + those.map { "\($0.configuration.label) \($0.effect.words)" }.joined(separator: ", ")
+      guard !those.isEmpty else { return nil }
+      // The nearest of them: who beats those beats the others by more.
+      let shown = those.prefix(Self.shown).map { "\($0.configuration.label) \($0.effect.words)" }
+      let more = those.count > Self.shown ? " and \(those.count - Self.shown) more" : ""
+      return phrase + shown.joined(separator: ", ") + more
     }
     let parts = [
       list(.faster, "faster than "), list(.slower, "slower than "), list(.none, "against "), list(.unknown, "against "),

@@ -55,7 +55,8 @@ public struct RecordSummary: Encodable, Sendable {
         ? catalog.metrics.compactMap { metric in metric.value(row).map { (metric.name, $0) } } : []
       return Row(
         id: row.id, label: row.label, configuration: row.configuration, status: row.status, reason: row.reason,
-        sameAs: row.sameAs, baseline: row.baseline, headline: row.isHeadline, runs: row.runs.count, latencyNs: row.latency, ratio: row.ratio,
+        sameAs: row.sameAs, baseline: row.baseline, headline: row.isHeadline, runs: row.runs.count,
+        latencyNs: row.latency, ratio: row.ratio,
         metrics: Dictionary(metrics) { first, _ in first }, unavailable: row.unavailableMetrics,
         accuracy: row.accuracy, expectedFrom: row.expectedFrom, remarks: row.remarks)
     }
