@@ -222,7 +222,7 @@ extension Record {
     }
   }
 
-  private static let metricsAcross = 8
+  private static let metricsAcross = 6
 
   private func describeMetrics(_ rows: [Row], _ catalog: Catalog, _ document: inout Document) {
     let metrics = catalog.metrics.filter { metric in rows.contains { metric.value($0) != nil } }

@@ -59,7 +59,9 @@ extension Document {
         let span = isSentence ? " colspan=\"\(table.headings.count - column)\"" : ""
         let key = field.key.map { $0.isFinite ? " data-key=\"\($0)\"" : "" } ?? ""
         let verdict = Self.verdicts.contains(field.text) ? " verdict \(field.text.lowercased())" : ""
-        let kind = column >= table.left && !isSentence ? "figure" : field.text.count > 40 ? "long" : ""
+        // Numbers stay on one line; words among them need not.
+        let figure = field.text.count > 16 ? "figure words" : "figure"
+        let kind = column >= table.left && !isSentence ? figure : field.text.count > 40 ? "long" : ""
         let classes = (kind + verdict).trimmingCharacters(in: .whitespaces)
         let style = classes.isEmpty ? "" : " class=\"\(classes)\""
         text +=
