@@ -208,6 +208,17 @@ import Testing
     return ratios
   }
 
+  @Test func `a kept record's command names no place of the machine`() {
+    for (command, portable) in [
+      ("bench-suite run peers --output /a/b.jsonl", "bench-suite run peers"),
+      ("bench-suite run x --output=/a/b.jsonl --seed 7", "bench-suite run x --seed 7"),
+      ("bench-suite measure /a/my.onnx --input=/b/x.npy", "bench-suite measure my.onnx --input=x.npy"),
+      ("bench-suite run default", "bench-suite run default"),
+    ] {
+      #expect(RecordKeeper.portable(command) == portable)
+    }
+  }
+
   @Test func `a kept record's ratios follow from its lines alone`() throws {
     let results = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Results")
       .standardized

@@ -108,6 +108,7 @@ public struct RecordKeeper: Sendable {
   /// File names in place of paths.
   private static func portable(_ start: RecordLine.Start, _ axes: AxisTable) throws -> RecordLine.Start {
     var start = start
+    start.command = portable(start.command)
     start.configurations = start.configurations.map { planned in
       var planned = planned
       planned.configuration = axes.mappingPaths(of: planned.configuration) {
@@ -119,6 +120,24 @@ public struct RecordKeeper: Sendable {
       throw UserError("two files of this run have one name, and records keep no paths: rename one and measure again")
     }
     return start
+  }
+
+  /// A command without where its record went on this machine, and with names in place of paths.
+  package static func portable(_ command: String) -> String {
+    guard let words = try? ShellWords.split(command) else { return command }
+    var result: [String] = []
+    for word in words {
+      if result.last == "--output" {
+        result.removeLast()
+      } else if !word.hasPrefix("--output=") {
+        // Of an option that is given with its value too.
+        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
+          part.hasPrefix("/") ? part.split(separator: "/").last ?? part : part
+        }
+        result.append(parts.joined(separator: "="))
+      }
+    }
+    return ShellWords.join(result)
   }
 
   /// The rows whose rewrites a report tells of: of each model the one with most passes.
