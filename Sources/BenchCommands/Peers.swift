@@ -1,10 +1,5 @@
-import BenchModel
-import BenchProtocol
-import BenchReport
 import BenchRunner
-import BenchStatistics
 import Foundation
-import Pacer
 
 /// Other engines as workers: every script under `Suites/peers` and `Suites/peers/torch`, which is apart because what it
 /// needs takes gigabytes. A script runs in the virtual environment of its folder.
@@ -21,14 +16,5 @@ enum Peers {
       }
     }
     return commands
-  }
-}
-
-extension ModelInput {
-  /// What a configuration of a built-in model computes on.
-  init(_ configuration: Configuration, in runtime: Runtime) throws {
-    try self.init(
-      runtime.model(configuration.model), shape: configuration[Axes.shape]?.only, weights: configuration[Axes.weights],
-      picture: configuration[Axes.input])
   }
 }

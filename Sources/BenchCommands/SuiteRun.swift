@@ -29,19 +29,7 @@ struct SuiteRun {
       try checkFile(path, plan.map(\.configuration))
     }
     var workers = Workers.standard(seed: options.seed)
-    // What is wrong with a model file, its inputs or what they should give is said now, once.
-    for work in plan.map({ catalog.axes.work(of: $0.configuration) }).uniqued() where work.modelReference.path != nil {
-      let files = try WorkFiles.write(work, to: referenceFolder)
-      if files.isEmpty { continue }
-      let engine = work[Axes.expect] ?? Axes.engine.standard
-      guard
-        Axes.expect.values.path(of: .text(engine)) != nil || workers.references[engine] != nil
-          || engine == Axes.engine.standard
-      else { throw UnknownName(kind: "engine to expect", name: engine, known: workers.references.keys.sorted()) }
-      if let path = work[Axes.expect].flatMap({ Axes.expect.values.path(of: .text($0)) }) {
-        _ = try WorkFiles.expected(path)
-      }
-    }
+    for work in plan.map({ catalog.axes.work(of: $0.configuration) }).uniqued() { try check(work, workers) }
     let machine = MachineDescription.current(catalog, git: version)
     workers.prefix = options.workerPrefix
     // Of a pair each process waits for the other too.
@@ -132,6 +120,17 @@ struct SuiteRun {
     guard let data = FileManager.default.contents(atPath: url.path), !data.isEmpty else { return }
     do { _ = try Record.read(url, catalog) } catch {
       throw UserError("\(error): it is not written over; choose another name with --output")
+    }
+  }
+
+  /// What is wrong with a model file, its inputs or what they should give is said before anything runs, and once.
+  private func check(_ work: Configuration, _ workers: Workers) throws {
+    if work.modelReference.path != nil { _ = try WorkFiles.write(work, to: workers.cacheFolder) }
+    guard let expect = work[Axes.expect], expect != Axes.engine.standard else { return }
+    if let path = Axes.expect.values.path(of: .text(expect)) {
+      _ = try WorkFiles.expected(path)
+    } else if workers.references[expect] == nil {
+      throw UnknownName(kind: "engine to expect", name: expect, known: workers.references.keys.sorted())
     }
   }
 

@@ -84,12 +84,15 @@ final class Terminal: Sendable {
     let size = Self.size()
     let table = table(size.columns)
     let (rows, current, progress) = state.withLock { ($0.rows, $0.current, $0.progress) }
-    func lines(_ chosen: [Int]) -> [String] {
-      var lines: [String] = []
-      for (position, index) in chosen.enumerated() {
-        let model = rows[index].configuration.model
-        if position == 0 || rows[chosen[position - 1]].configuration.model != model { lines += table.heading(model) }
-        lines.append((index == current ? "›" : " ") + table.lines(rows[index], isWhole: false)[0])
+    // A line is a row, or of a model's head the first or the second; only those that are shown are written.
+    enum Line { case head(String, Int), row(Int) }
+    func lines(_ chosen: [Int]) -> [Line] {
+      var (lines, model) = ([Line](), String?.none)
+      for index in chosen {
+        let own = rows[index].configuration.model
+        if own != model { lines += [.head(own, 0), .head(own, 1)] }
+        model = own
+        lines.append(.row(index))
       }
       return lines
     }
@@ -101,11 +104,17 @@ final class Terminal: Sendable {
     let most = size.rows - 3
     var chosen = order
     if lines(chosen).count > most { chosen = chosen.filter { rows[$0].isHeadline || $0 == current } }
-    var shown = lines(chosen)
-    if shown.count > most {
-      let place = min(shown.firstIndex { $0.hasPrefix("›") } ?? 0, shown.count - 1)
-      let start = max(0, min(place - most / 2, shown.count - most))
-      shown = Array(shown[start..<(start + most)])
+    var window = lines(chosen)
+    if window.count > most {
+      let place = window.firstIndex { if case .row(let index) = $0 { index == current } else { false } } ?? 0
+      let start = max(0, min(place - most / 2, window.count - most))
+      window = Array(window[start..<(start + most)])
+    }
+    var shown = window.map { line in
+      switch line {
+      case .head(let model, let number): table.heading(model)[number]
+      case .row(let index): (index == current ? "›" : " ") + table.lines(rows[index], isWhole: false)[0]
+      }
     }
     if chosen.count < order.count { shown.append("  … \(order.count - chosen.count) more rows, in the summary") }
     shown.append(progress + (current.map { "\(rows[$0].configuration.model): \(rows[$0].label)" } ?? ""))
@@ -139,7 +148,7 @@ final class Terminal: Sendable {
     let width = isInteractive ? Self.size().columns - 1 : Self.wide
     func paragraph(_ text: String) { put(TerminalTable.wrapped(text, to: width).joined(separator: "\n") + "\n") }
     let table = TerminalTable(file.rows, catalog, width: width)
-    for model in file.rows.map(\.configuration.model).uniqued() {
+    for model in file.models {
       put("\n" + table.heading(model).joined(separator: "\n") + "\n")
       for row in file.rows where row.configuration.model == model && row.status != .same {
         for line in table.lines(row) { put(line + "\n") }

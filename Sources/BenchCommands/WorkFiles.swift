@@ -223,12 +223,7 @@ struct WorkFiles {
     guard tensor.kind == kind else {
       throw BadFile(path, "its elements are \(tensor.kind.rawValue); input \(port.words) needs \(kind.rawValue)")
     }
-    let fits =
-      tensor.shape.count == port.extents.count
-      && zip(tensor.shape, port.extents).allSatisfy {
-        $1 == .fixed($0) || !{ if case .fixed = $0 { true } else { false } }($1)
-      }
-    guard fits, shape == nil || shape == tensor.shape else {
+    guard port.accepts(tensor.shape), shape == nil || shape == tensor.shape else {
       throw BadFile(
         path,
         "its shape is \(tensor.shape.map(String.init).joined(separator: "x")), which is not that of \(port.words)"
@@ -244,32 +239,25 @@ struct WorkFiles {
     guard let bytes = TensorFile.byteCount(kind, shape), bytes <= 1 << 32 else {
       throw UserError("input \(port.words) is larger than 4 GiB")
     }
-    let extents = Shape(shape)
-    guard shape.count == port.extents.count else {
-      throw UserError("shape \(extents) is not that of input \(port.words)")
-    }
-    for (extent, wanted) in zip(shape, port.extents) {
-      if case .fixed(let number) = wanted, number != extent {
-        throw UserError("shape \(extents) is not that of input \(port.words)")
-      }
-    }
-    let values = try SeededWeights.input(extents).values
+    guard port.accepts(shape) else { throw UserError("shape \(Shape(shape)) is not that of input \(port.words)") }
+    let values = try SeededWeights.input(Shape(shape)).values
     func elements<Value>(_ convert: (Float) -> Value) -> Data { values.map(convert).withUnsafeBytes { Data($0) } }
-    let data: Data
-    switch kind {
-    case .float32: data = elements { $0 }
-    case .float64: data = elements { Double($0) }
-    case .float16: data = elements { Float16($0) }
-    case .uint8: data = elements { UInt8(min(max(($0 + 2) / 4 * 255, 0), 255)) }
-    case .int8: data = elements { Int8(min(max($0 / 2 * 127, -127), 127)) }
-    case .bool: data = elements { $0 > 0 ? UInt8(1) : 0 }
-    case .int64: data = elements { $0 > 0 ? Int64(1) : 0 }
-    case .int32: data = elements { $0 > 0 ? Int32(1) : 0 }
-    case .int16: data = elements { $0 > 0 ? Int16(1) : 0 }
-    case .uint16: data = elements { $0 > 0 ? UInt16(1) : 0 }
-    case .uint32: data = elements { $0 > 0 ? UInt32(1) : 0 }
-    case .uint64: data = elements { $0 > 0 ? UInt64(1) : 0 }
-    }
+    func flags<Value: FixedWidthInteger>(_: Value.Type) -> Data { elements { $0 > 0 ? 1 as Value : 0 } }
+    let data =
+      switch kind {
+      case .float32: elements { $0 }
+      case .float64: elements { Double($0) }
+      case .float16: elements { Float16($0) }
+      case .uint8: elements { UInt8(min(max(($0 + 2) / 4 * 255, 0), 255)) }
+      case .int8: elements { Int8(min(max($0 / 2 * 127, -127), 127)) }
+      case .bool: flags(UInt8.self)
+      case .int64: flags(Int64.self)
+      case .int32: flags(Int32.self)
+      case .int16: flags(Int16.self)
+      case .uint16: flags(UInt16.self)
+      case .uint32: flags(UInt32.self)
+      case .uint64: flags(UInt64.self)
+      }
     return TensorFile(name: port.name, kind: kind, shape: shape, data: data)
   }
 

@@ -39,8 +39,9 @@ struct Conclusion {
     if let baseline = first.baseline, let ratio = first.ratio {
       text += Self.words(Attribution.Effect(of: ratio, over: .one), than: record.label(baseline))
     }
+    let ids = Set(timed.map(\.id))
     let others = headline.filter { row in
-      timed.contains { $0.id == row.id } && row.id != first.id && row.id != first.baseline && row.hasWork(of: first)
+      ids.contains(row.id) && row.id != first.id && row.id != first.baseline && row.hasWork(of: first)
         && row.hasBaseline(of: first)
     }
     let names = others.map { Self.difference($0, first) }
@@ -81,7 +82,7 @@ struct Conclusion {
     case .slower: ", slower than \(other): speed-up \(effect.words)"
     case .none: ", not significantly different from \(other) (\(Format.speedupInterval(effect.ratio!))×)"
     case .unknown, .sameGraph:
-      "; against \(other) it is not resolved after \(Format.number(effect.pairs, "pair")), a longer --time-budget would tell"
+      "; against \(other) it is not resolved after \(Format.number(effect.pairs, "pair"))"
     }
   }
 
@@ -154,11 +155,7 @@ struct Conclusion {
 
   private func fields(_ row: Row) -> [Table.Field] {
     guard row.status == .measured else { return ResultTable.row(row, catalog, record.label) }
-    func metric(_ name: String) -> Table.Field {
-      let metric = catalog.metrics.first { $0.name == name }
-      let value = metric?.value(row)
-      return Table.Field(value.map { metric!.unit.text($0) } ?? "–", key: value)
-    }
+    func metric(_ name: String) -> Table.Field { catalog.metrics.first { $0.name == name }?.field(row) ?? "–" }
     let isBaseline = row.baseline == nil
     let ratio = row.ratio
     let speedup: Table.Field =
@@ -167,7 +164,7 @@ struct Conclusion {
       : Table.Field(ratio.map { Format.speedup($0) + "×" } ?? "–", key: ratio.map { 1 / $0.value })
     return [
       Table.Field(row.label + (row.remarks.isEmpty ? "" : " *")),
-      Table.Field(row.latency.map { Format.time($0.value) } ?? "–", key: row.latency?.value),
+      Table.Field(row.latency?.value, Format.time),
       Table.Field(row.latency.map(Format.spread) ?? "–", key: row.latency?.relativeHalfWidth), speedup,
       Table.Field(
         isBaseline ? "" : ratio.map { $0.hasInterval ? Format.speedupInterval($0) : "?" } ?? "–",

@@ -7,11 +7,10 @@ extension Record {
   public func document(_ catalog: Catalog) -> Document {
     var document = Document("Pacer, suite `\(suite)`, version \(version)")
     if let shortfall = ResultTable.shortfall(self) { document.note(shortfall) }
-    let conclusions = rows.map(\.configuration.model).uniqued().map { Conclusion(self, $0, catalog) }
+    let conclusions = models.map { Conclusion(self, $0, catalog) }
     for sentence in conclusions.compactMap(\.sentence) { document.text(sentence) }
     for warning in environment.warnings { document.note("\(warning).") }
     document.blocks.append(.contents)
-    let models = rows.map(\.configuration.model).uniqued()
     for (model, conclusion) in zip(models, conclusions) {
       document.heading(model)
       document.chart(conclusion.chart)
@@ -227,10 +226,6 @@ extension Record {
   private func describeMetrics(_ rows: [Row], _ catalog: Catalog, _ document: inout Document) {
     let metrics = catalog.metrics.filter { metric in rows.contains { metric.value($0) != nil } }
     guard !rows.isEmpty, !metrics.isEmpty else { return }
-    func field(_ row: Row, _ metric: Metric) -> Table.Field {
-      let value = metric.value(row)
-      return Table.Field(value.map { metric.unit.text($0) } ?? "–", key: value)
-    }
     document.text("Medians over the runs.")
     // Side by side what is counted alike, in as many tables as that needs to fit a page.
     for (unit, alike) in metrics.map(\.unit.name).uniqued().map({ unit in
@@ -240,7 +235,7 @@ extension Record {
         let shown = alike[start..<min(start + Self.metricsAcross, alike.count)]
         var table = Table(
           [unit] + shown.map(\.name), left: 1,
-          rows.map { row in Table.Row([Table.Field(row.label)] + shown.map { field(row, $0) }, tags: row.tags) })
+          rows.map { row in Table.Row([Table.Field(row.label)] + shown.map { $0.field(row) }, tags: row.tags) })
         table.help = Dictionary(shown.map { ($0.name, $0.summary) }) { first, _ in first }
         document.table(table)
       }

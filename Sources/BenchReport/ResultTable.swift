@@ -24,9 +24,7 @@ public struct ResultTable: Sendable {
     case .same: return reason("same graph as \(result.sameAs.map(label) ?? "")")
     case .measured: break
     }
-    func field(_ value: Double?, _ text: (Double) -> String) -> Table.Field {
-      Table.Field(value.map(text) ?? "–", key: value)
-    }
+    func field(_ value: Double?, _ text: (Double) -> String) -> Table.Field { Table.Field(value, text) }
     func spread(_ estimate: Estimate?) -> Table.Field {
       field(estimate?.relativeHalfWidth) { _ in Format.spread(estimate!) }
     }
@@ -39,7 +37,7 @@ public struct ResultTable: Sendable {
         : field(result.ratio?.value) { _ in Format.ratio(result.ratio!) },
       isBaseline ? "" : spread(result.ratio), field(Double(result.runs.count), Format.count),
     ]
-    return times + catalog.metrics.filter { $0.column != nil }.map { field($0.value(result), $0.unit.text) }
+    return times + catalog.metrics.filter { $0.column != nil }.map { $0.field(result) }
   }
 
   /// What the marks of rows stand for: what throws doubt on their times. Other work, which disturbs many, is told of once.
@@ -74,7 +72,7 @@ public struct ResultTable: Sendable {
 
   /// What the run concludes, a sentence for each model.
   public static func conclusions(_ file: Record, _ catalog: Catalog) -> [String] {
-    file.rows.map(\.configuration.model).uniqued().compactMap { Conclusion(file, $0, catalog).sentence }
+    file.models.compactMap { Conclusion(file, $0, catalog).sentence }
   }
 
   /// What the headings mean.
@@ -91,9 +89,7 @@ public struct ResultTable: Sendable {
   /// Where reference outputs come from that are not Pacer's own.
   public static func references(_ file: Record) -> [String] {
     file.rows.compactMap { row in
-      row.expectedFrom.flatMap {
-        $0 == "oracle" ? nil : "Outputs of \(row.configuration.model) are held against those of \($0)."
-      }
+      row.expectedFrom.map { "Outputs of \(row.configuration.model) are held against those of \($0)." }
     }.uniqued()
   }
 
@@ -127,6 +123,15 @@ public struct ResultTable: Sendable {
       return "\(result[Axes.backend])\(engine) ran on \(device).\(placement ?? "")"
     }.uniqued()
   }
+}
+
+extension Table.Field {
+  /// A value in its own words, and a dash where there is none.
+  init(_ value: Double?, _ text: (Double) -> String) { self.init(value.map(text) ?? "–", key: value) }
+}
+
+extension Metric {
+  func field(_ row: Row) -> Table.Field { Table.Field(value(row), unit.text) }
 }
 
 extension Row {

@@ -142,11 +142,16 @@ extension Doctor {
     var facts = [
       fact("energy") { () throws(Unavailable) in try EnergyMeter(tree).name },
       fact("temperature") { () throws(Unavailable) in
-        try Thermometer(tree).hottest.map { Unit.celsius.text($0) + " in the hottest thermal zone" } ?? "unavailable"
+        guard let hottest = try Thermometer(tree).hottest else {
+          throw Unavailable("no thermal zone tells a plausible temperature")
+        }
+        return "\(Unit.celsius.text(hottest)) in the hottest thermal zone"
       },
       fact("frequency") { () throws(Unavailable) in
-        let meter = try FrequencyMeter(tree, processors: processors)
-        return meter.megahertz.map { "mean \(Unit.megahertz.text($0))" } ?? "unavailable"
+        guard let mean = try FrequencyMeter(tree, processors: processors).megahertz else {
+          throw Unavailable("no processor tells its frequency")
+        }
+        return "mean \(Unit.megahertz.text(mean))"
       },
       fact("throttling") { () throws(Unavailable) in
         let total = try ThrottleCounter(tree, processors: processors).total

@@ -21,7 +21,8 @@ package struct Inspector: Sendable {
   /// Outputs that others are held against, and where they come from.
   private struct Reference: Sendable {
     var outputs: [[Float]]
-    var source: String
+    /// Nil for Pacer's oracle.
+    var source: String?
     var isFile = false
   }
   private struct BudgetSpent: Error {}
@@ -100,7 +101,8 @@ package struct Inspector: Sendable {
     let sizes = zip(outputs, reference.outputs).map { ($0.count, $1.count) }
     if reference.isFile, let wrong = sizes.first(where: { $0 != $1 }) {
       (result.status, result.reason) = (
-        .unchecked, "\(reference.source) has \(wrong.1) numbers where the output has \(wrong.0): it is another output's"
+        .unchecked,
+        "\(reference.source ?? "") has \(wrong.1) numbers where the output has \(wrong.0): it is another output's"
       )
       return true
     }
@@ -148,22 +150,15 @@ package struct Inspector: Sendable {
     {
       return try await outputs(of: engine, work, within: seconds)
     }
-    return Reference(outputs: try await oracleOutputs(work, within: seconds), source: Self.oracleName)
+    return Reference(outputs: try await oracleOutputs(work, within: seconds))
   }
-
-  /// What the record calls Pacer's own reference ops.
-  private static let oracleName = "oracle"
 
   /// What a named engine computes, in a process of its own.
   private func outputs(of engine: String, _ work: Configuration, within seconds: Double) async throws -> Reference {
-    guard let command = workers.references[engine] else {
-      let known = workers.references.keys.sorted()
-      throw UserError("no reference output: \(UnknownName(kind: "engine", name: engine, known: known))")
-    }
     guard seconds > 0 else { throw BudgetSpent() }
-    var configuration = work
-    configuration[Axes.engine] = engine
-    let outcome = await workers.inspect(command, configuration, within: seconds)
+    var (others, configuration) = (workers, work)
+    (others.peers, configuration[Axes.engine]) = (workers.references, engine)
+    let outcome = await others.perform(configuration, Job(.inspect, configuration), within: seconds)
     if outcome.isLate && seconds < workers.timeout { throw BudgetSpent() }
     if let problem = outcome.problem {
       throw UserError(
@@ -215,6 +210,6 @@ extension RecordLine.Inspected {
     notes = row.notes.isEmpty ? nil : row.notes
     (metrics, unavailable) = (row.metrics, row.unavailableMetrics.isEmpty ? nil : row.unavailableMetrics)
     (accuracy, output, expected) = (row.accuracy, row.outputDigest, row.expectedDigest)
-    expectedFrom = row.expectedFrom == "oracle" ? nil : row.expectedFrom
+    expectedFrom = row.expectedFrom
   }
 }

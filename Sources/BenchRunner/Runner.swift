@@ -39,15 +39,20 @@ public actor Runner {
   private let elapsedBefore: Double
   private let counters = MachineCounters.now()
   private let scheduler = Scheduler()
-  /// Seconds that inspecting a row took: two inferences, and what comes before them.
-  private var inspectionTimes: [Int: Double] = [:]
-  /// Seconds of each row's last pair, of those that were not spent on timed iterations, and of all its pairs.
-  private var lastTimes: [Int: Double] = [:]
-  private var overheads: [Int: Double] = [:]
-  private var spent: [Int: Double] = [:]
+  private var costs: [Cost]
   private var pairs = 0
   /// Iterations before the first slice: what comes after is a median.
   private static let warmup = 5
+
+  /// Seconds that a row took until now.
+  private struct Cost {
+    /// Two inferences, and what comes before them.
+    var inspection: Double?
+    /// The last pair, and what of it was not spent on timed iterations.
+    var pair: Double?
+    var overhead: Double?
+    var allPairs = 0.0
+  }
 
   private init(
     _ suite: Suite, _ catalog: Catalog, workers: Workers, record: Record, writer: RecordWriter,
@@ -57,9 +62,11 @@ public actor Runner {
     (self.report, elapsedBefore) = (report, record.elapsed)
     inspector = Inspector(catalog: catalog, workers: workers)
     watch = Stopwatch(workers.clock)
-    // What a record that goes on took until now, as far as its runs tell.
-    for (index, row) in record.rows.enumerated() where row.baseline != nil && !row.runs.isEmpty {
-      spent[index] = row.runs.reduce(0) { $0 + 2 * Self.seconds($1) }
+    // What a record that goes on took, as far as its runs tell.
+    costs = record.rows.map { row in
+      var cost = Cost()
+      if row.baseline != nil { cost.allPairs = row.runs.reduce(0) { $0 + 2 * Self.seconds($1) } }
+      return cost
     }
   }
 
@@ -130,10 +137,10 @@ public actor Runner {
   private func candidate(_ index: Int) -> Scheduler.Candidate {
     let row = record.rows[index]
     return Scheduler.Candidate(
-      isHeadline: row.isHeadline, pairs: row.runs.count, least: row.isHeadline ? suite.leastPairs : 0,
+      isHeadline: row.isHeadline, pairs: row.runs.count, least: suite.leastPairs,
       halfWidth: (row.ratio ?? row.latency)?.relativeHalfWidth ?? .infinity,
       target: row.isHeadline ? suite.targetInterval : suite.otherInterval, seconds: cost(index),
-      spent: spent[index] ?? 0)
+      spent: costs[index].allPairs)
   }
 
   /// Ends the record, and tells of what was left out.
@@ -166,7 +173,7 @@ public actor Runner {
     let seconds = left
     let found = await cancellable { [inspector] in await inspector.inspect(pending, within: seconds) }
     guard goesOn else { return }
-    inspectionTimes[index] = watch.elapsed
+    costs[index].inspection = watch.elapsed
     // The time was not enough.
     if found.status == .pending { return }
     try note(.inspected(.init(found, at: index)))
@@ -190,11 +197,12 @@ public actor Runner {
     progress(index, isTiming: true)
     let watch = Stopwatch(workers.clock)
     defer {
-      lastTimes[index] = watch.elapsed
-      spent[index, default: 0] += watch.elapsed
+      let seconds = watch.elapsed
       pairs += 1
       let timed = [index, measuredBaseline(of: index)].compactMap { $0.flatMap { record.rows[$0].runs.last } }
-      overheads[index] = max(0, watch.elapsed - timed.reduce(0) { $0 + $1.timedNs * 1e-9 })
+      costs[index].pair = seconds
+      costs[index].overhead = max(0, seconds - timed.reduce(0) { $0 + $1.timedNs * 1e-9 })
+      costs[index].allPairs += seconds
       for row in [measuredBaseline(of: index), index].compactMap({ $0 }) { report(.row(row, record.rows[row])) }
     }
     let before = MachineCounters.now()
@@ -247,7 +255,7 @@ public actor Runner {
         // Slices of the same length, so that both have timed enough at about the same time.
         let paces = [baseline, index].map(pace)
         let slice = paces.map(\.slice).max()!
-        let overhead = overheads[index] ?? max(inspectionTimes[baseline] ?? 0, inspectionTimes[index] ?? 0)
+        let overhead = costs[index].overhead ?? max(costs[baseline].inspection ?? 0, costs[index].inspection ?? 0)
         plan = Interleaving(
           least: Interleaving.fewest(of: slice),
           seconds: scheduler.timedSeconds(least: suite.job.minSeconds, overhead: overhead))
@@ -276,7 +284,7 @@ public actor Runner {
   private func pace(of index: Int) -> Interleaving.Pace {
     let told = record.rows[index].metrics["steady-latency"].map { $0 * 1e-9 }
     let latency =
-      record.rows[index].runs.last.map { $0.medianNs * 1e-9 } ?? told ?? inspectionTimes[index].map { $0 / 2 }
+      record.rows[index].runs.last.map { $0.medianNs * 1e-9 } ?? told ?? costs[index].inspection.map { $0 / 2 }
     return Interleaving.Pace(latency: max(latency ?? 0.1, 1e-9), warmup: Self.warmup)
   }
 
@@ -330,7 +338,7 @@ public actor Runner {
       return false
     }
     guard row.runs.count < suite.rounds else { return false }
-    return row.runs.isEmpty || (spent[index] ?? 0) + cost(index) <= suite.configurationBudget
+    return row.runs.isEmpty || costs[index].allPairs + cost(index) <= suite.configurationBudget
   }
 
   /// The row that ratios are taken against, where it and the row are measured.
@@ -340,13 +348,13 @@ public actor Runner {
 
   /// What a pair of a row takes: as the last did, as its runs told, or before the first as inspecting did.
   private func cost(_ index: Int) -> Double {
-    if let last = lastTimes[index] { return last }
+    if let last = costs[index].pair { return last }
     // Inspecting may have compiled what is kept from then on: what does not fit after all is cut short.
     let most = record.rows[index].runs.isEmpty ? Self.longestGuess : .infinity
     return min(
       most,
       [index, measuredBaseline(of: index)].compactMap { $0 }.reduce(0) {
-        $0 + (record.rows[$1].runs.last.map(Self.seconds) ?? inspectionTimes[$1] ?? 0.5)
+        $0 + (record.rows[$1].runs.last.map(Self.seconds) ?? costs[$1].inspection ?? 0.5)
       })
   }
 

@@ -13,7 +13,8 @@ public struct Workers: Sendable {
   public var exportsForOwn = false
   /// Commands of other engines, by name.
   public var peers: [String: WorkerCommand] = [:]
-  /// Those of them whose outputs others are held against, where a configuration says so.
+  /// Engines whose outputs others are held against, where a configuration says so: `peers`, unless what runs under their
+  /// names is something else.
   public var references: [String: WorkerCommand] = [:]
   /// Seconds after which a worker is ended.
   public var timeout: Double = 300
@@ -50,25 +51,12 @@ public struct Workers: Sendable {
     if job.layout == nil && job.action != .output { job.layout = chance.layout() }
     // What outputs are held against is no worker's business.
     job.configuration?[Axes.expect] = nil
-    if job.configuration != nil && (!isOwn || exportsForOwn) { job.files = try files(for: configuration) }
-    return Assignment(command, job)
-  }
-
-  /// - Throws: ``UserError`` where they cannot be written.
-  private func files(for configuration: Configuration) throws -> [String: String] {
-    do { return try exportFiles?(configuration) ?? [:] } catch {
-      throw UserError("the model could not be written for other engines: \(error)")
+    if job.configuration != nil && (!isOwn || exportsForOwn) {
+      do { job.files = try exportFiles?(configuration) ?? [:] } catch {
+        throw UserError("the model could not be written for other engines: \(error)")
+      }
     }
-  }
-
-  /// What an engine's command says of a configuration, beside the command that a run has for it.
-  package func inspect(_ command: WorkerCommand, _ configuration: Configuration, within seconds: Double) async
-    -> JobOutcome
-  {
-    var job = Job(.inspect, configuration)
-    job.configuration?[Axes.expect] = nil
-    do { job.files = try files(for: configuration) } catch { return JobOutcome(failure: .notStarted("\(error)")) }
-    return await perform(command, job, within: seconds)
+    return Assignment(command, job)
   }
 
   /// The protocol that a command speaks: what its hello says. One that says none is taken for this program's.

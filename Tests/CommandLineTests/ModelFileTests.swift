@@ -15,6 +15,9 @@ import Testing
     with open(os.environ["SEEN"], "a") as seen:
         print(json.dumps([job["action"], sorted(job["configuration"]), inputs]), file=seen)
     assert os.path.exists(job["files"]["onnx"])
+    if "OVERWRITE" in os.environ and job["action"] == "inspect":
+        # An empty field that no reader knows: another file, and a model still.
+        with open(os.environ["OVERWRITE"], "ab") as model: model.write(bytes([0x72, 0]))
     emit("prepared", loadNs=1, prepareNs=1)
     if job["action"] == "inspect":
         shift = float(os.environ.get("OFFSET", 0)) if name == "other" else 0
@@ -118,6 +121,10 @@ import Testing
         """, ["SEEN": folder.appendingPathComponent("seen").path], in: folder)
       #expect(run.status == 0, "\(run)")
       #expect(try rows("o.jsonl", in: folder).count == 1)
+      let other = try measure("--engine one --expect one", ["OVERWRITE": "my.onnx"], in: folder)
+      // A reason may go over several lines.
+      let words = other.output.replacing(#/\s+/#, with: " ")
+      #expect(other.status == 1 && words.contains("is another file than it was"), "\(other)")
     }
   }
 

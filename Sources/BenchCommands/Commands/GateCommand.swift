@@ -158,8 +158,7 @@ struct GateCommand: AsyncParsableCommand {
   private func foreign(_ words: [String]) -> SideBySide.Side {
     var workers = Workers.standard
     workers.own = WorkerCommand(words[0], Array(words.dropFirst()))
-    // What is right is said by neither of the two.
-    workers.references = workers.peers
+    // What is right is said by neither of the two: `references` stay the engines themselves.
     workers.peers = workers.peers.mapValues { _ in workers.own }
     workers.exportsForOwn = true
     return SideBySide.Side(version: ShellWords.join(words), workers: workers)

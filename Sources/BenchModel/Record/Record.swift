@@ -216,6 +216,8 @@ public struct Record: Sendable {
   /// A number that no run has yet.
   package var nextNumber: Int { numbers }
 
+  /// Names of the models, in the order of the rows.
+  public var models: [String] { rows.map(\.configuration.model).uniqued() }
   /// Whether anything was timed.
   public var hasTimes: Bool { rows.contains { !$0.runs.isEmpty } }
   /// Whether every row has metrics, or a reason that is its own. A run that was cut short has not.

@@ -16,7 +16,7 @@ public struct Suite: Sendable {
   /// on, and of the others.
   public var targetInterval: Double
   public var otherInterval: Double
-  /// Pairs that a configuration which the report concludes on gets in any case.
+  /// Pairs that every configuration gets, however narrow its interval, if there is time.
   public var leastPairs = Estimate.runsForVerdict
   /// Most runs of a configuration.
   public var rounds: Int
@@ -154,9 +154,8 @@ public struct Suite: Sendable {
   /// Keys of a suite file, each with the name it had in version 0.8, which goes on to be understood.
   package static let keys: [(key: String, former: String?)] = [
     ("name", nil), ("summary", nil), ("budget", nil), ("configuration-budget", "cell-budget"),
-    ("target-interval", "precision"), ("other-interval", nil), ("least-pairs", nil),
-    ("rounds", nil), ("job", nil), ("compares", nil),
-    ("configurations", "cells"),
+    ("target-interval", "precision"), ("other-interval", nil), ("least-pairs", nil), ("rounds", nil),
+    ("job", nil), ("compares", nil), ("configurations", "cells"),
   ]
   package static let jobKeys = ["iterations", "min-time", "warmup"]
 

@@ -114,4 +114,10 @@ extension ONNXFile.Port {
   }
 
   public var isFixed: Bool { extents.allSatisfy { if case .fixed = $0 { true } else { false } } }
+
+  /// Whether a tensor of this shape may be put there.
+  public func accepts(_ shape: [Int]) -> Bool {
+    shape.count == extents.count
+      && zip(shape, extents).allSatisfy { if case .fixed(let wanted) = $1 { $0 == wanted } else { true } }
+  }
 }
