@@ -67,7 +67,7 @@ public struct CPUBackend: Backend {
     let all = inputs + [output]
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
     // What only moves numbers may as well move wider ones.
-    let isFloat = if case .float32 = node.op.elementTypes { true } else { node.op is ConvertFormat }
+    let isFloat = if case .any = node.op.elementTypes { node.op is ConvertFormat } else { true }
     guard isFloat, kernels == .fast,
       all.allSatisfy({ $0.dtype == .float16 && $0.widened.isPlainFloat || $0.isPlainFloat })
     else { return nil }
@@ -97,7 +97,7 @@ extension TensorType {
 /// Ops whose output is their input's memory.
 func isView(_ node: Node, in graph: Graph) -> Bool {
   // Where extents lie behind the elements, another shape puts them elsewhere.
-  (node.op is Flatten || node.op is Dropout) && node.stored == nil && !graph[node.inputs[0]].type.isUpperBound
+  (node.op is Reshape || node.op is Dropout) && node.stored == nil && !graph[node.inputs[0]].type.isUpperBound
 }
 
 /// What the fast kernels want and are good at.

@@ -16,7 +16,8 @@ struct LinearKernel: CPUKernel {
     return LinearKernel(
       name: "linear-" + String(cString: request.table.name),
       weight: KernelWeight(type: request.inputs[1], wanted: weightFormat(request.table)),
-      rows: request.output.shape[0], epilogue: KernelEpilogue(op.epilogue), table: request.table,
+      rows: request.output.shape.extents.dropLast().reduce(1, *), epilogue: KernelEpilogue(op.epilogue),
+      table: request.table,
       threads: request.threads)
   }
 
@@ -62,7 +63,8 @@ struct BatchNormKernel: CPUKernel {
   var overwritableInputs: [Int] { [0] }
 
   func run(_ call: borrowing KernelCall) {
-    let (batch, channels, height, width) = input.shape.nchw
+    let (batch, channels) = (input.shape[0], input.shape[1])
+    let pixels = input.shape.extents[2...].reduce(1, *)
     let (scale, shift) = (call.scratch!, call.scratch! + padded)
     let (weight, bias, mean, variance) = (call.input(1)!, call.input(2)!, call.input(3)!, call.input(4)!)
     for c in 0..<channels {
@@ -73,9 +75,9 @@ struct BatchNormKernel: CPUKernel {
     p.a = call.input(0)
     p.output = call.output
     (p.scale, p.shift) = (UnsafePointer(scale), UnsafePointer(shift))
-    (p.channels, p.pixels) = (channels, height * width)
+    (p.channels, p.pixels) = (channels, pixels)
     if input.format == .nhwc {
-      call.pool.run(table.affineNHWC, p, count: batch * height * width)
+      call.pool.run(table.affineNHWC, p, count: batch * pixels)
     } else {
       call.pool.run(table.affineNCHW, p, count: batch * channels)
     }
@@ -98,9 +100,10 @@ struct ElementwiseKernel: CPUKernel {
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     let table = request.table
     switch request.node.op {
-    case is Multiply where request.inputs[0] == request.inputs[1]:
+    case let op as Binary
+    where op.function == .multiply && op.epilogue == nil && request.inputs[0] == request.inputs[1]:
       return ElementwiseKernel("multiply", request, KernelEpilogue(nil), table.multiply)
-    case let op as Add where request.inputs[0] == request.inputs[1]:
+    case let op as Binary where op.function == .add && request.inputs[0] == request.inputs[1]:
       return ElementwiseKernel("add", request, KernelEpilogue(op.epilogue), table.add)
     case let op as Activation:
       let epilogue = KernelEpilogue(op.function)
@@ -134,7 +137,9 @@ struct ChannelScaleKernel: CPUKernel {
   var overwritableInputs: [Int] { [0] }
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard request.node.op is Multiply, request.output == request.inputs[0], request.output.shape.rank == 4 else {
+    guard let op = request.node.op as? Binary, op.function == .multiply, op.epilogue == nil,
+      request.output == request.inputs[0], request.output.shape.rank == 4
+    else {
       return nil
     }
     let (image, scale) = (request.inputs[0], request.inputs[1].shape)

@@ -126,7 +126,9 @@ let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
 /// Ops whose output is their input's texels.
 func isView(_ node: Node, in graph: Graph) -> Bool {
   guard node.stored == nil else { return false }
-  return node.op is Dropout || node.op is Flatten && TexelLayout(graph[node.inputs[0]].type).pixels == 1
+  let input = graph[node.inputs[0]].type
+  return node.op is Dropout
+    || flattens(node.op, input, graph[node.outputs[0]].type) && TexelLayout(input).pixels == 1
 }
 
 /// The kernel of a node, or why there is none.
@@ -157,7 +159,7 @@ func vulkanKernel(_ request: VulkanRequest) -> Result<VulkanKernel, Unsupported>
     return .success(kernel)
   }
   return .failure(
-    Unsupported("no Vulkan kernel for \(request.node.name) (\(type(of: request.node.op).name))"))
+    Unsupported("no Vulkan kernel for \(request.node.name) (\(request.node.op.name))"))
 }
 
 /// Formats in which shaders read weights.

@@ -2,7 +2,7 @@ import GraphCore
 import TensorCore
 
 @Sendable func linearKernel(_ request: VulkanRequest) -> VulkanKernel? {
-  guard let op = request.node.op as? Linear else { return nil }
+  guard let op = request.node.op as? Linear, request.inputs[0].shape.rank == 2 else { return nil }
   let (from, to) = (request.layout(0), request.result)
   let hasBias = request.inputs.count > 2
   var push = PushConstants()
@@ -42,10 +42,14 @@ import TensorCore
   case let op as Activation:
     let isClamp = if case .clamp = op.function { true } else { !op.function.channelLimits.isEmpty }
     return kernel(isClamp ? "clamp" : "\(op.function)", 0, op.function, 0, inputs: 1)
-  case let op as Add where request.inputs[0].widened == request.inputs[1].widened:
+  case let op as Binary where op.function == .add && request.inputs[0].widened == request.inputs[1].widened:
     return kernel("add", 1, op.epilogue, 0, inputs: 2)
-  case is Multiply where request.inputs[0].widened == request.inputs[1].widened: return kernel("multiply", 3, inputs: 2)
-  case is Multiply where request.inputs[0].widened == request.output.widened && request.output.shape.rank == 4:
+  case let op as Binary
+  where op.function == .multiply && request.inputs[0].widened == request.inputs[1].widened:
+    return kernel("multiply", 3, inputs: 2)
+  case let op as Binary
+  where op.function == .multiply && request.inputs[0].widened == request.output.widened
+    && request.output.shape.rank == 4:
     let (image, scale) = (request.output.shape, request.inputs[1].shape)
     guard scale.rank == 4, scale[1] == image[1], scale[2] == 1, scale[3] == 1, scale[0] == 1 || scale[0] == image[0]
     else { return nil }
@@ -75,14 +79,21 @@ import TensorCore
     dispatches: [.over(to.texels, "pool", [isMean ? 1 : 0], push, reads: [.input(0)])])
 }
 
+/// Whether an op makes one row of each image of a batch: the only change of shape that shaders know.
+func flattens(_ op: any Op, _ input: TensorType, _ output: TensorType) -> Bool {
+  op is Reshape && input.shape.rank >= 2 && output.shape.rank == 2 && output.shape[0] == input.shape[0]
+}
+
 /// Flattening of images of more than one pixel, and changes of format.
 @Sendable func rearrangeKernel(_ request: VulkanRequest) -> VulkanKernel? {
-  guard request.node.op is Flatten || request.node.op is ConvertFormat else { return nil }
+  guard flattens(request.node.op, request.inputs[0], request.output) || request.node.op is ConvertFormat else {
+    return nil
+  }
   let (from, to) = (request.layout(0), request.result)
   var push = PushConstants()
   push.add(from, to)
   push.add(from.pixels, to.quads, to.pixels, to.channels, to.texels)
-  let flattens = request.node.op is Flatten
+  let flattens = request.node.op is Reshape
   // A shader sees a dropped rank as channels: flattening reads pixels of quads, a new format the same quads elsewhere.
   return VulkanKernel(
     name: flattens ? "flatten" : "rearrange",

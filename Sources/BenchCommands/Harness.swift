@@ -73,7 +73,7 @@ private func character(of graph: Graph) -> String {
     let weight = graph.inputTypes(of: node)[1].shape
     return (op.groups > 1, weight[2] == 1 && weight[3] == 1)
   }
-  func count(_ name: String) -> Int { graph.nodes.count { type(of: $0.op).name == name } }
+  func count(_ name: String) -> Int { graph.nodes.count { $0.op.name == name } }
   let parts: [(Int, String)] = [
     (convolutions.count { $0.depthwise }, "depthwise convolutions"),
     (convolutions.count { $0.pointwise && !$0.depthwise }, "pointwise convolutions"),

@@ -13,7 +13,8 @@ struct WorkFiles {
   /// An entry of `inputs`.
   struct Input: Codable {
     var name: String
-    var type: ElementKind
+    /// As NumPy spells it out.
+    var type: String
     var shape: [Int]
     var file: String
   }
@@ -60,7 +61,7 @@ struct WorkFiles {
     let list = folder.appendingPathComponent(Self.list)
     var files = ["onnx": folder.appendingPathComponent(Self.model).path, "inputs": list.path]
     let inputs = try JSONDecoder().decode([Input].self, from: Data(contentsOf: list))
-    if inputs.count == 1, inputs[0].type == .float32 { files["input"] = inputs[0].file }
+    if inputs.count == 1, inputs[0].type == DType.float32.longName { files["input"] = inputs[0].file }
     return files
   }
 
@@ -88,7 +89,7 @@ struct WorkFiles {
       let name = "input-\(index).bin"
       try writeFile(input.data, to: made.appendingPathComponent(name))
       return Input(
-        name: input.name, type: input.kind, shape: input.shape, file: folder.appendingPathComponent(name).path)
+        name: input.name, type: input.kind.longName, shape: input.shape, file: folder.appendingPathComponent(name).path)
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -197,7 +198,7 @@ struct WorkFiles {
   }
 
   private func read(
-    _ path: String, _ port: ONNXFile.Port, _ kind: ElementKind, _ shape: [Int]?, _ file: ONNXFile
+    _ path: String, _ port: ONNXFile.Port, _ kind: DType, _ shape: [Int]?, _ file: ONNXFile
   ) throws -> TensorFile {
     var tensor: TensorFile
     switch (path as NSString).pathExtension.lowercased() {
@@ -221,7 +222,7 @@ struct WorkFiles {
       tensor = TensorFile(kind: kind, shape: shape, data: data)
     }
     guard tensor.kind == kind else {
-      throw BadFile(path, "its elements are \(tensor.kind.rawValue); input \(port.words) needs \(kind.rawValue)")
+      throw BadFile(path, "its elements are \(tensor.kind.longName); input \(port.words) needs \(kind.longName)")
     }
     guard port.accepts(tensor.shape), shape == nil || shape == tensor.shape else {
       throw BadFile(
@@ -235,7 +236,7 @@ struct WorkFiles {
 
   /// Numbers that are the same everywhere: reals in −2…2, unsigned bytes in 0…255, other integers and flags 0 or 1, which
   /// are indices and masks whatever they index.
-  private func seeded(_ port: ONNXFile.Port, _ kind: ElementKind, _ shape: [Int]) throws -> TensorFile {
+  private func seeded(_ port: ONNXFile.Port, _ kind: DType, _ shape: [Int]) throws -> TensorFile {
     guard let bytes = TensorFile.byteCount(kind, shape), bytes <= 1 << 32 else {
       throw UserError("input \(port.words) is larger than 4 GiB")
     }
@@ -248,6 +249,7 @@ struct WorkFiles {
       case .float32: elements { $0 }
       case .float64: elements { Double($0) }
       case .float16: elements { Float16($0) }
+      case .bfloat16: elements { BFloat16($0).bitPattern }
       case .uint8: elements { UInt8(min(max(($0 + 2) / 4 * 255, 0), 255)) }
       case .int8: elements { Int8(min(max($0 / 2 * 127, -127), 127)) }
       case .bool: flags(UInt8.self)

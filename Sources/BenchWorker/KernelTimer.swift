@@ -17,14 +17,14 @@ struct KernelTimer {
       // How large those are is known in a whole run alone.
       if types.contains(where: \.isUpperBound) { continue }
       let key =
-        "\(place.backend) \(type(of: node.op).name) \(node.op.attributes) \(types) \(node.outputs.map { graph[$0].type })"
+        "\(place.backend) \(node.op.name) \(node.op.attributes) \(types) \(node.outputs.map { graph[$0].type })"
       if let known = places[key] {
         nodes[known].count! += 1
         continue
       }
       places[key] = nodes.count
       var time = WorkerLine.NodeTime(
-        node: node.name, op: type(of: node.op).name, kernel: place.kernel, timeNs: try self.time(graph.alone(node)))
+        node: node.name, op: node.op.name, kernel: place.kernel, timeNs: try self.time(graph.alone(node)))
       time.macs = graph.cost(of: node).macs
       time.bytes = graph.bytes(of: node)
       time.count = 1

@@ -131,9 +131,17 @@ public struct Graph: Sendable {
     _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil,
     stored: DType? = nil
   ) throws -> ValueID {
+    try addNodes(name, op, inputs, at: position, placed: placed, stored: stored)[0]
+  }
+
+  /// The same of an op with several outputs: all of them.
+  package mutating func addNodes(
+    _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil,
+    stored: DType? = nil
+  ) throws -> [ValueID] {
     let node = try makeNode(name, op, inputs, placed: placed, stored: stored)
     nodes.insert(node, at: position ?? nodes.count)
-    return node.outputs[0]
+    return node.outputs
   }
 
   /// A node and the values it computes, before it has a place among the others.
@@ -183,6 +191,12 @@ public struct Graph: Sendable {
   public mutating func dropWeightMap() {
     weights = [:]
     parameters = []
+  }
+
+  /// Forgets weights, by name.
+  package mutating func forgetWeights(where isForgotten: (String) -> Bool) {
+    parameters.removeAll { isForgotten($0.name) }
+    for name in weights.keys where isForgotten(name) { weights[name] = nil }
   }
 
   /// Infers the type of every computed value anew, in order.

@@ -9,7 +9,7 @@ extension Graph: CustomStringConvertible {
       let attributes = node.op.attributes.map { "\($0.0)=\($0.1)" }.joined(separator: " ")
       let inputs = node.inputs.map(reference).joined(separator: ", ")
       lines.append(
-        "  \(node.outputs.map(reference).joined(separator: ", ")) = \(type(of: node.op).name)(\(inputs))"
+        "  \(node.outputs.map(reference).joined(separator: ", ")) = \(node.op.name)(\(inputs))"
           + (attributes.isEmpty ? "" : " {\(attributes)}")
           + " : \(node.outputs.map { self[$0].type.description }.joined(separator: ", "))"
           + (node.placed.map { $0 > 0 ? " on \($0)" : "" } ?? ""))

@@ -10,6 +10,11 @@ public struct Node: Sendable {
   public var placed: Int?
   /// The element type its results are rounded to, where that is not the float32 it computes.
   public var stored: DType?
+
+  package init(name: String, op: any Op, inputs: [ValueID], outputs: [ValueID], placed: Int?, stored: DType?) {
+    (self.name, self.op, self.inputs, self.outputs) = (name, op, inputs, outputs)
+    (self.placed, self.stored) = (placed, stored)
+  }
 }
 
 extension TensorType {
@@ -31,14 +36,15 @@ extension Node {
     guard let stored else { return types }
     try expect(
       stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },
-      "\(type(of: op).name) computes \(types), which cannot be stored as \(stored.rawValue)")
+      "\(op.name) computes \(types), which cannot be stored as \(stored.rawValue)")
     for index in types.indices { types[index].dtype = stored }
     return types
   }
 
   /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored.
   package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let widened = if case .float32 = op.elementTypes { try inputs.map { try $0.rounded(to: .float32) } } else { inputs }
+    let widened =
+      if case .any = op.elementTypes { inputs } else { try inputs.map { try $0.rounded(to: $0.type.widened.dtype) } }
     let results = try op.evaluate(widened)
     return try stored.map { stored in try results.map { try $0.rounded(to: stored) } } ?? results
   }

@@ -2,8 +2,10 @@ import TensorCore
 
 /// One kind of operation with its attributes. Ops are values: two equal ops compute the same function.
 public protocol Op: Hashable, Sendable {
-  /// Name of the kind, as graph text prints it: `conv2d`.
+  /// Name of the kind: `conv2d`.
   static var name: String { get }
+  /// Name as graph text and profiles print it: that of the kind, or of the function that it computes where the kind has many.
+  var name: String { get }
   /// Attributes that differ from their defaults, in a fixed order, as graph text prints them.
   var attributes: [(String, String)] { get }
   /// Which element types each of its inputs may have; quantised tensors are refused unless it takes any.
@@ -31,23 +33,30 @@ public enum FormatRule: Sendable {
 public enum ElementTypes: Sendable {
   /// What is stored in a narrower float is widened before, and the rule sees none of that.
   case float32
+  /// All of them: narrower floats are widened to float32 before, the others are computed as what they are.
+  case numbers
   /// All of them, in any mixture, quantised ones too: the op's own rule says the rest.
   case any
 }
 
 extension Op {
+  public var name: String { Self.name }
   public var elementTypes: ElementTypes { .float32 }
 
   /// What it computes of these inputs, after seeing to it that they are tensors it takes.
   /// - Throws: ``GraphError`` when they are not.
   public func checkedOutputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     for type in inputs {
-      if let fault = type.fault { throw GraphError("\(Self.name): \(type): \(fault)") }
-      if case .float32 = elementTypes, !type.dtype.isStoredFloat || type.quantization != nil {
-        throw GraphError("\(Self.name) computes on f32, not on \(type)")
+      if let fault = type.fault { throw GraphError("\(name): \(type): \(fault)") }
+      switch elementTypes {
+      case .float32:
+        try expect(type.dtype.isStoredFloat && type.quantization == nil, "\(name) computes on f32, not on \(type)")
+      case .numbers:
+        try expect(type.quantization == nil, "\(name) does not know what \(type) stands for: dequantise it")
+      case .any: break
       }
     }
-    guard case .float32 = elementTypes else { return try outputTypes(for: inputs) }
+    if case .any = elementTypes { return try outputTypes(for: inputs) }
     return try outputTypes(for: inputs.map(\.widened))
   }
 

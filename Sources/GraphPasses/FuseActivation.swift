@@ -25,7 +25,7 @@ public struct FuseAddReLU: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    try graph.fuseActivations { op, function in op is Add && function == .relu }
+    try graph.fuseActivations { op, function in Binary.computes(.add, op) && function == .relu }
   }
 }
 
@@ -42,6 +42,7 @@ extension Graph {
           isWanted(op, activation.function)
         else { continue }
         op.epilogue = activation.function
+        guard (try? op.checkedOutputTypes(for: graph.types(of: graph[source]!.inputs))) != nil else { continue }
         graph.update(source) { $0.op = op }
         graph.remove(handle, readersRead: node.inputs[0])
         fusions += 1

@@ -15,7 +15,8 @@ public struct FuseResidual: Pass {
       let order = Dictionary(uniqueKeysWithValues: graph.handles.enumerated().map { ($1, $0) })
       var fusions = 0
       for addition in graph.handles {
-        guard let node = graph[addition], let add = node.op as? Add, node.inputs[0] != node.inputs[1],
+        guard let node = graph[addition], let add = node.op as? Binary, add.function == .add,
+          node.inputs[0] != node.inputs[1],
           graph[node.inputs[0]].type == graph[node.inputs[1]].type,
           graph[node.inputs[0]].type == graph[node.outputs[0]].type
         else { continue }

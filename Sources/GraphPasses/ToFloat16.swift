@@ -55,12 +55,12 @@ public struct ToFloat16: Pass {
     var sensitive = Set(graph.outputs)
     for node in graph.handles.reversed().compactMap({ graph[$0] }) {
       switch node.op {
-      case is Add: sensitive.formUnion(node.inputs + node.outputs)
+      case let op as Binary where op.function == .add: sensitive.formUnion(node.inputs + node.outputs)
       case is Conv2D where node.inputs.count > 3: sensitive.formUnion(node.inputs[3...] + node.outputs)
       case let op as DepthwiseBlock where node.inputs.count > 1 + 2 * op.convolutions.count:
         sensitive.formUnion(node.inputs.suffix(1) + node.outputs)
       // They hand on what they get.
-      case is Flatten, is Dropout, is ConvertFormat:
+      case is Reshape, is Dropout, is ConvertFormat:
         if node.outputs.contains(where: sensitive.contains) { sensitive.formUnion(node.inputs) }
       case let op as Cast where op.dtype.isFloat: break
       default: if case .any = node.op.elementTypes { sensitive.formUnion(node.inputs) }

@@ -1,71 +1,16 @@
-import GraphCore
 import Foundation
-
-/// Types of tensors' elements as model files name them, which are more than Pacer computes with.
-public enum ElementKind: String, Codable, Sendable, CaseIterable {
-  case float32, uint8, int8, uint16, int16, int32, int64, bool, float16, float64, uint32, uint64
-
-  /// Its number in ONNX.
-  var onnx: Int32 {
-    switch self {
-    case .float32: 1
-    case .uint8: 2
-    case .int8: 3
-    case .uint16: 4
-    case .int16: 5
-    case .int32: 6
-    case .int64: 7
-    case .bool: 9
-    case .float16: 10
-    case .float64: 11
-    case .uint32: 12
-    case .uint64: 13
-    }
-  }
-
-  init?(onnx number: Int32) {
-    guard let kind = Self.allCases.first(where: { $0.onnx == number }) else { return nil }
-    self = kind
-  }
-
-  /// Bytes of an element.
-  public var size: Int {
-    switch self {
-    case .uint8, .int8, .bool: 1
-    case .uint16, .int16, .float16: 2
-    case .float32, .int32, .uint32: 4
-    case .int64, .float64, .uint64: 8
-    }
-  }
-
-  /// What NumPy calls it in a file's head, without the order of bytes.
-  var numpy: String {
-    switch self {
-    case .float32: "f4"
-    case .float16: "f2"
-    case .float64: "f8"
-    case .bool: "b1"
-    case .uint8: "u1"
-    case .int8: "i1"
-    case .uint16: "u2"
-    case .int16: "i2"
-    case .int32: "i4"
-    case .int64: "i8"
-    case .uint32: "u4"
-    case .uint64: "u8"
-    }
-  }
-}
+import GraphCore
+import TensorCore
 
 /// A tensor as files hold it: elements in order, little-endian.
 public struct TensorFile: Sendable, Equatable {
   /// Empty where the file says none.
   public var name = ""
-  public var kind: ElementKind
+  public var kind: DType
   public var shape: [Int]
   public var data: Data
 
-  public init(name: String = "", kind: ElementKind, shape: [Int], data: Data) {
+  public init(name: String = "", kind: DType, shape: [Int], data: Data) {
     (self.name, self.kind, self.shape, self.data) = (name, kind, shape, data)
   }
 
@@ -107,10 +52,12 @@ public struct TensorFile: Sendable, Equatable {
       let order = head.firstMatch(of: #/'fortran_order':\s*(True|False)/#),
       let shape = head.firstMatch(of: #/'shape':\s*\(([0-9, ]*)\)/#)
     else { throw Flaw("its head names no type, order and shape") }
-    guard let kind = ElementKind.allCases.first(where: { $0.numpy == descr.2 }) else {
+    guard let kind = DType.allCases.first(where: { $0.numpy == String(descr.2) }) else {
       throw Flaw("its elements are \(descr.2), which is not supported")
     }
-    guard descr.1 != ">" || kind.size == 1 else { throw Flaw("its elements are big-endian; save them as <\(descr.2)") }
+    guard descr.1 != ">" || kind.byteCount == 1 else {
+      throw Flaw("its elements are big-endian; save them as <\(descr.2)")
+    }
     guard order.1 == "False" else { throw Flaw("it is in Fortran's order; save numpy.ascontiguousarray of it") }
     try self.init(
       kind: kind, shape: shape.1.split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) },
@@ -125,7 +72,7 @@ public struct TensorFile: Sendable, Equatable {
   }
 
   init(_ tensor: Pacer_Onnx_Tensor) throws {
-    guard let kind = ElementKind(onnx: tensor.dataType) else {
+    guard let kind = DType(onnx: tensor.dataType) else {
       throw Flaw("its elements are of ONNX's type \(tensor.dataType), which is not supported")
     }
     guard tensor.dataLocation == 0 else { throw Flaw("its elements lie in another file") }
@@ -140,24 +87,24 @@ public struct TensorFile: Sendable, Equatable {
       case .uint64: append(tensor.uint64Data)
       case .uint32: append(tensor.uint64Data.map { UInt32(truncatingIfNeeded: $0) })
       case .uint8, .int8, .bool: append(tensor.int32Data.map { UInt8(truncatingIfNeeded: $0) })
-      case .uint16, .int16, .float16: append(tensor.int32Data.map { UInt16(truncatingIfNeeded: $0) })
+      case .uint16, .int16, .float16, .bfloat16: append(tensor.int32Data.map { UInt16(truncatingIfNeeded: $0) })
       }
     }
     try self.init(kind: kind, shape: tensor.dims.map(Int.init), bytes: data)
     name = tensor.name
   }
 
-  private init(kind: ElementKind, shape: [Int], bytes: Data) throws {
+  private init(kind: DType, shape: [Int], bytes: Data) throws {
     guard let count = Self.byteCount(kind, shape) else { throw Flaw("its shape \(shape) is none") }
     guard bytes.count == count else {
-      throw Flaw("its shape \(shape) needs \(count) bytes of \(kind.rawValue); it has \(bytes.count)")
+      throw Flaw("its shape \(shape) needs \(count) bytes of \(kind.longName); it has \(bytes.count)")
     }
     self.init(kind: kind, shape: shape, data: Data(bytes))
   }
 
   /// Nil where the extents are none, or too large to be counted.
-  public static func byteCount(_ kind: ElementKind, _ shape: [Int]) -> Int? {
-    var count = kind.size
+  public static func byteCount(_ kind: DType, _ shape: [Int]) -> Int? {
+    var count = kind.byteCount
     for extent in shape {
       guard extent >= 0 else { return nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
@@ -171,13 +118,16 @@ public struct TensorFile: Sendable, Equatable {
   public var floats: [Float] {
     func read<Value>(_ type: Value.Type, _ convert: (Value) -> Float) -> [Float] {
       data.withUnsafeBytes { raw in
-        (0..<(raw.count / kind.size)).map { convert(raw.loadUnaligned(fromByteOffset: $0 * kind.size, as: type)) }
+        (0..<(raw.count / kind.byteCount)).map {
+          convert(raw.loadUnaligned(fromByteOffset: $0 * kind.byteCount, as: type))
+        }
       }
     }
     return switch kind {
     case .float32: read(Float.self) { $0 }
     case .float64: read(Double.self) { Float($0) }
     case .float16: read(Float16.self) { Float($0) }
+    case .bfloat16: read(UInt16.self) { Float(BFloat16(bitPattern: $0)) }
     case .int64: read(Int64.self) { Float($0) }
     case .int32: read(Int32.self) { Float($0) }
     case .int16: read(Int16.self) { Float($0) }

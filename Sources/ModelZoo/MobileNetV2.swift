@@ -27,7 +27,7 @@ import TensorCore
   x = try graph.convolutionAndNorm(x, "features.18.0", "features.18.1", from: channels, to: 1280, kernel: 1)
   x = try graph.addNode("features.18.2", Activation(.relu6), [x])
   x = try graph.addNode("avgpool", GlobalAveragePool(), [x])
-  x = try graph.addNode("flatten", Flatten(), [x])
+  x = try graph.addNode("flatten", Reshape.flatten, [x])
   x = try graph.addNode("classifier.0", Dropout(probability: 0.2), [x])
   graph.setOutputs([try graph.classifier(x, "classifier.1", from: 1280, to: 1000)])
   return graph
@@ -51,6 +51,6 @@ extension Graph {
       groups: hidden)
     x = try addNode("\(name).\(layer).2", Activation(.relu6), [x])
     x = try convolutionAndNorm(x, "\(name).\(layer + 1)", "\(name).\(layer + 2)", from: hidden, to: outputs, kernel: 1)
-    return stride == 1 && inputs == outputs ? try addNode("\(name).add", Add(), [input, x]) : x
+    return stride == 1 && inputs == outputs ? try addNode("\(name).add", Binary(.add), [input, x]) : x
   }
 }

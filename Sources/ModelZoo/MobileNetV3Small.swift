@@ -33,13 +33,13 @@ import TensorCore
       groups: block.hidden, activation: block.activation)
     if block.squeezes { x = try graph.squeezeExcitation(x, next(), channels: block.hidden) }
     x = try graph.convolutionNormActivation(x, next(), from: block.hidden, to: block.channels, kernel: 1)
-    if block.stride == 1, channels == block.channels { x = try graph.addNode("\(name).add", Add(), [start, x]) }
+    if block.stride == 1, channels == block.channels { x = try graph.addNode("\(name).add", Binary(.add), [start, x]) }
     channels = block.channels
   }
 
   x = try graph.convolutionNormActivation(x, "features.12", from: 96, to: 576, kernel: 1, activation: .hardSwish)
   x = try graph.addNode("avgpool", GlobalAveragePool(), [x])
-  x = try graph.addNode("flatten", Flatten(), [x])
+  x = try graph.addNode("flatten", Reshape.flatten, [x])
   x = try graph.classifier(x, "classifier.0", from: 576, to: 1024)
   x = try graph.addNode("classifier.1", Activation(.hardSwish), [x])
   x = try graph.addNode("classifier.2", Dropout(probability: 0.2), [x])
@@ -74,6 +74,6 @@ extension Graph {
       "\(name).activation", Activation(.relu), [try pointwise(means, "fc1", channels, squeezed)])
     let scales = try addNode(
       "\(name).scale_activation", Activation(.hardSigmoid), [try pointwise(hidden, "fc2", squeezed, channels)])
-    return try addNode("\(name).scale", Multiply(), [x, scales])
+    return try addNode("\(name).scale", Binary(.multiply), [x, scales])
   }
 }

@@ -18,7 +18,7 @@ import TensorCore
     }
   }
   x = try graph.addNode("avgpool", GlobalAveragePool(), [x])
-  x = try graph.addNode("flatten", Flatten(), [x])
+  x = try graph.addNode("flatten", Reshape.flatten, [x])
   graph.setOutputs([try graph.classifier(x, "fc", from: 512, to: 1000)])
   return graph
 }
@@ -36,7 +36,7 @@ extension Graph {
       identity = try convolutionAndNorm(
         input, "\(name).downsample.0", "\(name).downsample.1", from: inputs, to: outputs, kernel: 1, stride: stride)
     }
-    x = try addNode("\(name).add", Add(), [x, identity])
+    x = try addNode("\(name).add", Binary(.add), [x, identity])
     return try addNode("\(name).relu2", Activation(.relu), [x])
   }
 }

@@ -24,7 +24,7 @@ public struct PlannedGraph: Sendable {
     placement = graph.nodes.enumerated().map { index, node in
       let lowering = lowerings[placed[index]]
       return Placement(
-        node: node.name, op: type(of: node.op).name, backend: placer.backends[placed[index]].name,
+        node: node.name, op: node.op.name, backend: placer.backends[placed[index]].name,
         device: lowering.device, kernel: lowering.isView(index) ? "view" : lowering.kernel(for: index).name,
         refusals: refusals[index])
     }

@@ -136,7 +136,7 @@ extension Bool: TensorElement {
 
 extension DType {
   /// The type of Swift's that has the elements.
-  var element: any TensorElement.Type {
+  package var element: any TensorElement.Type {
     switch self {
     case .float16: Float16.self
     case .bfloat16: BFloat16.self

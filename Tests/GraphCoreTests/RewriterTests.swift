@@ -8,7 +8,7 @@ import Testing
     let x = graph.addInput("x", TensorType([1, 4]))
     let a = try graph.addNode("a", Activation(.relu), [x])
     let b = try graph.addNode("b", Activation(.relu6), [a])
-    let c = try graph.addNode("c", Add(), [b, b])
+    let c = try graph.addNode("c", Binary(.add), [b, b])
     graph.setOutputs([c, b])
     return graph
   }
@@ -61,11 +61,11 @@ import Testing
     let x = graph.addInput("x", TensorType([1, 4]))
     let a = try graph.addNode("a", Activation(.relu), [x])
     let side = try graph.addNode("side", Activation(.relu6), [x])
-    let b = try graph.addNode("b", Add(), [a, side])
+    let b = try graph.addNode("b", Binary(.add), [a, side])
     graph.setOutputs([try graph.addNode("c", Activation(.relu), [b]), b])
     graph.place(2, on: 1)
     try graph.rewrite { graph in
-      try graph.fuse([handle("a", in: graph), handle("b", in: graph)], into: Add(epilogue: .relu), [x, side])
+      try graph.fuse([handle("a", in: graph), handle("b", in: graph)], into: Binary(.add, epilogue: .relu), [x, side])
     }
     try graph.verify()
     #expect(graph.nodes.map(\.name) == ["side", "b", "c"] && graph.nodes[1].placed == 1)
@@ -78,7 +78,7 @@ import Testing
     #expect(throws: GraphError.self) {
       try graph.rewrite { graph in
         graph.remove(handle("a", in: graph), readersRead: graph.inputs[0])
-        try graph.insert("wrong", Add(), [graph.inputs[0]], before: nil, placed: nil)
+        try graph.insert("wrong", Binary(.add), [graph.inputs[0]], before: nil, placed: nil)
       }
     }
     #expect(graph.description == before)
@@ -91,8 +91,8 @@ import Testing
     let constant = graph.addConstant("constant", try Tensor([1, 4], [1, 2, 3, 4]))
     let parameter = graph.addParameter("parameter", TensorType([1, 4]))!
     graph.weights["parameter"] = try Tensor([1, 4], [5, 6, 7, 8])
-    let sum = try graph.addNode("sum", Add(), [constant, parameter])
-    graph.setOutputs([try graph.addNode("all", Add(), [sum, x])])
+    let sum = try graph.addNode("sum", Binary(.add), [constant, parameter])
+    graph.setOutputs([try graph.addNode("all", Binary(.add), [sum, x])])
     let (fixed, named) = try graph.rewrite { graph in
       graph.setData(of: constant, to: try Tensor([1, 4], [0, 0, 0, 0]))
       graph.setData(of: parameter, to: try Tensor([1, 4], [1, 1, 1, 1]))

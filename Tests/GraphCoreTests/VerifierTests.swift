@@ -14,7 +14,7 @@ import Testing
     let bias = graph.addConstant("bias", try Tensor([3], [1, 2, 3]))
     let conv = try graph.addNode("conv", Conv2D(padding: 1), [x, weight, bias])
     let relu = try graph.addNode("relu", Activation(.relu), [conv])
-    let sum = try graph.addNode("sum", Add(), [relu, conv])
+    let sum = try graph.addNode("sum", Binary(.add), [relu, conv])
     graph.setOutputs([sum])
     return graph
   }

@@ -19,7 +19,7 @@ private func smallGraph() throws -> Graph {
   let normed = try graph.addNode("bn", BatchNorm(), [sum] + norm)
   let active = try graph.addNode("relu", Activation(.relu), [normed])
   let dropped = try graph.addNode("drop", Dropout(probability: 0.5), [active])
-  let added = try graph.addNode("add", Add(), [dropped, x])
+  let added = try graph.addNode("add", Binary(.add), [dropped, x])
   graph.setOutputs([try graph.addNode("relu2", Activation(.relu), [added])])
   try SeededWeights.fill(&graph)
   return graph
@@ -92,9 +92,9 @@ private func smallGraph() throws -> Graph {
       return try graph.addNode(name, Conv2D(padding: 1, groups: groups), [input, weight, bias])
     }
     let (left, right) = (try conv("left", x), try conv("right", x))
-    let sum = try graph.addNode("sum", Add(epilogue: .relu), [left, right])
+    let sum = try graph.addNode("sum", Binary(.add, epilogue: .relu), [left, right])
     let next = try conv("next", sum)
-    graph.setOutputs([try graph.addNode("sum2", Add(), [sum, next])])
+    graph.setOutputs([try graph.addNode("sum2", Binary(.add), [sum, next])])
     try SeededWeights.fill(&graph)
     try change(&graph, [left, right, next])
     return graph
@@ -142,7 +142,7 @@ private func smallGraph() throws -> Graph {
       let x = graph.addInput("x", TensorType([1, 3, 2, 2]))
       let weight = graph.addParameter("conv.weight", TensorType([2, 3, 1, 1]))!
       let conv = try graph.addNode("conv", Conv2D(), [x, weight])
-      let flat = try graph.addNode("flat", Flatten(), [try graph.addNode("first", Activation(function), [conv])])
+      let flat = try graph.addNode("flat", Reshape.flatten, [try graph.addNode("first", Activation(function), [conv])])
       let matrix = graph.addParameter("linear.weight", TensorType([2, 8]))!
       let linear = try graph.addNode("linear", Linear(), [flat, matrix])
       graph.setOutputs([try graph.addNode("second", Activation(function), [linear])])
@@ -178,7 +178,7 @@ private func smallGraph() throws -> Graph {
     let x = graph.addInput("x", TensorType([1, 3, 2, 2]))
     let limits = Epilogue.clampChannels([.relu, .relu6])
     #expect(throws: GraphError.self) { try graph.addNode("y", Activation(limits), [x]) }
-    #expect(throws: GraphError.self) { try graph.addNode("y", Add(epilogue: limits), [x, x]) }
+    #expect(throws: GraphError.self) { try graph.addNode("y", Binary(.add, epilogue: limits), [x, x]) }
     let weight = graph.addParameter("w", TensorType([4, 3, 1, 1]))!
     #expect(throws: GraphError.self) { try graph.addNode("y", Conv2D(epilogue: limits), [x, weight]) }
   }

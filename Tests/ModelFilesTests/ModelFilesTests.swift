@@ -49,12 +49,12 @@ import Testing
 
   @Test func `ONNX's tensors, raw and typed`() throws {
     var tensor = Pacer_Onnx_Tensor()
-    (tensor.name, tensor.dims, tensor.dataType) = ("x", [2], ElementKind.int64.onnx)
+    (tensor.name, tensor.dims, tensor.dataType) = ("x", [2], DType.int64.onnx)
     tensor.int64Data = [3, -4]
     #expect(try TensorFile(onnx: tensor.serializedData()).floats == [3, -4])
-    (tensor.dataType, tensor.int64Data, tensor.int32Data) = (ElementKind.uint8.onnx, [], [255, 1])
+    (tensor.dataType, tensor.int64Data, tensor.int32Data) = (DType.uint8.onnx, [], [255, 1])
     #expect(try TensorFile(onnx: tensor.serializedData()).floats == [255, 1])
-    (tensor.dataType, tensor.int32Data, tensor.rawData) = (ElementKind.float32.onnx, [], bytes([0.5, 2] as [Float]))
+    (tensor.dataType, tensor.int32Data, tensor.rawData) = (DType.float32.onnx, [], bytes([0.5, 2] as [Float]))
     let raw = try TensorFile(onnx: tensor.serializedData())
     #expect(raw.floats == [0.5, 2] && raw.name == "x")
     tensor.dims = [3]
@@ -72,7 +72,7 @@ import Testing
     try body(folder)
   }
 
-  private func port(_ name: String, _ extents: [ONNXFile.Extent], kind: ElementKind = .float32) -> Pacer_Onnx_ValueInfo
+  private func port(_ name: String, _ extents: [ONNXFile.Extent], kind: DType = .float32) -> Pacer_Onnx_ValueInfo
   {
     var info = Pacer_Onnx_ValueInfo()
     info.name = name

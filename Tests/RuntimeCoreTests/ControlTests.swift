@@ -90,13 +90,13 @@ private struct NonZero: Op {
     }
     let mean = try Self.body("mean", image) { graph, x in
       let mean = try graph.addNode("mean", GlobalAveragePool(), [x])
-      return try graph.addNode("spread", Add(), [x, mean])
+      return try graph.addNode("spread", Binary(.add), [x, mean])
     }
     let below = try Self.body("below", image) { graph, x in try graph.addNode("below", IsBelow(limit: 9), [x]) }
     let step = try Self.body("step", image) { graph, x in
       let one = graph.addConstant("one", try Tensor([1, 1, 1, 1], [1]))
-      let more = try graph.addNode("more", Add(), [x, one])
-      return try graph.addNode("doubled", Add(), [more, more])
+      let more = try graph.addNode("more", Binary(.add), [x, one])
+      return try graph.addNode("doubled", Binary(.add), [more, more])
     }
     var graph = Graph(name: "branches")
     let flag = graph.addInput("flag", TensorType([], .bool))
@@ -175,7 +175,7 @@ private struct NonZero: Op {
     let relu = try graph.addNode("relu", Activation(.relu), [x])
     let found = try graph.addNode("found", NonZero(), [relu])
     let floats = try graph.addNode("floats", Cast(to: .float32), [found])
-    let doubled = try graph.addNode("doubled", Add(), [floats, floats])
+    let doubled = try graph.addNode("doubled", Binary(.add), [floats, floats])
     graph.setOutputs([found, try graph.addNode("kept", Dropout(probability: 0.5), [doubled])])
     return graph
   }

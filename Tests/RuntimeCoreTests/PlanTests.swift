@@ -216,7 +216,7 @@ struct DrawnLowering: Lowering {
     let x = graph.addInput("x", TensorType([1, 4]))
     let first = try graph.addNode("first", Activation(.relu), [x])
     let second = try graph.addNode("second", Activation(.relu6), [first])
-    let third = try graph.addNode("third", Add(), [second, first])
+    let third = try graph.addNode("third", Binary(.add), [second, first])
     graph.setOutputs([third, x])
     struct Fixed: Lowering {
       var space: MemorySpace

@@ -38,7 +38,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
       let type = TensorType([1, 4, 2, 2], dtype, quantization: quantization)
       let small = TensorType([4], dtype, quantization: quantization)
       for (op, inputs) in [
-        (Add(), [type, type]), (Activation(.relu), [type]), (MaxPool2D(Window(kernel: 2)), [type]),
+        (Binary(.add), [type, type]), (Activation(.relu), [type]), (MaxPool2D(Window(kernel: 2)), [type]),
         (GlobalAveragePool(), [type]), (Conv2D(groups: 4), [type, type, small]),
         (Linear(), [TensorType([1, 4], dtype), small]),
         (BatchNorm(), [type, small, small, small, small]),
@@ -46,7 +46,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
         var graph = Graph(name: "typed")
         let ids = inputs.enumerated().map { graph.addInput("x\($0)", $1) }
         #expect("\(op)") { try graph.addNode("node", op, ids) } throws: { error in
-          "\(error)".contains("\(Swift.type(of: op).name) computes on f32")
+          "\(error)".contains("\(Swift.op.name) computes on f32")
         }
       }
     }
@@ -104,14 +104,14 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let outer = graph.nodes[0].outputs
     // The second half is read first, the first is an output too; of the next pair nobody reads the second.
     let relu = try graph.addNode("relu", Activation(.relu), [outer[1]])
-    let sum = try graph.addNode("sum", Add(), [relu, outer[0]])
+    let sum = try graph.addNode("sum", Binary(.add), [relu, outer[0]])
     let inner = try graph.addNode("inner", Halves(), [sum])
     graph.setOutputs([inner, outer[0]])
     try graph.verify()
     let input = try Tensor([4, 3], (0..<12).map { Float($0) - 6 })
     let expected = try graph.evaluate([input])
     #expect(expected[0].values == [-6, -4, -2])
-    let stub = StubBackend { node, _ in node.op is Add }
+    let stub = StubBackend { node, _ in Binary.computes(.add, node.op) }
     for placer in [
       try Placer(CPUBackend(), PrepareOptions(allocator: allocator)),
       try Placer(stub, fallback: CPUBackend(), PrepareOptions(allocator: allocator)),
@@ -181,9 +181,9 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let first = try graph.addNode("first", Conv2D(padding: 1), [x, weight, bias])
     let relu = try graph.addNode("relu", Activation(.relu6), [first])
     let second = try graph.addNode("second", Conv2D(padding: 1), [relu, weight, bias])
-    let sum = try graph.addNode("sum", Add(), [second, first])
+    let sum = try graph.addNode("sum", Binary(.add), [second, first])
     let pool = try graph.addNode("pool", GlobalAveragePool(), [sum])
-    let flat = try graph.addNode("flat", Flatten(), [pool])
+    let flat = try graph.addNode("flat", Reshape.flatten, [pool])
     graph.setOutputs([try graph.addNode("head", Linear(), [flat, try constant("m", [3, 8])])])
     return (graph, try Tensor([1, 8, 5, 5], (0..<200).map { Float($0 * 29 % 31) / 31 }))
   }
@@ -300,7 +300,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let x = graph.addInput("x", TensorType([1, 8, 2, 2]))
     let relu = try graph.addNode("relu", Activation(.relu), [x])
     let dropped = try graph.addNode("dropped", Dropout(probability: 0.5), [relu], stored: .float16)
-    let flat = try graph.addNode("flat", Flatten(), [relu], stored: .float16)
+    let flat = try graph.addNode("flat", Reshape.flatten, [relu], stored: .float16)
     graph.setOutputs([dropped, flat])
     let input = try Tensor([1, 8, 2, 2], (0..<32).map { Float($0) / 7 })
     for backend in [CPUBackend()] + (hasVulkan ? [VulkanBackend()] : []) as [any Backend] {
@@ -325,7 +325,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     let m = graph.addConstant("m", try Tensor([4, 4], (0..<16).map(Double.init), .float16))
     let product = try graph.addNode("product", Linear(), [a, m])
     let narrow = try graph.addNode("narrow", Activation(.relu), [product], stored: .float16)
-    graph.setOutputs([try graph.addNode("sum", Add(), [x, narrow])])
+    graph.setOutputs([try graph.addNode("sum", Binary(.add), [x, narrow])])
     let result = try Pipeline(standardPasses).run(on: graph, for: PlainTarget())
     #expect(result.graph.nodes.map(\.name) == ["sum"])
     let input = try Tensor([1, 4], [1, 1, 1, 1])

@@ -51,7 +51,7 @@ extension AccuracyBisection {
       computed[node.outputs[0]] = outputs[0]
       nodes.append(
         NodeOutput(
-          node: node.name, op: type(of: node.op).name, kernel: kernels[node.name] ?? "–",
+          node: node.name, op: node.op.name, kernel: kernels[node.name] ?? "–",
           alone: Self.error(alone, expected), inNetwork: Self.error(first[index], expected),
           hasNaN: (alone.values + values).contains { !$0.isFinite },
           isZero: values.allSatisfy { $0 == 0 } && !expected.values.allSatisfy { $0 == 0 },

@@ -39,7 +39,7 @@ extension OpTable {
     _ column: String, _ backend: any Backend, _ passes: [any Pass], _ options: PrepareOptions
   ) throws {
     for opCase in opCases {
-      let op = type(of: opCase.op).name
+      let op = opCase.op.name
       let place =
         entries.firstIndex { $0.op == op && $0.column == column }
         ?? {

@@ -2,7 +2,7 @@ import TensorCore
 
 /// Batch normalisation with running statistics: `(x − mean) / √(var + ε) · weight + bias` per channel.
 ///
-/// Inputs: `x [N, C, H, W]`, then `weight`, `bias`, `running_mean`, `running_var`, each `[C]`.
+/// Inputs: `x [N, C, …]`, then `weight`, `bias`, `running_mean`, `running_var`, each `[C]`.
 public struct BatchNorm: Op {
   public static let name = "batch_norm"
 
@@ -16,7 +16,7 @@ public struct BatchNorm: Op {
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 5, "batch_norm takes 5 inputs, not \(inputs.count)")
-    try expect(inputs[0].shape.rank == 4, "batch_norm needs rank 4, not \(inputs[0].shape)")
+    try expect(inputs[0].shape.rank >= 2, "batch_norm needs channels along a second axis, not \(inputs[0].shape)")
     for parameter in inputs[1...] {
       try expect(
         parameter.shape == [inputs[0].shape[1]], "batch_norm parameter \(parameter.shape) for input \(inputs[0].shape)")
@@ -27,8 +27,8 @@ public struct BatchNorm: Op {
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let result = try Tensor(uninitialized: inputs[0].type)
     let (x, out) = (inputs[0].floats.baseAddress!, result.floats.baseAddress!)
-    let (batch, channels, height, width) = result.shape.nchw
-    let pixels = height * width
+    let (batch, channels) = (result.shape[0], result.shape[1])
+    let pixels = result.shape.extents[2...].reduce(1, *)
     for n in 0..<batch {
       for c in 0..<channels {
         let (weight, bias) = (inputs[1].floats[c], inputs[2].floats[c])

@@ -1,55 +1,47 @@
 import TensorCore
 
-/// How two tensors of different shapes meet: aligned at their last axis, an extent of 1 is repeated (ONNX, "Broadcasting").
-enum Broadcast {
-  /// The type of what is computed of each pair of elements.
-  static func outputType(_ inputs: [TensorType], _ op: String) throws -> TensorType {
-    try expect(inputs.count == 2, "\(op) takes 2 inputs, not \(inputs.count)")
-    let (a, b) = (inputs[0], inputs[1])
-    try expect(a.format == b.format, "\(op) needs one format: \(a) and \(b)")
-    let rank = max(a.shape.rank, b.shape.rank)
-    let (first, second) = (aligned(a.shape, rank), aligned(b.shape, rank))
-    try expect(
-      zip(first, second).allSatisfy { $0 == $1 || $0 == 1 || $1 == 1 }, "\(op) cannot broadcast \(a) and \(b)")
-    return TensorType(Shape(zip(first, second).map { $0 == 1 ? $1 : $0 }), a.dtype, a.format)
-  }
-
-  private static func aligned(_ shape: Shape, _ rank: Int) -> [Int] {
-    [Int](repeating: 1, count: rank - shape.rank) + shape.extents
-  }
-
-  /// `combine` of each pair of elements, in NCHW.
-  static func evaluate(_ inputs: [Tensor], _ op: String, _ combine: (Float, Float) -> Float) throws -> Tensor {
-    let result = try Tensor(uninitialized: outputType(inputs.map(\.type), op))
-    let (a, b, out) = (inputs[0].floats.baseAddress!, inputs[1].floats.baseAddress!, result.floats.baseAddress!)
-    defer { withExtendedLifetime(inputs) {} }
-    if inputs[0].shape == inputs[1].shape {
-      for i in 0..<result.shape.count { out[i] = combine(a[i], b[i]) }
-      return result
-    }
-    let extents = result.shape.extents
-    /// Elements from one index of each axis to the next; 0 where the tensor is repeated.
-    func strides(_ shape: Shape) -> [Int] {
-      var (stride, strides) = (1, [Int]())
-      for extent in aligned(shape, extents.count).reversed() {
-        strides.append(extent == 1 ? 0 : stride)
-        stride *= extent
-      }
-      return strides.reversed()
-    }
-    let (firstStrides, secondStrides) = (strides(inputs[0].shape), strides(inputs[1].shape))
-    var index = [Int](repeating: 0, count: extents.count)
-    var (first, second) = (0, 0)
-    for position in 0..<result.shape.count {
-      out[position] = combine(a[first], b[second])
-      for axis in extents.indices.reversed() {
-        index[axis] += 1
-        (first, second) = (first + firstStrides[axis], second + secondStrides[axis])
-        if index[axis] < extents[axis] { break }
-        (first, second) = (first - extents[axis] * firstStrides[axis], second - extents[axis] * secondStrides[axis])
-        index[axis] = 0
+/// How tensors of different shapes meet: aligned at their last axis, an extent of 1 is repeated (ONNX, "Broadcasting").
+package enum Broadcast {
+  /// The shape in which all of them meet.
+  /// - Throws: ``GraphError`` where they do not.
+  package static func shape(_ shapes: [Shape], _ op: String) throws -> Shape {
+    let rank = shapes.map(\.rank).max() ?? 0
+    var extents = [Int](repeating: 1, count: rank)
+    for shape in shapes {
+      for (axis, extent) in zip(rank - shape.rank..<rank, shape.extents) where extent != 1 {
+        try expect(
+          extents[axis] == 1 || extents[axis] == extent,
+          "\(op) cannot broadcast \(shapes.map { "\($0)" }.joined(separator: " and "))")
+        extents[axis] = extent
       }
     }
-    return result
+    return Shape(extents)
+  }
+
+  /// What is computed of each pair of elements, in NCHW.
+  package static func combine<A: BitwiseCopyable, B: BitwiseCopyable, Result: BitwiseCopyable>(
+    _ first: Tensor, _ second: Tensor, into result: Tensor, _ function: (A, B) -> Result
+  ) {
+    let (a, b) = (
+      first.storage.pointer.assumingMemoryBound(to: A.self), second.storage.pointer.assumingMemoryBound(to: B.self)
+    )
+    var out = result.storage.pointer.assumingMemoryBound(to: Result.self)
+    defer { withExtendedLifetime((first, second, result)) {} }
+    if first.shape == second.shape {
+      for i in 0..<result.shape.count { out[i] = function(a[i], b[i]) }
+      return
+    }
+    let views = [first, second].map { StridedView(of: $0.shape, broadcastTo: result.shape) }
+    let count = result.shape.extents.last ?? 1
+    let steps = views.map { $0.strides.last ?? 0 }
+    var places: [Int] = []
+    views[1].forEachLine { places.append($0) }
+    var line = 0
+    views[0].forEachLine { place in
+      let (left, right) = (a + place, b + places[line])
+      for i in 0..<count { out[i] = function(left[i * steps[0]], right[i * steps[1]]) }
+      out += count
+      line += 1
+    }
   }
 }

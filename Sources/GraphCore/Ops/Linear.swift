@@ -1,6 +1,6 @@
 import TensorCore
 
-/// `y = x · weightᵀ + bias`. Inputs: `x [N, I]`, `weight [O, I]`, optionally `bias [O]`.
+/// `y = x · weightᵀ + bias`. Inputs: `x […, I]`, `weight [O, I]`, optionally `bias [O]`.
 public struct Linear: FusingOp {
   public static let name = "linear"
 
@@ -17,23 +17,26 @@ public struct Linear: FusingOp {
     let x = inputs[0].shape
     let weight = inputs[1].shape
     try expect(
-      x.rank == 2 && weight.rank == 2 && x[1] == weight[1], "linear weight \(weight) does not fit input \(x)")
+      x.rank >= 2 && weight.rank == 2 && x.extents.last == weight[1], "linear weight \(weight) does not fit input \(x)")
     if inputs.count == 3 {
       try expect(inputs[2].shape == [weight[0]], "linear bias \(inputs[2].shape) for \(weight[0]) outputs")
     }
-    try epilogue?.check(channels: weight[0], Self.name)
-    return [TensorType([x[0], weight[0]], inputs[0].dtype)]
+    let shape = Shape(x.extents.dropLast() + [weight[0]])
+    try epilogue?.check(channels: shape[1], Self.name)
+    // Channels lie along the second axis, and kernels go by outputs.
+    try expect(
+      shape.rank == 2 || epilogue?.channelLimits.isEmpty != false, "linear clamps by output only where rank is 2")
+    return [TensorType(shape, inputs[0].dtype)]
   }
 
-  public func cost(for inputs: [TensorType]) -> Cost { Cost(macs: inputs[0].shape[0] * inputs[1].shape.count) }
+  public func cost(for inputs: [TensorType]) -> Cost { Cost(macs: inputs[0].shape.count * inputs[1].shape[0]) }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let result = try Tensor(uninitialized: outputTypes(for: inputs.map(\.type))[0])
     let (x, w, out) = (inputs[0].floats.baseAddress!, inputs[1].floats.baseAddress!, result.floats.baseAddress!)
     let bias = inputs.count > 2 ? inputs[2].floats.baseAddress : nil
-    let depth = inputs[0].shape[1]
-    let outputs = result.shape[1]
-    for n in 0..<result.shape[0] {
+    let (outputs, depth) = (inputs[1].shape[0], inputs[1].shape[1])
+    for n in 0..<(outputs > 0 ? result.shape.count / outputs : 0) {
       for o in 0..<outputs {
         var sum = bias?[o] ?? 0
         for i in 0..<depth { sum += x[n * depth + i] * w[o * depth + i] }

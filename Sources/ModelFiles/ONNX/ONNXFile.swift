@@ -1,13 +1,14 @@
-import GraphCore
 import Foundation
+import GraphCore
 import SwiftProtobuf
+import TensorCore
 
 /// What an ONNX file says of its inputs and outputs, for whoever runs it with an engine that reads ONNX.
 public struct ONNXFile: Sendable {
   public struct Port: Sendable {
     public var name: String
     /// Nil where it is no tensor, or of a type that is not supported.
-    public var kind: ElementKind?
+    public var kind: DType?
     /// Extents; a text names one that is not fixed.
     public var extents: [Extent]
   }
@@ -22,7 +23,7 @@ public struct ONNXFile: Sendable {
   public let outputs: [Port]
   /// Other files that hold its weights, relative to its folder.
   public let externalFiles: [String]
-  private let model: Pacer_Onnx_Model
+  let model: Pacer_Onnx_Model
 
   /// - Throws: ``BadFile``.
   public init(_ path: String) throws {
@@ -91,7 +92,7 @@ extension ONNXFile.Port {
   init(_ info: Pacer_Onnx_ValueInfo) {
     let type = info.type.tensorType
     self.init(
-      name: info.name, kind: ElementKind(onnx: type.elemType),
+      name: info.name, kind: DType(onnx: type.elemType),
       extents: type.shape.dim.enumerated().map { index, dimension in
         switch dimension.value {
         case .dimValue(let extent) where extent > 0: .fixed(Int(extent))
@@ -110,7 +111,7 @@ extension ONNXFile.Port {
       }
     }
     return
-      "\(name) \(kind?.rawValue ?? "of another type") \(extents.isEmpty ? "scalar" : extents.joined(separator: "×"))"
+      "\(name) \(kind?.longName ?? "of another type") \(extents.isEmpty ? "scalar" : extents.joined(separator: "×"))"
   }
 
   public var isFixed: Bool { extents.allSatisfy { if case .fixed = $0 { true } else { false } } }

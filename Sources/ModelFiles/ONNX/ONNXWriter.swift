@@ -65,17 +65,18 @@ private struct Writer {
       emit("BatchNormalization", node.name, inputs, result, [float("epsilon", op.epsilon)])
     case let op as Activation:
       finish(op.function, rank, node.name, inputs[0], result)
-    case let op as Add:
+    case let op as Binary where op.function == .add:
       emit("Add", node.name, inputs, result, [], then: op.epilogue, rank)
-    case is Multiply: emit("Mul", node.name, inputs, result, [])
+    case let op as Binary where op.function == .multiply && op.epilogue == nil:
+      emit("Mul", node.name, inputs, result, [])
     case let op as MaxPool2D:
       emit("MaxPool", node.name, inputs, result, window(op.window))
     case is GlobalAveragePool: emit("GlobalAveragePool", node.name, inputs, result, [])
-    case is Flatten: emit("Flatten", node.name, inputs, result, [integer("axis", 1)])
+    case Reshape.flatten as Reshape: emit("Flatten", node.name, inputs, result, [integer("axis", 1)])
     case is Dropout: emit("Identity", node.name, inputs, result, [])
     case let op as Linear:
       emit("Gemm", node.name, inputs, result, [integer("transB", 1)], then: op.epilogue, rank)
-    default: throw Unsupported("\(node.name): ONNX export knows no \(type(of: node.op).name)")
+    default: throw Unsupported("\(node.name): ONNX export knows no \(node.op.name)")
     }
   }
 

@@ -187,11 +187,11 @@ public let opCases: [OpCase] = {
     cases.append(OpCase(name: "batch_norm \(shape)", op: BatchNorm(), inputs: [shape, c, c, c, c]))
     cases.append(OpCase(name: "relu \(shape)", op: Activation(.relu), inputs: [shape]))
     cases.append(OpCase(name: "clamp \(shape)", op: Activation(.clamp(Clamp(min: -0.25, max: 0.5))), inputs: [shape]))
-    cases.append(OpCase(name: "add \(shape)", op: Add(), inputs: [shape, shape]))
-    cases.append(OpCase(name: "add relu \(shape)", op: Add(epilogue: .relu), inputs: [shape, shape]))
-    cases.append(OpCase(name: "multiply \(shape)", op: Multiply(), inputs: [shape, shape]))
+    cases.append(OpCase(name: "add \(shape)", op: Binary(.add), inputs: [shape, shape]))
+    cases.append(OpCase(name: "add relu \(shape)", op: Binary(.add, epilogue: .relu), inputs: [shape, shape]))
+    cases.append(OpCase(name: "multiply \(shape)", op: Binary(.multiply), inputs: [shape, shape]))
     cases.append(
-      OpCase(name: "multiply by channel \(shape)", op: Multiply(), inputs: [shape, [1, shape[1], 1, 1]]))
+      OpCase(name: "multiply by channel \(shape)", op: Binary(.multiply), inputs: [shape, [1, shape[1], 1, 1]]))
     cases.append(OpCase(name: "global_avg_pool2d \(shape)", op: GlobalAveragePool(), inputs: [shape]))
   }
   for (name, window, shape) in [
@@ -206,15 +206,15 @@ public let opCases: [OpCase] = {
     cases.append(OpCase(name: "max_pool2d " + name, op: MaxPool2D(window), inputs: [shape]))
   }
   cases.append(
-    OpCase(name: "multiply by channel and image", op: Multiply(), inputs: [[3, 21, 4, 5], [3, 21, 1, 1]]))
+    OpCase(name: "multiply by channel and image", op: Binary(.multiply), inputs: [[3, 21, 4, 5], [3, 21, 1, 1]]))
   for (name, a, b) in [
     ("a row", [2, 5, 3, 4], [4]), ("each way", [1, 5, 1, 4], [2, 1, 3, 1]), ("a number", [2, 5, 3, 4], []),
     ("a plane", [2, 5, 3, 4], [3, 4]), ("matrices", [3, 1], [1, 7]),
   ] as [(String, Shape, Shape)] {
-    cases.append(OpCase(name: "add broadcast, " + name, op: Add(epilogue: .relu), inputs: [a, b]))
-    cases.append(OpCase(name: "multiply broadcast, " + name, op: Multiply(), inputs: [a, b]))
+    cases.append(OpCase(name: "add broadcast, " + name, op: Binary(.add, epilogue: .relu), inputs: [a, b]))
+    cases.append(OpCase(name: "multiply broadcast, " + name, op: Binary(.multiply), inputs: [a, b]))
   }
-  cases.append(OpCase(name: "flatten", op: Flatten(), inputs: [[2, 5, 3, 4]]))
+  cases.append(OpCase(name: "flatten", op: Reshape.flatten, inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "dropout", op: Dropout(probability: 0.2), inputs: [[2, 9]]))
   cases.append(OpCase(name: "convert_format", op: ConvertFormat(to: .nhwc), inputs: [[2, 5, 3, 4]]))
   cases.append(OpCase(name: "convert_format, three channels", op: ConvertFormat(to: .nhwc), inputs: [[2, 3, 5, 7]]))

@@ -67,7 +67,7 @@ extension Plan {
       let way = source == target ? "copy" : target == .host ? "download" : "upload"
       return (way, way)
     }
-    return (graph.nodes[node].name, type(of: graph.nodes[node].op).name)
+    return (graph.nodes[node].name, graph.nodes[node].op.name)
   }
 }
 

@@ -1,0 +1,254 @@
+import Foundation
+import GraphCore
+import TensorCore
+
+extension ONNXFile {
+  /// The model as a graph. Shapes are fixed here: what follows from them is computed now and is a constant afterwards, as is what a
+  /// branch or an attribute needs to know.
+  /// - Parameter shapes: of inputs, by name; those that the file fixes need none.
+  /// - Throws: ``Unsupported`` naming the nodes that there is no op for, ``BadFile`` naming the node that is wrong.
+  public func graph(_ shapes: [String: [Int]] = [:]) throws -> Graph {
+    try checkOperators()
+    let reader = ONNXGraphReader(self, name: modelName)
+    return try reader.read(model.graph, shapes)
+  }
+
+  private var modelName: String {
+    let stem = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+    return stem.isEmpty ? "model" : stem
+  }
+
+  /// The version of ONNX's own operators.
+  var operatorSet: Int { Int(model.opsetImport.first { Self.isStandard($0.domain) }?.version ?? 1) }
+
+  static func isStandard(_ domain: String) -> Bool { domain.isEmpty || domain == "ai.onnx" }
+
+  /// Names every operator that is missing, before anything is built.
+  private func checkOperators() throws {
+    let version = operatorSet
+    guard version >= 7 else { throw BadFile(path, "operator set \(version) is older than 7, the first that is read") }
+    var missing: [String: [String]] = [:]
+    let functions = Set(model.functions.map { "\($0.domain).\($0.name)" })
+    func look(_ nodes: [Pacer_Onnx_Node]) {
+      for (index, node) in nodes.enumerated() where !functions.contains("\(node.domain).\(node.opType)") {
+        let isKnown = Self.isStandard(node.domain) && onnxOps[node.opType] != nil
+        let label = Self.isStandard(node.domain) ? node.opType : "\(node.domain).\(node.opType)"
+        if !isKnown { missing[label, default: []].append(node.name.isEmpty ? "number \(index)" : node.name) }
+        for attribute in node.attribute {
+          for body in (attribute.hasG ? [attribute.g] : []) + attribute.graphs { look(body.node) }
+        }
+      }
+    }
+    look(model.graph.node)
+    for function in model.functions { look(function.node) }
+    guard !missing.isEmpty else { return }
+    let list = missing.sorted { $0.key < $1.key }.map { op, nodes in
+      "\(op) (node \(nodes[0])" + (nodes.count > 1 ? " and \(nodes.count - 1) more" : "") + ")"
+    }
+    throw Unsupported("\(path): Pacer has no \(list.joined(separator: ", no "))")
+  }
+}
+
+/// Builds a graph from one of ONNX, its own or that of a body.
+final class ONNXGraphReader {
+  let file: ONNXFile
+  let version: Int
+  var graph: Graph
+  /// Values by their names in the file.
+  private var values: [String: ValueID] = [:]
+  /// The reader of the graph around a body.
+  private let outer: ONNXGraphReader?
+  /// What a body reads of the graph around it, by name there, in the order of its inputs.
+  private(set) var captures: [String] = []
+  /// Elements up to which something is computed here because all that it reads is known.
+  private static let mostFolded = 1 << 22
+
+  init(_ file: ONNXFile, name: String, within outer: ONNXGraphReader? = nil) {
+    (self.file, self.outer) = (file, outer)
+    version = file.operatorSet
+    graph = Graph(name: name)
+  }
+
+  /// - Throws: ``BadFile`` or ``Unsupported``.
+  func read(_ proto: Pacer_Onnx_Graph, _ shapes: [String: [Int]]) throws -> Graph {
+    try readInitialisers(proto)
+    let constants = Set(proto.initializer.map(\.name))
+    for info in proto.input where !constants.contains(info.name) {
+      values[info.name] = graph.addInput(info.name, try inputType(info, shapes[info.name]))
+    }
+    return try finish(proto)
+  }
+
+  /// A body, whose inputs are of these types, by position.
+  func readBody(_ proto: Pacer_Onnx_Graph, _ types: [TensorType]) throws -> Graph {
+    try readInitialisers(proto)
+    guard proto.input.count == types.count else {
+      throw GraphError("body \(proto.name) has \(proto.input.count) inputs where \(types.count) are handed in")
+    }
+    for (info, type) in zip(proto.input, types) { values[info.name] = graph.addInput(info.name, type) }
+    return try finish(proto)
+  }
+
+  /// A body without inputs in the graph around it: what its outputs are there.
+  func inline(_ proto: Pacer_Onnx_Graph) throws -> [ValueID] {
+    let saved = values
+    defer { values = saved }
+    try readInitialisers(proto)
+    for node in proto.node { try read(node) }
+    return try proto.output.map { try value($0.name) }
+  }
+
+  private func finish(_ proto: Pacer_Onnx_Graph) throws -> Graph {
+    for node in proto.node { try read(node) }
+    var outputs: [ValueID] = []
+    for info in proto.output {
+      let id = try value(info.name)
+      // An output of its own, by the name it has in the file.
+      if case .node = graph[id].source, !outputs.contains(id) { graph[id].name = info.name }
+      outputs.append(id)
+    }
+    graph.setOutputs(outputs)
+    graph.removeUnused()
+    let read = Set(graph.values.compactMap { if case .parameter = $0.source { $0.name } else { nil } })
+    graph.forgetWeights { !read.contains($0) }
+    return graph
+  }
+
+  private func inputType(_ info: Pacer_Onnx_ValueInfo, _ shape: [Int]?) throws -> TensorType {
+    let port = ONNXFile.Port(info)
+    guard let kind = port.kind else { throw Unsupported("\(file.path): input \(port.name) is no tensor of numbers") }
+    let extents =
+      try shape
+      ?? port.extents.map { extent in
+        guard case .fixed(let number) = extent else {
+          throw BadFile(file.path, "the shape of input \(port.words) is not fixed: give its extents")
+        }
+        return number
+      }
+    guard port.accepts(extents) else { throw BadFile(file.path, "input \(port.words) cannot be \(Shape(extents))") }
+    return TensorType(Shape(extents), kind)
+  }
+
+  // MARK: Values
+
+  private func readInitialisers(_ proto: Pacer_Onnx_Graph) throws {
+    guard proto.sparseInitializer.isEmpty else { throw Unsupported("\(file.path): sparse initialisers are not read") }
+    for initialiser in proto.initializer {
+      let tensor = try file.tensor(initialiser)
+      // What is learned goes by name, as in a state dict; what shapes are computed from is part of the graph.
+      let isWeight = tensor.type.dtype.isFloat && tensor.shape.count > 1 && outer == nil
+      if isWeight, !graph.parameters.contains(where: { $0.name == initialiser.name }) {
+        values[initialiser.name] = graph.addParameter(initialiser.name, tensor.type)!
+        graph.weights[initialiser.name] = tensor
+      } else {
+        values[initialiser.name] = graph.addConstant(initialiser.name, tensor)
+      }
+    }
+  }
+
+  /// - Throws: ``GraphError`` where there is none of the name.
+  func value(_ name: String) throws -> ValueID {
+    if let id = values[name] { return id }
+    guard let outer else { throw GraphError("\(name) is read before anything computes it") }
+    let id = try outer.value(name)
+    let captured: ValueID
+    if let tensor = outer.known(id) {
+      captured = graph.addConstant(name, tensor)
+    } else {
+      captured = graph.addInput(name, outer.graph[id].type)
+      captures.append(name)
+    }
+    values[name] = captured
+    return captured
+  }
+
+  /// The data of what is known before a run; nil where that depends on an input. What a few nodes compute of weights is computed
+  /// now.
+  func known(_ id: ValueID) -> Tensor? { try? compute(id) }
+
+  private func compute(_ id: ValueID) throws -> Tensor {
+    if let tensor = graph.data(of: id) { return tensor }
+    guard let index = graph.producer(of: id) else { throw GraphError("\(graph[id].name) depends on an input") }
+    let node = graph.nodes[index]
+    guard graph[id].type.shape.count <= Self.mostFolded else { throw GraphError("\(graph[id].name) is too large") }
+    let results = try node.evaluate(try node.inputs.map(compute))
+    return results[node.outputs.firstIndex(of: id)!]
+  }
+
+  // MARK: Nodes
+
+  func read(_ proto: Pacer_Onnx_Node) throws {
+    if let function = file.function(proto) { return try inline(function, proto) }
+    let node = ONNXNode(proto, in: self)
+    guard let build = onnxOps[proto.opType] else { throw Unsupported("Pacer has no \(proto.opType)") }
+    let outputs: [ValueID]
+    do { outputs = try build(node) } catch let error where !(error is Unsupported || error is BadFile) {
+      throw BadFile(file.path, "node \(node.name) (\(proto.opType)): \(error)")
+    } catch let error as Unsupported where !error.description.hasPrefix(file.path) {
+      throw Unsupported("\(file.path): node \(node.name) (\(proto.opType)): \(error)")
+    }
+    let named = proto.output.filter { !$0.isEmpty }.count
+    guard outputs.count >= (proto.output.lastIndex { !$0.isEmpty } ?? -1) + 1 else {
+      throw Unsupported(
+        "\(file.path): node \(node.name) (\(proto.opType)): \(named) outputs are read; Pacer computes \(outputs.count)")
+    }
+    for (name, id) in zip(proto.output, outputs) where !name.isEmpty {
+      guard values[name] == nil || outer != nil else { throw BadFile(file.path, "\(name) is computed twice") }
+      values[name] = id
+    }
+  }
+
+  /// A function of the model's own: its nodes in the place of the one that calls it.
+  private func inline(_ function: Pacer_Onnx_Function, _ call: Pacer_Onnx_Node) throws {
+    depth += 1
+    defer { depth -= 1 }
+    guard depth < 64 else { throw BadFile(file.path, "function \(function.name) calls itself") }
+    let prefix = (call.name.isEmpty ? call.opType : call.name) + "/"
+    var names: [String: String] = [:]
+    for (inner, outer) in zip(
+      function.input, call.input + [String](repeating: "", count: max(0, function.input.count - call.input.count)))
+    {
+      names[inner] = outer
+    }
+    for (inner, outer) in zip(function.output, call.output) { names[inner] = outer }
+    func rename(_ name: String) -> String { name.isEmpty ? "" : names[name] ?? prefix + name }
+    var attributes: [String: Pacer_Onnx_Attribute] = [:]
+    for attribute in function.attributeProto + call.attribute { attributes[attribute.name] = attribute }
+    for var node in function.node {
+      node.name = prefix + node.name
+      node.input = node.input.map(rename)
+      node.output = node.output.map(rename)
+      node.attribute = try node.attribute.compactMap { attribute in
+        if attribute.hasG || !attribute.graphs.isEmpty {
+          throw Unsupported("\(file.path): function \(function.name) has bodies of its own")
+        }
+        guard !attribute.refAttrName.isEmpty else { return attribute }
+        guard var given = attributes[attribute.refAttrName] else { return nil }
+        given.name = attribute.name
+        return given
+      }
+      try read(node)
+    }
+  }
+  private var depth = 0
+
+  /// Adds a node, or what it computes where all that it reads is known.
+  func add(_ name: String, _ op: any Op, _ inputs: [ValueID], stored: DType? = nil) throws -> [ValueID] {
+    let types = inputs.map { graph[$0].type }
+    let isKnown = inputs.allSatisfy { if case .constant = graph[$0].source { true } else { false } }
+    if isKnown, !(op is any ControlOp) {
+      let results = try op.checkedOutputTypes(for: types)
+      let count = results.reduce(0) { $0 + $1.shape.count }
+      let given = types.reduce(0) { $0 + $1.shape.count }
+      // A few bytes may ask for a tensor of any size: that one waits until memory has been planned.
+      if count <= max(given * 4, 1 << 16), count <= Self.mostFolded {
+        let node = Node(name: name, op: op, inputs: inputs, outputs: [], placed: nil, stored: stored)
+        let computed = try node.evaluate(inputs.map { graph.data(of: $0)! })
+        return computed.enumerated().map { index, tensor in
+          graph.addConstant(computed.count == 1 ? name : "\(name).\(index)", tensor)
+        }
+      }
+    }
+    return try graph.addNodes(name, op, inputs, stored: stored)
+  }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import GraphCore
+import TensorCore
+
+extension ONNXFile {
+  /// A tensor with its elements, wherever they are.
+  /// - Throws: ``BadFile`` or ``Unsupported``.
+  func tensor(_ proto: Pacer_Onnx_Tensor) throws -> Tensor {
+    let name = proto.name.isEmpty ? "a tensor" : "tensor \(proto.name)"
+    guard let dtype = DType(onnx: proto.dataType) else {
+      throw Unsupported("\(path): \(name) is of ONNX's type \(proto.dataType), which is not read")
+    }
+    let shape = Shape(proto.dims.map(Int.init))
+    let type = TensorType(shape, dtype)
+    if let fault = type.fault { throw BadFile(path, "\(name) cannot be: \(fault)") }
+    if proto.dataLocation == 1 { return try external(proto, type, name) }
+    let read: TensorFile
+    do { read = try TensorFile(proto) } catch let flaw as TensorFile.Flaw {
+      throw BadFile(path, "\(name): \(flaw.reason)")
+    }
+    return try Tensor(read)
+  }
+
+  private func external(_ proto: Pacer_Onnx_Tensor, _ type: TensorType, _ name: String) throws -> Tensor {
+    var location = ""
+    var (offset, length) = (0, type.byteCount)
+    for entry in proto.externalData {
+      switch entry.key {
+      case "location": location = entry.value
+      case "offset", "length":
+        guard let number = Int(entry.value), number >= 0 else {
+          throw BadFile(path, "\(name): its \(entry.key) is \"\(entry.value)\"")
+        }
+        if entry.key == "offset" { offset = number } else { length = number }
+      default: break
+      }
+    }
+    guard externalFiles.contains(location) else { throw BadFile(path, "\(name): its elements lie in no file") }
+    guard length == type.byteCount else {
+      throw BadFile(path, "\(name): \(type) has \(type.byteCount) bytes; its entry says \(length)")
+    }
+    let url = URL(fileURLWithPath: path).deletingLastPathComponent().appendingPathComponent(location)
+    guard let data = try? Data(contentsOf: url, options: .alwaysMapped) else {
+      throw BadFile(url.path, "it cannot be read: no such file, or no permission; \(path) keeps weights in it")
+    }
+    guard offset <= data.count, data.count - offset >= length else {
+      throw BadFile(url.path, "it is cut short: \(name) lies at \(offset)..<\(offset + length) of \(data.count) bytes")
+    }
+    let tensor = try Tensor(uninitialized: type)
+    data.withUnsafeBytes { bytes in
+      tensor.storage.pointer.copyMemory(from: bytes.baseAddress! + offset, byteCount: length)
+    }
+    return tensor
+  }
+
+  /// The function of the model's own that a node calls; nil where it calls none.
+  func function(_ node: Pacer_Onnx_Node) -> Pacer_Onnx_Function? {
+    model.functions.first { $0.name == node.opType && $0.domain == node.domain && $0.overload == node.overload }
+  }
+}
+
+extension Tensor {
+  /// The elements of a file. Bools that are neither 0 nor 1 are 1.
+  package init(_ file: TensorFile) throws {
+    try self.init(uninitialized: TensorType(Shape(file.shape), file.kind))
+    let target = UnsafeMutableRawBufferPointer(start: storage.pointer, count: type.byteCount)
+    file.data.withUnsafeBytes { target.copyMemory(from: $0) }
+    if file.kind == .bool { for i in target.indices where target[i] > 1 { target[i] = 1 } }
+    withExtendedLifetime(self) {}
+  }
+}
