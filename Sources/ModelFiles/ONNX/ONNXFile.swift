@@ -27,11 +27,16 @@ public struct ONNXFile: Sendable {
 
   /// - Throws: ``BadFile``.
   public init(_ path: String) throws {
-    self.path = path
     let data: Data
     do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
       throw BadFile(path, "it cannot be read: no such file, or no permission")
     }
+    try self.init(path, data)
+  }
+
+  /// - Parameter data: what the file holds.
+  init(_ path: String, _ data: Data) throws {
+    self.path = path
     guard let model = try? Pacer_Onnx_Model(serializedBytes: data), !model.graph.node.isEmpty else {
       throw BadFile(path, "it is no ONNX model, or one without nodes")
     }
