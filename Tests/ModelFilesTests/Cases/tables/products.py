@@ -34,7 +34,10 @@ def gemm(v: Version) -> Cases:
 @table("MatMul")
 def mat_mul(v: Version) -> Cases:
     yield v.case("2 by 2", [v.normal(2, 3), Fixed(v.normal(3, 4))])
-    if v.opset in (7, 13):
+    if v.opset == 7:
+        for a, b in [((3,), (3, 2)), ((2, 2, 3), (3, 2)), ((1, 2, 2, 3), (2, 3, 2))]:
+            yield v.case(f"ranks {len(a)} and {len(b)}", [v.normal(*a), v.normal(*b)])
+    if v.opset == 13:
         shapes = [
             ((3,), (3,)),
             ((3,), (3, 2)),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from .building import Cases, Fixed, Version, array, fixed, floats, table
+from .building import Case, Cases, Fixed, Version, array, fixed, floats, node, table
 
 INT4 = helper.tensor_dtype_to_np_dtype(TensorProto.INT4)
 UINT4 = helper.tensor_dtype_to_np_dtype(TensorProto.UINT4)
@@ -55,21 +55,33 @@ def dequantize_linear(v: Version) -> Cases:
     if v.opset == 13:
         yield v.case("axis = 0, no zero point", [signed, Fixed(v.uniform(0.1, 0.5, 2))], axis=0)
         yield v.case("axis = -1", [x, Fixed(v.uniform(0.1, 0.5, 2)), fixed([3, 120], np.uint8)], axis=-1)
-        weights = [Fixed(v.integers(-128, 128, 3, 2, dtype=np.int8)), Fixed(v.uniform(0.1, 0.5, 2)), fixed([0, 0], np.int8)]
-        yield v.case("an initialiser, axis = 1", weights, axis=1)
+        weights = v.integers(-128, 128, 3, 2, dtype=np.int8)
+        scales = v.uniform(0.1, 0.5, 2)
+        yield weights_case(v, "weights, axis = 1", weights, scales, array([0, 0], np.int8), axis=1)
     if v.opset == 19:
         yield v.case("float16", [signed, fixed(0.25, np.float16), fixed(3, np.int8)])
     if v.opset == 21:
         yield v.case("int16", [v.integers(-999, 999, 5, dtype=np.int16), fixed(0.25), fixed(-7, np.int16)])
         yield v.case("uint16", [v.integers(0, 65536, 5, dtype=np.uint16), fixed(0.25), fixed(30000, np.uint16)])
         # Of int4 and uint4, two go into a byte, and an odd one at the end has a byte of its own.
-        yield v.case("int4", [fixed([-8, 7, -1, 0, 3], INT4), fixed(0.5), fixed(1, INT4)])
-        yield v.case("uint4", [fixed([[0, 15, 7], [8, 1, 2]], UINT4), fixed(0.5), fixed(8, UINT4)])
-        blocks = [Fixed(v.integers(-128, 128, 2, 4, dtype=np.int8)), Fixed(v.uniform(0.1, 0.5, 2, 2))]
-        yield v.case("blocks of 2", [*blocks, Fixed(v.integers(-9, 9, 2, 2, dtype=np.int8))], axis=1, block_size=2)
-        wide = Fixed(v.integers(0, 16, 4, 3).astype(UINT4))
-        points = Fixed(v.integers(0, 16, 2, 3).astype(UINT4))
-        yield v.case("uint4, blocks of 2, axis = 0", [wide, Fixed(v.uniform(0.1, 0.5, 2, 3)), points], axis=0, block_size=2)
+        yield weights_case(v, "weights of int4", array([-8, 7, -1, 0, 3], INT4), array(0.5), array(1, INT4))
+        yield weights_case(v, "weights of uint4", array([[0, 15, 7], [8, 1, 2]], UINT4), array(0.5), array(8, UINT4))
+        weights = v.integers(-128, 128, 2, 4, dtype=np.int8)
+        scales, points = v.uniform(0.1, 0.5, 2, 2), v.integers(-9, 9, 2, 2, dtype=np.int8)
+        yield weights_case(v, "blocks of 2", weights, scales, points, axis=1, block_size=2)
+        weights = v.integers(0, 16, 4, 3).astype(UINT4)
+        scales, points = v.uniform(0.1, 0.5, 2, 3), v.integers(0, 16, 2, 3).astype(UINT4)
+        yield weights_case(v, "uint4, blocks of 2, axis = 0", weights, scales, points, axis=0, block_size=2)
+
+
+def weights_case(
+    v: Version, name: str, weights: np.ndarray, scales: np.ndarray, zero_points: np.ndarray, **attributes: int
+) -> Case:
+    """Weights are initialisers, and go through Add, so that the case has an input."""
+    nodes = [node("DequantizeLinear", "w s z", "f", **attributes), node("Add", "x f", "y")]
+    values = {"w": weights, "s": scales, "z": zero_points}
+    return v.graph(name, nodes, {"x": v.normal(*weights.shape)}, ["y"], values)
+
 
 
 @table("DynamicQuantizeLinear")
