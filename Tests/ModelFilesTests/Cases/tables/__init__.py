@@ -1,18 +1,21 @@
-"""The cases, by kind of operator. The order of these imports is the order in the file."""
+"""The cases, by kind of operator."""
 
-from . import convolution  # noqa: I001
-from . import normalisation
-from . import products
-from . import recurrent
-from . import elementwise
-from . import activations
-from . import reductions
-from . import shapes
-from . import indexing
-from . import resampling
-from . import quantisation
-from . import control
-from . import pieces
+from . import (  # noqa: F401 - they enter their builders
+    activations,
+    control,
+    convolution,
+    elementwise,
+    indexing,
+    normalisation,
+    pieces,
+    products,
+    quantisation,
+    recurrent,
+    reductions,
+    resampling,
+    shapes,
+)
 from .building import BUILDERS, OLDEST_OPSET, OWN_OPSETS, Case, Version
+from .differences import DIFFERENCES, explanation
 
-__all__ = ["BUILDERS", "OLDEST_OPSET", "OWN_OPSETS", "Case", "Version"]
+__all__ = ["BUILDERS", "DIFFERENCES", "OLDEST_OPSET", "OWN_OPSETS", "Case", "Version", "explanation"]

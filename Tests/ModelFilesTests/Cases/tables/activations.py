@@ -82,7 +82,9 @@ def clip(v: Version) -> Cases:
         yield v.case("min and max as inputs", [x, array(-1.0), array(1.0)])
     if v.opset in (12, 13):
         for dtype in [np.int32, np.int64, np.int8, np.uint8]:
-            yield v.case(np.dtype(dtype).name, [v.integers(0, 99, 2, 3, dtype=dtype), fixed(20, dtype), fixed(60, dtype)])
+            yield v.case(
+                np.dtype(dtype).name, [v.integers(0, 99, 2, 3, dtype=dtype), fixed(20, dtype), fixed(60, dtype)]
+            )
     if v.opset == 13:
         yield v.case("min above max", [x, fixed(1.0), fixed(-1.0)])
         yield v.case("double", [v.normal(4, dtype=np.float64), fixed(-0.5, np.float64), fixed(0.5, np.float64)])
@@ -91,7 +93,7 @@ def clip(v: Version) -> Cases:
 
 @table("Softmax", "LogSoftmax", "Hardmax")
 def softmax(v: Version) -> Cases:
-    """Before 13 all axes from `axis` on are one, and the default is 1; from 13 on only `axis` counts, by default the last."""
+    """Before 13 all axes from `axis` (by default 1) on are one; from 13 on `axis` alone counts, by default the last."""
     yield v.case("default axis", [v.normal(2, 3, 4)])
     yield v.case("axis = 0", [v.normal(2, 3)], axis=0)
     yield v.case("axis = 1, rank 4", [v.normal(2, 2, 3, 2)], axis=1)

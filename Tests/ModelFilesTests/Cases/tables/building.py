@@ -25,8 +25,6 @@ class Case:
     # Tolerances other than the default of the output's type.
     rtol: float | None = None
     atol: float | None = None
-    # Why onnx.reference computes something else than ONNX Runtime, where it does.
-    differs: str | None = None
     # Nodes that ONNX Runtime computes in place of `nodes`, where it lacks a form of the operator.
     stand_in: list[NodeProto] | None = None
     ir_version: int | None = None
@@ -140,7 +138,6 @@ class Version:
         *,
         rtol: float | None = None,
         atol: float | None = None,
-        differs: str | None = None,
         stand_in: list[NodeProto] | None = None,
         **attributes: Any,
     ) -> Case:
@@ -165,7 +162,7 @@ class Version:
         nodes.append(helper.make_node(self.op, names, results, **attributes))
         return self.graph(
             name, nodes, data, [result for result in results if result], initialisers,
-            rtol=rtol, atol=atol, differs=differs, stand_in=stand_in,
+            rtol=rtol, atol=atol, stand_in=stand_in,
         )  # fmt: skip
 
     def graph(

@@ -48,7 +48,9 @@ def scatter(v: Version) -> Cases:
 def scatter_elements(v: Version) -> Cases:
     indices = array([[1, 0, 2], [0, 2, 1]], np.int64)
     yield v.case("default axis", [v.normal(3, 3), indices, v.normal(2, 3)])
-    yield v.case("axis = -1, negative indices", [v.normal(2, 5), array([[1, -2], [-5, 4]], np.int64), v.normal(2, 2)], axis=-1)
+    yield v.case(
+        "axis = -1, negative indices", [v.normal(2, 5), array([[1, -2], [-5, 4]], np.int64), v.normal(2, 2)], axis=-1
+    )
     again = array([[1, 1, 0, 1]], np.int64)
     for reduction in {16: ["none", "add", "mul"], 18: ["add", "mul", "max", "min"]}.get(v.opset, []):
         given = array([[1, 3, 2, 0]], np.int64) if reduction == "none" else again

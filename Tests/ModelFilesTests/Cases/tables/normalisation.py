@@ -48,7 +48,11 @@ def layer_normalization(v: Version) -> Cases:
     yield v.case("Mean and InvStdDev", [x, Fixed(v.normal(4)), Fixed(v.normal(4))], 3)
     yield v.case("broadcast scale", [x, Fixed(v.normal(1, 4)), Fixed(v.normal(1))], axis=1)
     yield v.case("rank 2", [v.normal(3, 5), Fixed(v.normal(5)), Fixed(v.normal(5))], axis=1, stash_type=1)
-    half = [v.normal(2, 4, dtype=np.float16), Fixed(v.normal(4, dtype=np.float16)), Fixed(v.normal(4, dtype=np.float16))]
+    half = [
+        v.normal(2, 4, dtype=np.float16),
+        Fixed(v.normal(4, dtype=np.float16)),
+        Fixed(v.normal(4, dtype=np.float16)),
+    ]
     yield v.case("float16", half)
 
 
@@ -58,7 +62,9 @@ def group_normalization(v: Version) -> Cases:
     count = 2 if v.opset == 18 else 4
     x = v.normal(2, 4, 2, 3)
     yield v.case("2-D", [x, Fixed(v.normal(count)), Fixed(v.normal(count))], num_groups=2)
-    yield v.case("1-D, epsilon", [v.normal(1, 4, 3), Fixed(v.normal(count)), Fixed(v.normal(count))], num_groups=2, epsilon=0.1)
+    yield v.case(
+        "1-D, epsilon", [v.normal(1, 4, 3), Fixed(v.normal(count)), Fixed(v.normal(count))], num_groups=2, epsilon=0.1
+    )
     if v.opset == 21:
         yield v.case("as many groups as channels", [x, Fixed(v.normal(4)), Fixed(v.normal(4))], num_groups=4)
         yield v.case("one group", [x, Fixed(v.normal(4)), Fixed(v.normal(4))], num_groups=1)

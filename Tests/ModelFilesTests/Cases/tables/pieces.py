@@ -70,7 +70,13 @@ def flatten_by_shape(v: Version) -> Cases:
 
 @piece("Piece: expand to another's shape", 9, 13)
 def expand_as(v: Version) -> Cases:
-    nodes = [node("Shape", "x", "s"), node("ConstantOfShape", "s", "o"), node("Add", "o x", "t"), node("Expand", "w s", "e"), node("Mul", "t e", "y")]
+    nodes = [
+        node("Shape", "x", "s"),
+        node("ConstantOfShape", "s", "o"),
+        node("Add", "o x", "t"),
+        node("Expand", "w s", "e"),
+        node("Mul", "t e", "y"),
+    ]
     yield v.graph("Shape, ConstantOfShape, Expand", nodes, {"x": v.normal(2, 3)}, ["y"], {"w": v.normal(1, 3)})
 
 
@@ -184,7 +190,13 @@ def upsample_by_shape(v: Version) -> Cases:
 
 @piece("Piece: convolution, batch normalisation, activation", 7, 12, 17)
 def convolution_block(v: Version) -> Cases:
-    values = {"w": v.normal(2, 2, 3, 3), "g": v.normal(2), "b": v.normal(2), "m": v.normal(2), "s": v.uniform(0.5, 2, 2)}
+    values = {
+        "w": v.normal(2, 2, 3, 3),
+        "g": v.normal(2),
+        "b": v.normal(2),
+        "m": v.normal(2),
+        "s": v.uniform(0.5, 2, 2),
+    }
     nodes = [
         node("Conv", "x w", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
         node("BatchNormalization", "c g b m s", "n"),

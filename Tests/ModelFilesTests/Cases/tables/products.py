@@ -15,7 +15,9 @@ def gemm(v: Version) -> Cases:
             [v.normal(3, 2), Fixed(v.normal(4, 3)), Fixed(v.normal(1, 4))],
             transA=1, transB=1, alpha=0.5, beta=2.0,
         )  # fmt: skip
-        yield v.case("transA, bias of a column", [v.normal(3, 2), Fixed(v.normal(3, 4)), Fixed(v.normal(2, 1))], transA=1)
+        yield v.case(
+            "transA, bias of a column", [v.normal(3, 2), Fixed(v.normal(3, 4)), Fixed(v.normal(2, 1))], transA=1
+        )
         yield v.case("bias of rank 0", [v.normal(2, 3), Fixed(v.normal(3, 4)), Fixed(v.normal())])
         yield v.case("bias of one", [v.normal(2, 3), Fixed(v.normal(3, 4)), Fixed(v.normal(1))], beta=0.5)
     if v.opset == 7:

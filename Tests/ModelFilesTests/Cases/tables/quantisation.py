@@ -16,7 +16,10 @@ def quantize_linear(v: Version) -> Cases:
     x = v.normal(2, 3, 2) * 20
     yield v.case("uint8", [x, fixed(0.25), fixed(128, np.uint8)])
     if v.opset == 10:
-        yield v.case("halves go to even, and both ends", [array([-1e4, -2.5, -1.5, 0.5, 1.5, 1e4]), fixed(1.0), fixed(3, np.uint8)])
+        yield v.case(
+            "halves go to even, and both ends",
+            [array([-1e4, -2.5, -1.5, 0.5, 1.5, 1e4]), fixed(1.0), fixed(3, np.uint8)],
+        )
         yield v.case("int32 to uint8", [v.integers(-99, 99, 2, 3, dtype=np.int32), fixed(0.5), fixed(100, np.uint8)])
     if v.opset in (10, 13):
         yield v.case("int8", [x, fixed(0.25), fixed(-5, np.int8)])
@@ -38,7 +41,9 @@ def quantize_linear(v: Version) -> Cases:
         yield v.case("output_dtype, no zero point", [x, fixed(0.5)], output_dtype=TensorProto.INT8)
         blocks = [v.normal(2, 4) * 20, Fixed(v.uniform(0.1, 0.5, 2, 2)), Fixed(v.integers(-9, 9, 2, 2, dtype=np.int8))]
         yield v.case("blocks of 2", blocks, axis=1, block_size=2)
-        yield v.case("blocks of 2, axis = 0", [v.normal(4, 3) * 20, Fixed(v.uniform(0.1, 0.5, 2, 3))], axis=0, block_size=2)
+        yield v.case(
+            "blocks of 2, axis = 0", [v.normal(4, 3) * 20, Fixed(v.uniform(0.1, 0.5, 2, 3))], axis=0, block_size=2
+        )
 
 
 @table("DequantizeLinear")
@@ -83,7 +88,6 @@ def weights_case(
     return v.graph(name, nodes, {"x": v.normal(*weights.shape)}, ["y"], values)
 
 
-
 @table("DynamicQuantizeLinear")
 def dynamic_quantize_linear(v: Version) -> Cases:
     yield v.case("both signs", [v.normal(2, 3)], 3)
@@ -104,15 +108,24 @@ def q_linear_conv(v: Version) -> Cases:
     bias = Fixed(v.integers(-500, 500, 2, dtype=np.int32))
     yield v.case("plain", [*quantised_image(v, 1, 2, 4, 4), *weights(2, 2, 3, 3), *to])
     yield v.case("pads and bias", [*quantised_image(v, 1, 2, 4, 4), *weights(2, 2, 3, 3), *to, bias], pads=[1, 1, 1, 1])
-    yield v.case("strides, dilations", [*quantised_image(v, 1, 1, 6, 6), *weights(2, 1, 2, 2), *to], strides=[2, 1], dilations=[2, 2])
+    yield v.case(
+        "strides, dilations",
+        [*quantised_image(v, 1, 1, 6, 6), *weights(2, 1, 2, 2), *to],
+        strides=[2, 1],
+        dilations=[2, 2],
+    )
     yield v.case("two groups", [*quantised_image(v, 1, 4, 3, 3), *weights(2, 2, 2, 2), *to, bias], group=2)
-    yield v.case("depthwise", [*quantised_image(v, 1, 2, 4, 4), *weights(2, 1, 3, 3), *to, bias], group=2, pads=[1, 1, 1, 1])
+    yield v.case(
+        "depthwise", [*quantised_image(v, 1, 2, 4, 4), *weights(2, 1, 3, 3), *to, bias], group=2, pads=[1, 1, 1, 1]
+    )
     each = [Fixed(v.integers(-128, 128, 2, 2, 2, 2, dtype=np.int8)), floats(0.01, 0.02), fixed([0, 0], np.int8)]
     yield v.case("a scale for each channel", [*quantised_image(v, 1, 2, 3, 3), *each, *to, bias])
     unsigned = [Fixed(v.integers(0, 256, 2, 1, 2, 2, dtype=np.uint8)), fixed(0.01), fixed(130, np.uint8)]
     yield v.case("weights of uint8", [*quantised_image(v, 1, 1, 3, 3), *unsigned, *to])
     signed = [v.integers(-128, 128, 1, 1, 3, 3, dtype=np.int8), fixed(0.02), fixed(-3, np.int8)]
-    yield v.case("all int8, 1-D pads", [*signed, *weights(1, 1, 2, 2), fixed(0.1), fixed(7, np.int8)], pads=[1, 0, 0, 1])
+    yield v.case(
+        "all int8, 1-D pads", [*signed, *weights(1, 1, 2, 2), fixed(0.1), fixed(7, np.int8)], pads=[1, 0, 0, 1]
+    )
 
 
 @table("QLinearMatMul")
@@ -146,4 +159,6 @@ def mat_mul_integer(v: Version) -> Cases:
     yield v.case("no zero points", [a, b])
     yield v.case("both zero points", [a, b, fixed(100, np.uint8), fixed(-3, np.int8)])
     yield v.case("a zero point for each column", [a, b, fixed(9, np.uint8), fixed([1, -2, 3, 0], np.int8)])
-    yield v.case("uint8, rank 3", [v.integers(0, 256, 2, 2, 3, dtype=np.uint8), Fixed(v.integers(0, 256, 3, 2, dtype=np.uint8))])
+    yield v.case(
+        "uint8, rank 3", [v.integers(0, 256, 2, 2, 3, dtype=np.uint8), Fixed(v.integers(0, 256, 3, 2, dtype=np.uint8))]
+    )

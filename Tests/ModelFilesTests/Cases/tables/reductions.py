@@ -39,7 +39,7 @@ def reduction_by_input(v: Version, x: np.ndarray) -> Cases:
         yield v.case("axes = -1 0, keepdims = 0", [x, ints(-1, 0)], keepdims=0)
         yield v.case("no axes, keepdims = 0", [x], keepdims=0)
         yield v.case("empty axes", [x, ints()])
-        # What a reduction of nothing does to single elements, such as to square them, differs by version and engine.
+        # Nothing is reduced, but single elements become squares, logarithms and the like.
         yield v.case("empty axes, noop_with_empty_axes", [x, ints()], noop_with_empty_axes=1)
     if v.op in ("ReduceSum", "ReduceMean") and v.opset in (13, 18):
         yield v.case("axes from a node", [x, from_node(2)], keepdims=0)

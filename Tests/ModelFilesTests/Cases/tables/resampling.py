@@ -76,9 +76,10 @@ def resize_11(v: Version) -> Cases:
     yield v.case("defaults", [x, none, floats(1, 1, 2, 2)])
     yield v.case("cubic, cubic_coeff_a", [x, none, floats(1, 1, 1.5, 2)], mode="cubic", cubic_coeff_a=-0.5)
     yield v.case("cubic, exclude_outside", [x, none, floats(1, 1, 1.5, 2)], mode="cubic", exclude_outside=1)
+    # Not to as many as there were: along such an axis ONNX Runtime takes the whole image in place of the region.
     region = floats(0, 0, 0.2, 0.3, 1, 1, 0.9, 1.3)
     yield v.case(
-        "tf_crop_and_resize", [x, region, none, ints(1, 1, 3, 4)],
+        "tf_crop_and_resize", [x, region, none, ints(1, 1, 3, 5)],
         mode="linear", coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=7.5,
     )  # fmt: skip
 
@@ -200,6 +201,7 @@ def roi_align(v: Version) -> Cases:
     if v.opset == 22:
         return
     yield v.case("avg, sampling_ratio = 0", [x, boxes, which], **size)
+    # Both engines take the greatest weighted pixel, not the greatest interpolated value, which ONNX Runtime calls wrong.
     yield v.case("max, sampling_ratio = 2", [x, boxes, which], mode="max", sampling_ratio=2, **size)
     yield v.case("spatial_scale", [x, fixed([[0, 0, 8, 9.0]]), ints(1)], spatial_scale=0.5, sampling_ratio=1, **size)
     yield v.case("boxes as inputs", [x, boxes.value, which.value], sampling_ratio=1)
@@ -207,12 +209,16 @@ def roi_align(v: Version) -> Cases:
         for mode in ["half_pixel", "output_half_pixel"]:
             chosen = {"coordinate_transformation_mode": mode, "sampling_ratio": 2, **size}
             yield v.case(mode, [x, boxes, which], **chosen)
-        yield v.case("a box smaller than a pixel", [x, fixed([[2.0, 2.0, 2.4, 2.2]]), ints(0)], sampling_ratio=2, **size)
+        yield v.case(
+            "a box smaller than a pixel", [x, fixed([[2.0, 2.0, 2.4, 2.2]]), ints(0)], sampling_ratio=2, **size
+        )
 
 
 @table("NonMaxSuppression")
 def non_max_suppression(v: Version) -> Cases:
-    corners = array([[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]])
+    corners = array(
+        [[[0, 0, 1, 1], [0, 0.1, 1, 1.1], [0, -0.1, 1, 0.9], [0, 10, 1, 11], [0, 10.1, 1, 11.1], [0, 100, 1, 101]]]
+    )
     scores = array([[[0.9, 0.75, 0.6, 0.95, 0.5, 0.3]]])
     limits = [ints(3), fixed([0.5])]
     yield v.case("plain", [corners, scores, *limits, fixed([0.0])])
@@ -225,7 +231,18 @@ def non_max_suppression(v: Version) -> Cases:
         return
     flipped = corners[..., [2, 3, 0, 1]]
     yield v.case("corners the other way round", [flipped, scores, *limits, fixed([0.0])])
-    centres = array([[[0.5, 0.5, 1, 1], [0.5, 0.6, 1, 1], [0.5, 0.4, 1, 1], [0.5, 10.5, 1, 1], [0.5, 10.6, 1, 1], [0.5, 100.5, 1, 1]]])
+    centres = array(
+        [
+            [
+                [0.5, 0.5, 1, 1],
+                [0.5, 0.6, 1, 1],
+                [0.5, 0.4, 1, 1],
+                [0.5, 10.5, 1, 1],
+                [0.5, 10.6, 1, 1],
+                [0.5, 100.5, 1, 1],
+            ]
+        ]
+    )
     yield v.case("center_point_box", [centres, scores, *limits, fixed([0.0])], center_point_box=1)
     two = np.concatenate([corners, corners])
     yield v.case("two images", [two, v.uniform(0.1, 1, 2, 1, 6), ints(2), fixed([0.5]), fixed([0.0])])

@@ -225,7 +225,9 @@ def constants(v: Version) -> Cases:
         yield from added("value, int64_data", np.int64, value=helper.make_tensor("", TensorProto.INT64, [2], [5, -6]))
     if v.opset == 9:
         for dtype in [np.int64, np.int32]:
-            yield from added(f"value, {np.dtype(dtype).name}", dtype, value=numpy_helper.from_array(array([3, -4], dtype)))
+            yield from added(
+                f"value, {np.dtype(dtype).name}", dtype, value=numpy_helper.from_array(array([3, -4], dtype))
+            )
         for dtype in [np.float16, np.uint8, np.int8, np.bool_]:
             tensor = numpy_helper.from_array(array([1, 0, 1], dtype))
             nodes = [node("Constant", "", "c", value=tensor), node("Cast", "c", "f", to=1), node("Add", "x f", "y")]
@@ -236,7 +238,9 @@ def constants(v: Version) -> Cases:
     if v.opset in (11, 13):
         values = helper.make_tensor("v", TensorProto.FLOAT, [2], [3.5, -1.0])
         flat = helper.make_sparse_tensor(values, helper.make_tensor("i", TensorProto.INT64, [2], [1, 5]), [2, 3])
-        pairs = helper.make_sparse_tensor(values, helper.make_tensor("i", TensorProto.INT64, [2, 2], [0, 1, 1, 2]), [2, 3])
+        pairs = helper.make_sparse_tensor(
+            values, helper.make_tensor("i", TensorProto.INT64, [2, 2], [0, 1, 1, 2]), [2, 3]
+        )
         yield from added("sparse_value, flat indices", shape=(2, 3), sparse_value=flat)
         yield from added("sparse_value, indices by axis", shape=(2, 3), sparse_value=pairs)
     if v.opset == 12:
