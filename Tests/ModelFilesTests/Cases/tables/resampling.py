@@ -201,7 +201,7 @@ def roi_align(v: Version) -> Cases:
     if v.opset == 22:
         return
     yield v.case("avg, sampling_ratio = 0", [x, boxes, which], **size)
-    # Both engines take the greatest weighted pixel, not the greatest interpolated value, which ONNX Runtime calls wrong.
+    # Both engines take the greatest weighted pixel, not the greatest interpolated value; ONNX Runtime warns of it.
     yield v.case("max, sampling_ratio = 2", [x, boxes, which], mode="max", sampling_ratio=2, **size)
     yield v.case("spatial_scale", [x, fixed([[0, 0, 8, 9.0]]), ints(1)], spatial_scale=0.5, sampling_ratio=1, **size)
     yield v.case("boxes as inputs", [x, boxes.value, which.value], sampling_ratio=1)
