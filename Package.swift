@@ -94,7 +94,7 @@ let targets: [Target] = [
       "BenchProtocol", "BenchStatistics", "ModelFiles", "RuntimeCore", "TensorCore",
       .product(name: "Yams", package: "Yams"),
     ]),
-  module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "Pacer"] + runtime),
+  module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "ModelFiles", "Pacer"] + runtime),
   module(
     "BenchRunner",
     [

@@ -101,7 +101,7 @@ struct ElementwiseKernel: CPUKernel {
     let table = request.table
     switch request.node.op {
     case let op as Binary
-    where op.function == .multiply && op.epilogue == nil && request.inputs[0] == request.inputs[1]:
+    where op.function == .multiply && request.inputs[0] == request.inputs[1]:
       return ElementwiseKernel("multiply", request, KernelEpilogue(nil), table.multiply)
     case let op as Binary where op.function == .add && request.inputs[0] == request.inputs[1]:
       return ElementwiseKernel("add", request, KernelEpilogue(op.epilogue), table.add)
@@ -137,7 +137,7 @@ struct ChannelScaleKernel: CPUKernel {
   var overwritableInputs: [Int] { [0] }
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? Binary, op.function == .multiply, op.epilogue == nil,
+    guard let op = request.node.op as? Binary, op.function == .multiply,
       request.output == request.inputs[0], request.output.shape.rank == 4
     else {
       return nil

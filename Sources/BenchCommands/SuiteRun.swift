@@ -214,7 +214,7 @@ extension Workers {
 
 /// Where references and exported models are kept between runs: with the results, or where those cannot be written in a
 /// folder of this user's own.
-private let referenceFolder: URL = {
+let referenceFolder: URL = {
   let usual = projectFolder.appendingPathComponent("Results/local/cache")
   let manager = FileManager.default
   try? manager.createDirectory(at: usual, withIntermediateDirectories: true)

@@ -1,5 +1,6 @@
 import BenchModel
 import BenchProtocol
+import BenchWorker
 import Foundation
 import ModelFiles
 import Pacer
@@ -10,15 +11,6 @@ import Pacer
 /// A job names them: `onnx`, `inputs` (a JSON list of each input's name, type, shape and file, in the model's order) and,
 /// for a single one of float32, `input`, its file.
 struct WorkFiles {
-  /// An entry of `inputs`.
-  struct Input: Codable {
-    var name: String
-    /// As NumPy spells it out.
-    var type: String
-    var shape: [Int]
-    var file: String
-  }
-
   private let folder: URL
   private let configuration: Configuration
 
@@ -60,7 +52,7 @@ struct WorkFiles {
     }
     let list = folder.appendingPathComponent(Self.list)
     var files = ["onnx": folder.appendingPathComponent(Self.model).path, "inputs": list.path]
-    let inputs = try JSONDecoder().decode([Input].self, from: Data(contentsOf: list))
+    let inputs = try InputFile.list(list.path)
     if inputs.count == 1, inputs[0].type == DType.float32.longName { files["input"] = inputs[0].file }
     return files
   }
@@ -77,19 +69,19 @@ struct WorkFiles {
     if let path = configuration.modelReference.path {
       inputs = try place(ONNXFile(path), at: model)
     } else {
-      let work = try ModelInput(configuration, in: Harness.current.runtime)
+      let work = try ModelWork(configuration, files: [:], Harness.current.runtime)
       try writeFile(ONNXWriter.write(work.graph), to: model)
       inputs = [
         TensorFile(
-          name: work.graph[work.graph.inputs[0]].name, kind: .float32, shape: Array(work.input.type.shape.extents),
-          data: work.input.values.withUnsafeBytes { Data($0) })
+          name: work.graph[work.graph.inputs[0]].name, kind: .float32, shape: Array(work.inputs[0].shape.extents),
+          data: work.inputs[0].values.withUnsafeBytes { Data($0) })
       ]
     }
     let entries = try inputs.enumerated().map { index, input in
       let name = "input-\(index).bin"
       try writeFile(input.data, to: made.appendingPathComponent(name))
-      return Input(
-        name: input.name, type: input.kind.longName, shape: input.shape, file: folder.appendingPathComponent(name).path)
+      return InputFile(
+        name: input.name, type: input.kind, shape: input.shape, file: folder.appendingPathComponent(name).path)
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -122,8 +122,11 @@ package struct Inspector: Sendable {
 
   // MARK: Reference outputs
 
-  /// What says which output of a model file is right where nobody named anything: what its format was made for.
+  /// What says which output of a model file is right where nobody named anything and Pacer has not all of its ops: what its format
+  /// was made for.
   private static let usualEngine = "onnxruntime"
+  /// Why the oracle has no output.
+  private struct OracleLacks: Error { var reason: String }
 
   private func reference(for configuration: Configuration, within seconds: Double) async throws -> Reference {
     let work = catalog.axes.work(of: configuration)
@@ -145,12 +148,13 @@ package struct Inspector: Sendable {
       guard let read = workers.readExpected else { throw UserError("no reference output: \(path) cannot be read here") }
       return Reference(outputs: try read(path), source: "file \(path.split(separator: "/").last ?? "")", isFile: true)
     }
-    if let engine = expect ?? (work.modelReference.path == nil ? nil : Self.usualEngine),
-      engine != Axes.engine.standard
-    {
-      return try await outputs(of: engine, work, within: seconds)
+    if let expect, expect != Axes.engine.standard { return try await outputs(of: expect, work, within: seconds) }
+    do { return Reference(outputs: try await oracleOutputs(work, within: seconds)) } catch let lack as OracleLacks {
+      guard expect == nil, work.modelReference.path != nil else {
+        throw UserError("no reference output: \(lack.reason)")
+      }
+      return try await outputs(of: Self.usualEngine, work, within: seconds)
     }
-    return Reference(outputs: try await oracleOutputs(work, within: seconds))
   }
 
   /// What a named engine computes, in a process of its own.
@@ -188,6 +192,7 @@ package struct Inspector: Sendable {
     }
     guard seconds > 0 else { throw BudgetSpent() }
     let outcome = await workers.perform(oracle, Job(.output, reference), within: seconds)
+    if let reason = outcome.skipped { throw OracleLacks(reason: reason) }
     if let failure = outcome.failure {
       if outcome.isLate && seconds < workers.timeout { throw BudgetSpent() }
       throw UserError(

@@ -51,12 +51,20 @@ public struct Workers: Sendable {
     if job.layout == nil && job.action != .output { job.layout = chance.layout() }
     // What outputs are held against is no worker's business.
     job.configuration?[Axes.expect] = nil
-    if job.configuration != nil && (!isOwn || exportsForOwn) {
-      do { job.files = try exportFiles?(configuration) ?? [:] } catch {
-        throw UserError("the model could not be written for other engines: \(error)")
-      }
-    }
+    if job.configuration != nil && (!isOwn || exportsForOwn) { job.files = try files(of: configuration) }
+    if isOwn { try addModelFiles(to: &job, of: configuration) }
     return Assignment(command, job)
+  }
+
+  /// A model file reaches every engine in the same form, with the same inputs.
+  private func addModelFiles(to job: inout Job, of configuration: Configuration) throws {
+    if job.configuration != nil, configuration.modelReference.path != nil { job.files = try files(of: configuration) }
+  }
+
+  private func files(of configuration: Configuration) throws -> [String: String] {
+    do { return try exportFiles?(configuration) ?? [:] } catch {
+      throw UserError("the model could not be written for the engines: \(error)")
+    }
   }
 
   /// The protocol that a command speaks: what its hello says. One that says none is taken for this program's.
@@ -89,7 +97,11 @@ public struct Workers: Sendable {
 
   /// One job of a command that is no engine's, such as the control.
   package func perform(_ command: WorkerCommand, _ job: Job, within seconds: Double = .infinity) async -> JobOutcome {
-    await launcher.run(await assignment(command, job), timeout: max(min(timeout, seconds), 0.01))
+    var job = job
+    do { if let configuration = job.configuration { try addModelFiles(to: &job, of: configuration) } } catch {
+      return JobOutcome(failure: .notStarted("\(error)"))
+    }
+    return await launcher.run(await assignment(command, job), timeout: max(min(timeout, seconds), 0.01))
   }
 
   package func assignment(_ command: WorkerCommand, _ job: Job) async -> Assignment {

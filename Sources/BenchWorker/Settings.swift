@@ -6,15 +6,12 @@ package struct Settings {
   package var backend: any Backend
   package var fallback: (any Backend)?
   package var passes: [String]
-  package var weights: String?
-  package var input: String?
-  package var shape: Shape?
   package var inputBuffer: InputBuffer?
   package var precision = Precision.fp32
   package var options = PrepareOptions()
 
-  /// Choices that say how a row came to be, and change nothing by themselves.
-  private static let silent: Set<String> = ["model", "engine", "preset"]
+  /// Choices that say how a row came to be, and those of which ``ModelWork`` is made.
+  private static let silent: Set<String> = ["model", "engine", "preset", "weights", "input", "shape"]
   /// What is chosen of the processor, whichever backend asks it to compute.
   private static let ofProcessor: Set<String> = ["isa"]
 
@@ -29,9 +26,6 @@ package struct Settings {
     backend = try catalog.runtime.backend(try take("backend") ?? "cpu")
     fallback = catalog.runtime.fallback
     passes = try take("passes") ?? []
-    weights = try take("weights")
-    input = try take("input")
-    shape = try take("shape")
     inputBuffer = try take("input-buffer")
     precision = try take("precision") ?? precision
     options.allocator = try take("allocator") ?? options.allocator

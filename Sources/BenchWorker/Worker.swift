@@ -66,10 +66,6 @@ public struct Worker {
 
   private func work(_ job: Job) throws {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
-    if configuration.modelReference.path != nil {
-      return try emit(
-        .skipped(reason: "Pacer reads no model files yet, only its built-in models; --engine names those that do"))
-    }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
     let settings: Settings
     do { settings = try Settings(configuration, catalog) } catch let error as NoSuchOption {
@@ -90,9 +86,10 @@ public struct Worker {
     }
 
     let start = monotonicNanoseconds()
-    let model = try ModelInput(
-      catalog.runtime.model(configuration.model), shape: settings.shape, weights: settings.weights,
-      picture: settings.input)
+    let model: ModelWork
+    do { model = try ModelWork(configuration, files: job.files, catalog.runtime) } catch let error as Unsupported {
+      return try emit(.skipped(reason: "\(error)"))
+    }
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
@@ -104,13 +101,13 @@ public struct Worker {
     let executable = try placer.prepare(optimised)
     let session = try executable.makeSession()
     let preparedAt = monotonicNanoseconds()
-    session.inputs[0].write(model.input.values)
+    for (input, tensor) in zip(session.inputs, model.inputs) { input.write(tensor) }
     var prepared = WorkerLine.Prepared(
       loadNs: loaded - start, optimiseNs: optimisedAt - loaded, prepareNs: preparedAt - optimisedAt)
     prepared.passes = reports.map { .init(name: $0.name, rewrites: $0.rewrites) }
     prepared.graph = optimised.structureDigest.hex
     if job.action == .inspect {
-      (prepared.weights, prepared.input) = (model.graph.weightDigest.hex, model.input.digest.hex)
+      (prepared.weights, prepared.input) = (model.graph.weightDigest.hex, ModelWork.digest(model.inputs))
     }
     (prepared.nodes, prepared.macs) = (optimised.nodes.count, optimised.macs)
     (prepared.weightBytes, prepared.originalWeightBytes) = (optimised.weightBytes, model.graph.weightBytes)
@@ -119,7 +116,7 @@ public struct Worker {
     prepared.device = "\(device.name), \(device.detail)"
     try emit(.prepared(prepared))
 
-    let infer = inference(session, model.input, settings.inputBuffer)
+    let infer = inference(session, model.inputs, settings.inputBuffer)
     switch job.action {
     case .idle, .control, .peaks: break
     case .latency: try measureLatency(job, session, infer)
@@ -199,20 +196,23 @@ public struct Worker {
 
   /// One inference, with what the configuration does about its input before.
   private func inference(
-    _ session: Session, _ input: Tensor, _ buffer: InputBuffer?
+    _ session: Session, _ inputs: [Tensor], _ buffer: InputBuffer?
   ) -> () throws -> Void {
     switch buffer {
     case nil: session.run
     case .reused:
       {
-        session.inputs[0].write(input)
+        for (input, tensor) in zip(session.inputs, inputs) { input.write(tensor) }
         try session.run()
       }
     case .fresh:
       {
-        let tensor = try Tensor(uninitialized: input.type, allocator: SystemAllocator.shared)
-        tensor.write(input)
-        try session.run(with: [tensor])
+        try session.run(
+          with: inputs.map { input in
+            let tensor = try Tensor(uninitialized: input.type, allocator: SystemAllocator.shared)
+            tensor.write(input)
+            return tensor
+          })
       }
     }
   }

@@ -28,7 +28,11 @@ public struct ToFloat16: Pass {
       }
       for handle in graph.handles {
         let node = graph[handle]!
-        guard case .float32 = node.op.elementTypes, node.stored == nil else {
+        let computesFloats =
+          if case .any = node.op.elementTypes { false } else {
+            graph.types(of: node.inputs + node.outputs).allSatisfy { $0.dtype.isStoredFloat }
+          }
+        guard computesFloats, node.stored == nil else {
           try graph.inferTypes(of: handle)
           continue
         }
@@ -63,7 +67,9 @@ public struct ToFloat16: Pass {
       case is Reshape, is Dropout, is ConvertFormat:
         if node.outputs.contains(where: sensitive.contains) { sensitive.formUnion(node.inputs) }
       case let op as Cast where op.dtype.isFloat: break
-      default: if case .any = node.op.elementTypes { sensitive.formUnion(node.inputs) }
+      default:
+        let computesFloats = if case .any = node.op.elementTypes { false } else { graph.types(of: node.outputs).allSatisfy { $0.dtype.isStoredFloat } }
+        if !computesFloats { sensitive.formUnion(node.inputs) }
       }
     }
     return sensitive

@@ -157,7 +157,7 @@ private func smallGraph() throws -> Graph {
           graph activations
             input %x : f32[1x3x2x2]
             %conv = conv2d(%x, @conv.weight) {activation=\(words)} : f32[1x2x2x2]
-            %flat = flatten(%conv) : f32[1x8]
+            %flat = reshape(%conv) {to=axis0,rest} : f32[1x8]
             %linear = linear(%flat, @linear.weight) {activation=\(words)} : f32[1x2]
             return %linear
 

@@ -207,7 +207,7 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
           %second = conv2d(%relu, #w<f16[8x8x3x3]>, #b<f32[8]>) {padding=1 multiplies=f16} : f32[1x8x5x5]
           %sum = add(%second, %first) : f32[1x8x5x5]
           %pool = global_avg_pool2d(%sum) : f16[1x8x1x1]
-          %flat = flatten(%pool) : f16[1x8]
+          %flat = reshape(%pool) {to=axis0,rest} : f16[1x8]
           %head = linear(%flat, #m<f16[3x8]>) : f32[1x3]
           return %head
 

@@ -44,7 +44,7 @@ struct PlacementCommand: AsyncParsableCommand {
       if !isElsewhere, case .unavailable(let reason) = backend.availability(settings.options) {
         throw UserError("backend \(backend.name) is unavailable: \(reason)")
       }
-      let input = try ModelInput(configurations[0], in: runtime)
+      let input = try ModelWork(configurations[0], in: runtime)
       let placer = try Placer(backend, fallback: settings.fallback, settings.options)
       let graph = try Pipeline(runtime.passes(settings), checksNumbers: false).run(on: input.graph, for: placer)
         .graph

@@ -19,8 +19,8 @@ extension AccuracyBisection {
     case .available(let device): info = device
     case .unavailable(let reason): throw UserError("backend \(backend.name) is unavailable: \(reason)")
     }
-    let model = try ModelInput(configuration, in: runtime)
-    let input = model.input
+    let model = try ModelWork(configuration, in: runtime)
+    let inputs = model.inputs
     let placer = try Placer(backend, fallback: settings.fallback, options)
     var optimised = try Pipeline(runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer).graph
@@ -28,13 +28,13 @@ extension AccuracyBisection {
       throw UserError("\(settings.precision) has no place here: \(reason)")
     }
     let usual = try placer.prepare(optimised).makeSession()
-    usual.inputs[0].write(input.values)
+    for (input, tensor) in zip(usual.inputs, inputs) { input.write(tensor) }
     for _ in 0..<2 { try usual.run() }
     let output = optimised.outputs[0]
     optimised.setOutputs(optimised.nodes.map { $0.outputs[0] })
     let executable = try placer.prepare(optimised)
     let session = try executable.makeSession()
-    session.inputs[0].write(input.values)
+    for (input, tensor) in zip(session.inputs, inputs) { input.write(tensor) }
     func outputs() throws -> [Tensor] {
       try session.run()
       return try session.outputs.map { try Tensor($0.shape, $0.values) }
@@ -43,8 +43,8 @@ extension AccuracyBisection {
 
     let kernels = Dictionary(executable.placement.map { ($0.node, $0.kernel) }) { first, _ in first }
     var nodes: [NodeOutput] = []
-    var computed = Dictionary(uniqueKeysWithValues: zip(optimised.inputs, [input]))
-    _ = try optimised.evaluate([input]) { node, outputs in
+    var computed = Dictionary(uniqueKeysWithValues: zip(optimised.inputs, inputs))
+    _ = try optimised.evaluate(inputs) { node, outputs in
       let index = nodes.count
       let (values, expected) = (first[index].values, try outputs[0].converted(to: .nchw))
       let alone = try Self.run(node, of: optimised, computed, placer)

@@ -1,12 +1,13 @@
 import BenchModel
 import BenchProtocol
+import BenchRunner
+import BenchWorker
 import Pacer
 
-extension ModelInput {
-  /// What a configuration of a built-in model computes on.
+extension ModelWork {
+  /// What a configuration computes on, in this process: of a model file what workers are given.
   init(_ configuration: Configuration, in runtime: Runtime) throws {
-    try self.init(
-      runtime.model(configuration.model), shape: configuration[Axes.shape]?.only, weights: configuration[Axes.weights],
-      picture: configuration[Axes.input])
+    let isFile = configuration.modelReference.path != nil
+    try self.init(configuration, files: isFile ? WorkFiles.write(configuration, to: referenceFolder) : [:], runtime)
   }
 }

@@ -74,8 +74,6 @@ public struct Suite: Sendable {
     var firstOnThreads: [Configuration: Int] = [:]
     for (index, configuration) in configurations.enumerated() {
       var kind = kinds[index]
-      // Pacer runs no model files yet, and what does not run is nobody's measure.
-      if configuration.modelReference.path != nil && configuration[Axes.engine] == Axes.engine.standard { continue }
       if first[kind] == nil { first[kind] = index }
       if compares == nil, configuration[Axes.passes].isEmpty, configuration[Axes.backend] == Axes.backend.standard,
         configuration[Axes.kernels] == .fast, configuration[Axes.engine] == Axes.engine.standard,

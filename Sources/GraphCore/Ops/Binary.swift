@@ -40,7 +40,7 @@ public struct Binary: FusingOp {
   }
 
   public var function: Function
-  /// Of additions and multiplications of float32.
+  /// Of additions of float32 alone.
   public var epilogue: Epilogue?
 
   public init(_ function: Function, epilogue: Epilogue? = nil) { (self.function, self.epilogue) = (function, epilogue) }
@@ -65,7 +65,9 @@ public struct Binary: FusingOp {
     try expect(takes, "\(name) does not work on \(a.dtype.rawValue)")
     let shape = try Broadcast.shape([a.shape, b.shape], name)
     try epilogue?.check(channels: shape.rank > 1 ? shape[1] : 1, name)
-    try expect(epilogue == nil || a.dtype == .float32, "\(name): an activation of \(a.dtype.rawValue)")
+    try expect(
+      epilogue == nil || function == .add && a.dtype == .float32,
+      "an addition of f32 may end with an activation, not \(name) of \(a.dtype.rawValue)")
     return [TensorType(shape, function.compares ? .bool : a.dtype, a.format)]
   }
 

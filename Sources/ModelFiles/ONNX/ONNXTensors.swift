@@ -7,6 +7,7 @@ extension ONNXFile {
   /// - Throws: ``BadFile`` or ``Unsupported``.
   func tensor(_ proto: Pacer_Onnx_Tensor) throws -> Tensor {
     let name = proto.name.isEmpty ? "a tensor" : "tensor \(proto.name)"
+    if let wide = Self.bytes(ofHalves: proto) { return try tensor(wide) }
     guard let dtype = DType(onnx: proto.dataType) else {
       throw Unsupported("\(path): \(name) is of ONNX's type \(proto.dataType), which is not read")
     }
@@ -19,6 +20,25 @@ extension ONNXFile {
       throw BadFile(path, "\(name): \(flaw.reason)")
     }
     return try Tensor(read)
+  }
+
+  /// Integers of four bits (uint4 and int4), two to a byte, the lower half first, as those of eight; nil of others.
+  private static func bytes(ofHalves proto: Pacer_Onnx_Tensor) -> Pacer_Onnx_Tensor? {
+    guard proto.dataType == 21 || proto.dataType == 22, proto.dataLocation == 0,
+      let count = Shape(proto.dims.map(Int.init)).elementCount, count <= 1 << 30
+    else { return nil }
+    let isSigned = proto.dataType == 22
+    var wide = proto
+    wide.dataType = (isSigned ? DType.int8 : .uint8).onnx
+    let packed = proto.rawData.isEmpty ? proto.int32Data.map { UInt8(truncatingIfNeeded: $0) } : [UInt8](proto.rawData)
+    guard packed.count == (count + 1) / 2 else { return nil }
+    wide.rawData = Data(
+      (0..<count).map { index in
+        let half = index % 2 == 0 ? packed[index / 2] & 15 : packed[index / 2] >> 4
+        return isSigned && half > 7 ? half | 0xF0 : half
+      })
+    wide.int32Data = []
+    return wide
   }
 
   private func external(_ proto: Pacer_Onnx_Tensor, _ type: TensorType, _ name: String) throws -> Tensor {

@@ -67,7 +67,7 @@ private struct Writer {
       finish(op.function, rank, node.name, inputs[0], result)
     case let op as Binary where op.function == .add:
       emit("Add", node.name, inputs, result, [], then: op.epilogue, rank)
-    case let op as Binary where op.function == .multiply && op.epilogue == nil:
+    case let op as Binary where op.function == .multiply:
       emit("Mul", node.name, inputs, result, [])
     case let op as MaxPool2D:
       emit("MaxPool", node.name, inputs, result, window(op.window))

@@ -220,7 +220,9 @@ public let opCases: [OpCase] = {
   cases.append(OpCase(name: "convert_format, three channels", op: ConvertFormat(to: .nhwc), inputs: [[2, 3, 5, 7]]))
 
   // Each op that can end with an epilogue ends with each of them in turn, in every shape above.
-  let fusing = cases.filter { $0.op is any FusingOp || $0.op is DepthwiseBlock }
+  let fusing = cases.filter {
+    $0.op is any FusingOp && !Binary.computes(.multiply, $0.op) || $0.op is DepthwiseBlock
+  }
   cases += fusing.enumerated().map { index, other in
     func epilogue(_ place: Int, channels: Int) -> Epilogue {
       let all = Epilogue.plain + [.clampChannels(clamps(channels))]

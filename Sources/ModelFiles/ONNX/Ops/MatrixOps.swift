@@ -60,7 +60,8 @@ let matrixOps: [String: ONNXBuilder] = {
     ops[name] = { node in
       let (input, shape) = (try node.input(0), try node.shape(0))
       let named = try node.integers("axes", orInput: 1, since: change) ?? []
-      if named.isEmpty, node.flag("noop_with_empty_axes") { return [input] }
+      // Of each element alone.
+      if named.isEmpty, node.flag("noop_with_empty_axes") { return [try node.add(Reduce(function, axes: []), [input])] }
       let axes = try named.isEmpty ? Array(0..<shape.rank) : Set(named.map { try shape.axis($0, name) }).sorted()
       return [try node.add(Reduce(function, axes: axes, keepsAxes: node.flag("keepdims", true)), [input])]
     }

@@ -51,7 +51,20 @@ let windowOps: [String: ONNXBuilder] = {
     guard node.version >= 9 || node.flag("spatial", true) else {
       throw Unsupported("statistics for each element (spatial=0)")
     }
-    return [try node.add(BatchNorm(epsilon: node.float("epsilon", 1e-5)), node.inputs)]
+    let epsilon = node.float("epsilon", 1e-5)
+    if try node.type(0).dtype.isStoredFloat { return [try node.add(BatchNorm(epsilon: epsilon), node.inputs)] }
+    let inputs = try node.inputs
+    guard inputs.count == 5, node.type(of: inputs[0]).shape.rank >= 2 else { throw GraphError("\(inputs.count) inputs") }
+    let dtype = node.type(of: inputs[0]).dtype
+    // Channels lie along the second axis.
+    let channels = [.axis(0)] + [Reshape.Extent](repeating: .fixed(1), count: node.type(of: inputs[0]).shape.rank - 2)
+    let each = try inputs[1...].enumerated().map { index, id in
+      try node.add(Reshape(channels), [node.cast(id, to: dtype, "parameter\(index)")], "by-channel\(index)")
+    }
+    let variance = try node.add(Binary(.add), [each[3], node.constant(Double(epsilon), dtype, "epsilon")], "variance")
+    let scale = try node.add(Binary(.divide), [each[0], node.add(Unary(.squareRoot), [variance], "deviation")], "scale")
+    let centred = try node.add(Binary(.subtract), [inputs[0], each[2]], "centred")
+    return [try node.add(Binary(.add), [node.add(Binary(.multiply), [centred, scale], "scaled"), each[1]])]
   }
   return ops
 }()
