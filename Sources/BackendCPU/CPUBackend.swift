@@ -65,6 +65,7 @@ public struct CPUBackend: Backend {
     guard node.outputs.count == 1 else { return nil }
     let output = graph[node.outputs[0]].type
     let all = inputs + [output]
+    if let kernel = MoveKernel.make(node.op, inputs, output), node.stored == nil, kernels == .fast { return kernel }
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
     // What only moves numbers may as well move wider ones.
     let isFloat = if case .any = node.op.elementTypes { node.op is ConvertFormat } else { true }

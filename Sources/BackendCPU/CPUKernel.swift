@@ -59,6 +59,8 @@ let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   BatchNormKernel.make,
   ElementwiseKernel.make,
   ChannelScaleKernel.make,
+  BinaryKernel.make,
+  UnaryKernel.make,
   MaxPoolKernel.make,
   GlobalPoolKernel.make,
   FormatKernel.make,

@@ -44,6 +44,8 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
   case hardSigmoid
   /// `1 / (1 + exp(−x))`.
   case sigmoid
+  /// `x / (1 + exp(−x))`, as PyTorch's `silu`; also called swish.
+  case silu
 
   /// The clamps that have names.
   public static let relu = Epilogue.clamp(.relu)
@@ -58,10 +60,11 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
     case .hardSwish: 2
     case .hardSigmoid: 3
     case .sigmoid: 4
+    case .silu: 5
     }
   }
   /// Those that have nothing to choose but themselves.
-  package static let plain: [Epilogue] = [.hardSwish, .hardSigmoid, .sigmoid]
+  package static let plain: [Epilogue] = [.hardSwish, .hardSigmoid, .sigmoid, .silu]
 
   /// Limits by channel, if it has such.
   package var channelLimits: [Clamp] { if case .clampChannels(let clamps) = self { clamps } else { [] } }
@@ -73,6 +76,7 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
     case .hardSwish: "hard-swish"
     case .hardSigmoid: "hard-sigmoid"
     case .sigmoid: "sigmoid"
+    case .silu: "silu"
     }
   }
 
@@ -86,6 +90,7 @@ public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
     case .hardSwish: { $0 * Clamp.relu6($0 + 3) / 6 }
     case .hardSigmoid: { Clamp.relu6($0 + 3) / 6 }
     case .sigmoid: { 1 / (1 + exp(-$0)) }
+    case .silu: { $0 / (1 + exp(-$0)) }
     }
   }
 

@@ -47,6 +47,9 @@ private func finishRun(
     // Beyond ±87 it is 0 or 1.
     let (low, high) = (Vector(repeating: -87), Vector(repeating: 87))
     replace(output, count) { _, _, x in quotient(one, one + exponential(zero - clamped(x, low, high))) }
+  case PacerSiLU:
+    let (low, high) = (Vector(repeating: -87), Vector(repeating: 87))
+    replace(output, count) { _, _, x in quotient(x, one + exponential(zero - clamped(x, low, high))) }
   default: break
   }
 }

@@ -25,6 +25,8 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.affineNCHW = { affineNCHW($0, $1, $2, $3) }
   table.add = { addKernel($0, $1, $2, $3) }
   table.multiply = { multiplyKernel($0, $1, $2, $3) }
+  table.binary = { binaryKernel($0, $1, $2, $3) }
+  table.unary = { unaryKernel($0, $1, $2, $3) }
   table.activate = { activateKernel($0, $1, $2, $3) }
   table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2, $3) }
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }

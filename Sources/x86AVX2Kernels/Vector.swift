@@ -27,6 +27,17 @@ typealias PlaneTileNarrow = Tile<4, 1>
 @_transparent func quotient(_ a: Vector, _ b: Vector) -> Vector { pacer_quotient8(a, b) }
 /// Of numbers within −87…88.
 @_transparent func exponential(_ x: Vector) -> Vector { pacer_exp8(x) }
+/// Of numbers within ±7.9, beyond which it is ±1.
+@_transparent func hyperbolicTangent(_ x: Vector) -> Vector { pacer_tanh8(x) }
+/// Of numbers within ±4, beyond which it is ±1.
+@_transparent func errorFunction(_ x: Vector) -> Vector { pacer_erf8(x) }
+@_transparent func root(_ x: Vector) -> Vector { pacer_root8(x) }
+/// `value`, but `other` where `x` is above a limit.
+@_transparent func unless(_ x: Vector, above limit: Vector, _ other: Vector, _ value: Vector) -> Vector {
+  pacer_unless_above8(x, limit, other, value)
+}
+/// `value`, but `x` where that is no number.
+@_transparent func unlessNaN(_ x: Vector, _ value: Vector) -> Vector { pacer_unless_nan8(x, value) }
 
 @_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max8(a, best) }
 

@@ -29,6 +29,17 @@ typealias PlaneTileNarrow = Tile<8, 1>
 @_transparent func quotient(_ a: Vector, _ b: Vector) -> Vector { pacer_quotient16(a, b) }
 /// Of numbers within −87…88.
 @_transparent func exponential(_ x: Vector) -> Vector { pacer_exp16(x) }
+/// Of numbers within ±7.9, beyond which it is ±1.
+@_transparent func hyperbolicTangent(_ x: Vector) -> Vector { pacer_tanh16(x) }
+/// Of numbers within ±4, beyond which it is ±1.
+@_transparent func errorFunction(_ x: Vector) -> Vector { pacer_erf16(x) }
+@_transparent func root(_ x: Vector) -> Vector { pacer_root16(x) }
+/// `value`, but `other` where `x` is above a limit.
+@_transparent func unless(_ x: Vector, above limit: Vector, _ other: Vector, _ value: Vector) -> Vector {
+  pacer_unless_above16(x, limit, other, value)
+}
+/// `value`, but `x` where that is no number.
+@_transparent func unlessNaN(_ x: Vector, _ value: Vector) -> Vector { pacer_unless_nan16(x, value) }
 
 @_transparent func larger(_ a: Vector, _ best: Vector) -> Vector { pacer_max16(a, best) }
 

@@ -12,6 +12,7 @@ vec4 finish(vec4 value, int quad) {
     case 2: return value * clamp(value + 3, 0, 6) / 6;    // hard-swish
     case 3: return clamp(value + 3, 0, 6) / 6;            // hard-sigmoid
     case 4: return 1 / (1 + exp(-clamp(value, -87, 87)));  // sigmoid
+    case 5: return value / (1 + exp(-clamp(value, -87, 87)));  // silu
     default: return clamp(value, low, high);
   }
 }

@@ -11,7 +11,7 @@ typedef void (*PacerKernel)(const void *parameters, long begin, long end, long t
 // What is done to each sum before it is stored. Limits that are the same for all outputs are kept to in registers; for the
 // other kinds they are infinite, and what was stored is gone over while it is in the first cache.
 // Counted as in GraphCore's `Epilogue`.
-enum { PacerClamp, PacerClampChannels, PacerHardSwish, PacerHardSigmoid, PacerSigmoid };
+enum { PacerClamp, PacerClampChannels, PacerHardSwish, PacerHardSigmoid, PacerSigmoid, PacerSiLU };
 typedef struct {
   long kind;
   float minimum, maximum;
@@ -152,6 +152,30 @@ typedef struct {
   PacerEpilogue epilogue;
 } PacerElementwise;
 
+// output[line][i] = function(a[aPlaces[line] + i · aStride], b[bPlaces[line] + i · bStride]), lines one behind the other.
+// Items: lines. Counted as in GraphCore's `Binary.Function`, of which these are the first.
+enum { PacerAdd, PacerSubtract, PacerMultiply, PacerDivide, PacerMinimum, PacerMaximum };
+typedef struct {
+  const float *a;
+  const float *b;
+  float *output;
+  const int32_t *aPlaces, *bPlaces;
+  long count, aStride, bStride;  // of a line; strides are 0 or 1
+  long function;
+} PacerBinary;
+
+// output = function(a). Items: blocks of 1024 elements. alpha and beta are the function's own.
+enum {
+  PacerAbsolute, PacerNegate, PacerSquareRoot, PacerReciprocal, PacerExp, PacerTanh, PacerErf, PacerGELU, PacerLeakyReLU,
+  PacerELU, PacerHardSigmoidOf
+};
+typedef struct {
+  const float *a;
+  float *output;
+  long count, function;
+  float alpha, beta;
+} PacerUnary;
+
 // Mean over the pixels. Items: channels.
 typedef struct {
   const float *input;
@@ -178,7 +202,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long planeBlock;         // outputs per weight panel of planeGEMM
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
-  PacerKernel affineNHWC, affineNCHW, add, multiply, activate, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
 } PacerKernelTable;
@@ -295,6 +319,61 @@ PACER_OPERATOR(quotient, 8, /)
 PACER_EXP(16)
 PACER_OPERATOR(quotient, 16, /)
 #endif
+
+// The hyperbolic tangent and the error function as quotients of polynomials, within a few units in the last place
+// (coefficients: Eigen's generic_fast_tanh_float and generic_fast_erf_float, https://gitlab.com/libeigen/eigen).
+#define PACER_RATIONAL(lanes)                                                                               \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_tanh##lanes(pacer_float##lanes x) { \
+    typedef pacer_float##lanes vector;                                                                      \
+    const vector s = x * x;                                                                                 \
+    vector p = PACER_ADD_PRODUCT(s, (vector)-2.76076847742355e-16f, (vector)2.00018790482477e-13f);         \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-8.60467152213735e-11f);                                            \
+    p = PACER_ADD_PRODUCT(p, s, (vector)5.12229709037114e-08f);                                             \
+    p = PACER_ADD_PRODUCT(p, s, (vector)1.48572235717979e-05f);                                             \
+    p = PACER_ADD_PRODUCT(p, s, (vector)6.37261928875436e-04f);                                             \
+    p = PACER_ADD_PRODUCT(p, s, (vector)4.89352455891786e-03f);                                             \
+    vector q = PACER_ADD_PRODUCT(s, (vector)1.19825839466702e-06f, (vector)1.18534705686654e-04f);          \
+    q = PACER_ADD_PRODUCT(q, s, (vector)2.26843463243900e-03f);                                             \
+    q = PACER_ADD_PRODUCT(q, s, (vector)4.89352518554385e-03f);                                             \
+    return x * p / q;                                                                                       \
+  }                                                                                                         \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_erf##lanes(pacer_float##lanes x) {  \
+    typedef pacer_float##lanes vector;                                                                      \
+    const vector s = x * x;                                                                                 \
+    vector p = PACER_ADD_PRODUCT(s, (vector)-2.72614225801306e-10f, (vector)2.77068142495902e-08f);         \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-2.10102402082508e-06f);                                            \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-5.69250639462346e-05f);                                            \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-7.34990630326855e-04f);                                            \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-2.95459980854025e-03f);                                            \
+    p = PACER_ADD_PRODUCT(p, s, (vector)-1.60960333262415e-02f);                                            \
+    vector q = PACER_ADD_PRODUCT(s, (vector)-1.45660718464996e-05f, (vector)-2.13374055278905e-04f);        \
+    q = PACER_ADD_PRODUCT(q, s, (vector)-1.68282697438203e-03f);                                            \
+    q = PACER_ADD_PRODUCT(q, s, (vector)-7.37332916720468e-03f);                                            \
+    q = PACER_ADD_PRODUCT(q, s, (vector)-1.42647390514189e-02f);                                            \
+    return x * p / q;                                                                                       \
+  }                                                                                                         \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_root##lanes(pacer_float##lanes x) { \
+    return __builtin_elementwise_sqrt(x);                                                                   \
+  }                                                                                                         \
+  /* value, but where x is above a limit, or no number. */                                                  \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_unless_above##lanes(                \
+      pacer_float##lanes x, pacer_float##lanes limit, pacer_float##lanes above, pacer_float##lanes value) { \
+    const pacer_bits##lanes mask = (pacer_bits##lanes)(x > limit);                                          \
+    return (pacer_float##lanes)(((pacer_bits##lanes)above & mask) | ((pacer_bits##lanes)value & ~mask));    \
+  }                                                                                                         \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_unless_nan##lanes(                  \
+      pacer_float##lanes x, pacer_float##lanes value) {                                                     \
+    const pacer_bits##lanes mask = (pacer_bits##lanes)(x != x);                                             \
+    return (pacer_float##lanes)(((pacer_bits##lanes)x & mask) | ((pacer_bits##lanes)value & ~mask));        \
+  }
+PACER_RATIONAL(4)
+#ifdef __AVX__
+PACER_RATIONAL(8)
+#endif
+#ifdef __AVX512F__
+PACER_RATIONAL(16)
+#endif
+#undef PACER_RATIONAL
 #undef PACER_ADD_PRODUCT
 #undef PACER_EXP
 #undef PACER_EVEN

@@ -14,11 +14,11 @@ public struct Binary: FusingOp {
     case add, subtract, multiply
     /// Of integers towards zero; by zero 0.
     case divide
+    /// NaN where either is.
+    case minimum, maximum
     case power
     /// The remainder with the sign of the divisor (ONNX, Mod), and with that of the dividend (its `fmod`).
     case modulo, remainder
-    /// NaN where either is.
-    case minimum, maximum
     /// `a` where it is not below 0, else `a · b`.
     case prelu
     case equal, less

@@ -15,6 +15,9 @@ public struct Slice: Op {
       (self.axis, self.start, self.end, self.step) = (axis, start, end, step)
     }
 
+    /// Where its first element lies along the axis.
+    package func firstPlace(of extent: Int) -> Int { places(of: extent).first }
+
     /// The first place, and how many there are.
     func places(of extent: Int) -> (first: Int, count: Int) {
       func place(_ bound: Int) -> Int { bound < 0 ? bound.addingReportingOverflow(extent).partialValue : bound }

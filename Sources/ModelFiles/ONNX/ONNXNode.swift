@@ -37,6 +37,10 @@ struct ONNXNode {
     guard let attribute = attributes[attribute], attribute.hasT else { return nil }
     return try reader.file.tensor(attribute.t)
   }
+  func sparseTensor(_ attribute: String) throws -> Tensor? {
+    guard let attribute = attributes[attribute], attribute.hasSparseTensor else { return nil }
+    return try reader.file.tensor(attribute.sparseTensor)
+  }
   func body(_ attribute: String) throws -> Pacer_Onnx_Graph {
     guard let attribute = attributes[attribute], attribute.hasG else { throw GraphError("it has no \(attribute)") }
     return attribute.g

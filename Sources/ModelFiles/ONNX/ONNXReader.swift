@@ -72,7 +72,7 @@ final class ONNXGraphReader {
   /// - Throws: ``BadFile`` or ``Unsupported``.
   func read(_ proto: Pacer_Onnx_Graph, _ shapes: [String: [Int]]) throws -> Graph {
     try readInitialisers(proto)
-    let constants = Set(proto.initializer.map(\.name))
+    let constants = Set(proto.initializer.map(\.name) + proto.sparseInitializer.map(\.values.name))
     for info in proto.input where !constants.contains(info.name) {
       values[info.name] = graph.addInput(info.name, try inputType(info, shapes[info.name]))
     }
@@ -132,7 +132,10 @@ final class ONNXGraphReader {
   // MARK: Values
 
   private func readInitialisers(_ proto: Pacer_Onnx_Graph) throws {
-    guard proto.sparseInitializer.isEmpty else { throw Unsupported("\(file.path): sparse initialisers are not read") }
+    for initialiser in proto.sparseInitializer {
+      let name = initialiser.values.name
+      values[name] = graph.addConstant(name, try file.tensor(initialiser))
+    }
     for initialiser in proto.initializer {
       let tensor = try file.tensor(initialiser)
       // What is learned goes by name, as in a state dict; what shapes are computed from is part of the graph.

@@ -22,6 +22,26 @@ extension ONNXFile {
     return try Tensor(read)
   }
 
+  /// A tensor of which the elements that are not 0 are listed, each with its place or its index along every axis: all of it.
+  func tensor(_ proto: Pacer_Onnx_SparseTensor) throws -> Tensor {
+    let (values, indices) = (try tensor(proto.values), try tensor(proto.indices))
+    let type = TensorType(Shape(proto.dims.map(Int.init)), values.type.dtype)
+    let (count, rank, size) = (values.shape.count, type.shape.rank, type.dtype.byteCount)
+    guard type.fault == nil, type.shape.count <= 1 << 28, indices.type.dtype == .int64,
+      indices.shape == [count] || indices.shape == [count, rank]
+    else { throw BadFile(path, "a sparse tensor \(type) with indices \(indices.type)") }
+    let (places, strides) = (try indices.indices, type.shape.strides)
+    let whole = try Tensor(zeros: type)
+    for index in 0..<count {
+      let place =
+        indices.shape.rank == 1 ? places[index] : zip(places[index * rank..<(index + 1) * rank], strides).reduce(0) { $0 &+ $1.0 &* $1.1 }
+      guard (0..<type.shape.count).contains(place) else { throw BadFile(path, "an element at \(place) of \(type)") }
+      (whole.storage.pointer + place * size).copyMemory(from: values.storage.pointer + index * size, byteCount: size)
+    }
+    withExtendedLifetime(values) {}
+    return whole
+  }
+
   /// Integers of four bits (uint4 and int4), two to a byte, the lower half first, as those of eight; nil of others.
   private static func bytes(ofHalves proto: Pacer_Onnx_Tensor) -> Pacer_Onnx_Tensor? {
     guard proto.dataType == 21 || proto.dataType == 22, proto.dataLocation == 0,

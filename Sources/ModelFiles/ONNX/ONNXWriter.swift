@@ -114,6 +114,9 @@ private struct Writer {
       emit("Mul", name, [input, result + ".gate"], result, [])
     case .hardSigmoid: emit("HardSigmoid", name, [input], result, [float("alpha", 1 / 6), float("beta", 0.5)])
     case .sigmoid: emit("Sigmoid", name, [input], result, [])
+    case .silu:
+      emit("Sigmoid", name + ".gate", [input], result + ".gate", [])
+      emit("Mul", name, [input, result + ".gate"], result, [])
     }
   }
 

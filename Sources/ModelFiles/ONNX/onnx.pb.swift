@@ -217,6 +217,15 @@ nonisolated struct Pacer_Onnx_Attribute: @unchecked Sendable {
     set {_uniqueStorage()._graphs = newValue}
   }
 
+  var sparseTensor: Pacer_Onnx_SparseTensor {
+    get {_storage._sparseTensor ?? Pacer_Onnx_SparseTensor()}
+    set {_uniqueStorage()._sparseTensor = newValue}
+  }
+  /// Returns true if `sparseTensor` has been explicitly set.
+  var hasSparseTensor: Bool {_storage._sparseTensor != nil}
+  /// Clears the value of `sparseTensor`. Subsequent reads from it will return its default value.
+  mutating func clearSparseTensor() {_uniqueStorage()._sparseTensor = nil}
+
   /// 1 float, 2 int, 3 string, 4 tensor, 5 graph, 6 floats, 7 ints, 8 strings
   var type: Int32 {
     get {_storage._type}
@@ -719,7 +728,7 @@ nonisolated extension Pacer_Onnx_Node: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Attribute"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}f\0\u{1}i\0\u{1}s\0\u{1}t\0\u{1}g\0\u{1}floats\0\u{1}ints\0\u{1}strings\0\u{1}tensors\0\u{1}graphs\0\u{2}\u{9}type\0\u{3}ref_attr_name\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}f\0\u{1}i\0\u{1}s\0\u{1}t\0\u{1}g\0\u{1}floats\0\u{1}ints\0\u{1}strings\0\u{1}tensors\0\u{1}graphs\0\u{2}\u{9}type\0\u{3}ref_attr_name\0\u{3}sparse_tensor\0")
 
   fileprivate class _StorageClass {
     var _name: String = String()
@@ -733,6 +742,7 @@ nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf
     var _strings: [Data] = []
     var _tensors: [Pacer_Onnx_Tensor] = []
     var _graphs: [Pacer_Onnx_Graph] = []
+    var _sparseTensor: Pacer_Onnx_SparseTensor? = nil
     var _type: Int32 = 0
     var _refAttrName: String = String()
 
@@ -756,6 +766,7 @@ nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf
       _strings = source._strings
       _tensors = source._tensors
       _graphs = source._graphs
+      _sparseTensor = source._sparseTensor
       _type = source._type
       _refAttrName = source._refAttrName
     }
@@ -789,6 +800,7 @@ nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf
         case 11: try { try decoder.decodeRepeatedMessageField(value: &_storage._graphs) }()
         case 20: try { try decoder.decodeSingularInt32Field(value: &_storage._type) }()
         case 21: try { try decoder.decodeSingularStringField(value: &_storage._refAttrName) }()
+        case 22: try { try decoder.decodeSingularMessageField(value: &_storage._sparseTensor) }()
         default: break
         }
       }
@@ -840,6 +852,9 @@ nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf
       if !_storage._refAttrName.isEmpty {
         try visitor.visitSingularStringField(value: _storage._refAttrName, fieldNumber: 21)
       }
+      try { if let v = _storage._sparseTensor {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -860,6 +875,7 @@ nonisolated extension Pacer_Onnx_Attribute: SwiftProtobuf.Message, SwiftProtobuf
         if _storage._strings != rhs_storage._strings {return false}
         if _storage._tensors != rhs_storage._tensors {return false}
         if _storage._graphs != rhs_storage._graphs {return false}
+        if _storage._sparseTensor != rhs_storage._sparseTensor {return false}
         if _storage._type != rhs_storage._type {return false}
         if _storage._refAttrName != rhs_storage._refAttrName {return false}
         return true

@@ -130,8 +130,8 @@ let elementwiseOps: [String: ONNXBuilder] = {
   ops["Dropout"] = { node in
     let input = try node.input(0)
     let isTraining = try node.version >= 12 && node.known(2)?.doubles.first == 1
-    guard !isTraining else { throw Unsupported("it is in training mode") }
     let ratio = try node.version < 12 ? node.float("ratio", 0.5) : node.knownFloats(1)?.first ?? 0.5
+    guard !isTraining || ratio == 0 else { throw Unsupported("it is in training mode") }
     let kept = try node.add(Dropout(probability: ratio), [input])
     guard node.proto.output.count > 1, !node.proto.output[1].isEmpty else { return [kept] }
     // Before it became a mask of bools it was one of the input's type.

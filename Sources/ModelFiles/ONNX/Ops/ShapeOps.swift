@@ -11,6 +11,7 @@ let shapeOps: [String: ONNXBuilder] = {
       [node.reader.graph.addConstant(node.name, try Tensor(shape, values, dtype))]
     }
     if let tensor = try node.tensor("value") { return [node.reader.graph.addConstant(node.name, tensor)] }
+    if let tensor = try node.sparseTensor("sparse_value") { return [node.reader.graph.addConstant(node.name, tensor)] }
     if node.has("value_float") { return try scalars([], [Double(node.float("value_float", 0))], .float32) }
     if let list = node.floats("value_floats") { return try scalars([list.count], list.map(Double.init), .float32) }
     if node.has("value_int") {
