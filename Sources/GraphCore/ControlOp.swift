@@ -42,6 +42,25 @@ public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
     hasher.combine(weights.value)
   }
 
+  /// What it computes of such arguments, in NCHW.
+  /// - Throws: ``GraphError`` where they do not fit.
+  func outputTypes(for arguments: [TensorType]) throws -> [TensorType] {
+    let inputs = graph.inputs.map { graph[$0].type }
+    try expect(arguments.count == inputs.count, "\(self) reads \(inputs.count) values, not \(arguments.count)")
+    for (wanted, given) in zip(inputs, arguments) {
+      var fitting = given
+      fitting.shape = wanted.shape
+      try expect(fitting == wanted, "\(self) reads \(wanted), not \(given)")
+    }
+    let shapes = arguments.map(\.shape)
+    let fitting = shapes == inputs.map(\.shape) ? graph : try graph.reshaped(inputs: shapes)
+    return fitting.outputs.map {
+      var type = fitting[$0].type
+      type.format = .nchw
+      return type
+    }
+  }
+
   /// Its graph's name, and what tells it from others of that name.
   public var description: String { "\(graph.name)#\(structure.hex.prefix(8))" }
 }

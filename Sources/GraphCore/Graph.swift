@@ -30,7 +30,7 @@ public struct Value: Sendable {
 /// Copying a graph copies no weights; changing a copy leaves the original as it was.
 public struct Graph: Sendable {
   public var name: String
-  public private(set) var inputs: [ValueID] = []
+  public package(set) var inputs: [ValueID] = []
   public package(set) var outputs: [ValueID] = []
   public package(set) var nodes: [Node] = [] { didSet { lookup = Lookup() } }
   private var lookup = Lookup()

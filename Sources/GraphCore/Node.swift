@@ -19,7 +19,7 @@ public struct Node: Sendable {
 
 extension TensorType {
   /// Of an upper bound, the largest tensor there can be.
-  fileprivate var largest: TensorType {
+  package var largest: TensorType {
     var type = self
     type.isUpperBound = false
     return type

@@ -56,8 +56,10 @@ extension Op {
       case .any: break
       }
     }
-    if case .any = elementTypes { return try outputTypes(for: inputs) }
-    return try outputTypes(for: inputs.map(\.widened))
+    let takesAny = if case .any = elementTypes { true } else { false }
+    let types = try outputTypes(for: takesAny ? inputs : inputs.map(\.widened))
+    for type in types { if let fault = type.fault { throw GraphError("\(name) to \(type): \(fault)") } }
+    return types
   }
 
   public var attributes: [(String, String)] { [] }

@@ -74,7 +74,7 @@ final class ONNXGraphReader {
     try readInitialisers(proto)
     let constants = Set(proto.initializer.map(\.name) + proto.sparseInitializer.map(\.values.name))
     for info in proto.input where !constants.contains(info.name) {
-      values[info.name] = graph.addInput(info.name, try inputType(info, shapes[info.name]))
+      values[info.name] = addInput(info.name, try inputType(info, shapes[info.name]))
     }
     return try finish(proto)
   }
@@ -85,8 +85,14 @@ final class ONNXGraphReader {
     guard proto.input.count == types.count else {
       throw GraphError("body \(proto.name) has \(proto.input.count) inputs where \(types.count) are handed in")
     }
-    for (info, type) in zip(proto.input, types) { values[info.name] = graph.addInput(info.name, type) }
-    return try finish(proto)
+    for (info, type) in zip(proto.input, types) { values[info.name] = addInput(info.name, type) }
+    var body = try finish(proto)
+    // What is made for any extents up to a bound takes them as they come: a body's inputs have extents when it runs.
+    if body.inputs.contains(where: { body[$0].type.isUpperBound }) {
+      for id in body.inputs { body[id].type = body[id].type.largest }
+      try body.inferTypes()
+    }
+    return body
   }
 
   /// A body without inputs in the graph around it: what its outputs are there.
@@ -158,24 +164,51 @@ final class ONNXGraphReader {
     if let tensor = outer.known(id) {
       captured = graph.addConstant(name, tensor)
     } else {
-      captured = graph.addInput(name, outer.graph[id].type)
+      captured = addInput(name, outer.graph[id].type)
       captures.append(name)
     }
     values[name] = captured
     return captured
   }
 
+  private func addInput(_ name: String, _ type: TensorType) -> ValueID {
+    let id = graph.addInput(name, type)
+    unknown.insert(id)
+    return id
+  }
+
+  /// Values that depend on an input.
+  private var unknown = Set<ValueID>()
+  /// Indices of the nodes that compute values, and what has been computed of what is known.
+  private var producers: [ValueID: Int] = [:]
+  private var computed: [ValueID: Tensor] = [:]
+
   /// The data of what is known before a run; nil where that depends on an input. What a few nodes compute of weights is computed
   /// now.
-  func known(_ id: ValueID) -> Tensor? { try? compute(id) }
+  func known(_ id: ValueID) -> Tensor? {
+    guard !unknown.contains(id) else { return nil }
+    return try? compute(id)
+  }
 
-  private func compute(_ id: ValueID) throws -> Tensor {
-    if let tensor = graph.data(of: id) { return tensor }
-    guard let index = graph.producer(of: id) else { throw GraphError("\(graph[id].name) depends on an input") }
-    let node = graph.nodes[index]
-    guard graph[id].type.shape.count <= Self.mostFolded else { throw GraphError("\(graph[id].name) is too large") }
-    let results = try node.evaluate(try node.inputs.map(compute))
-    return results[node.outputs.firstIndex(of: id)!]
+  private func compute(_ id: ValueID) throws -> Tensor? {
+    func there(_ id: ValueID) -> Tensor? { graph.data(of: id) ?? computed[id] }
+    // Not by recursion: a file may have a chain of any length.
+    var (needed, waiting) = (Set<Int>(), [id])
+    while let next = waiting.popLast() {
+      if there(next) != nil { continue }
+      guard let index = producers[next], graph[next].type.shape.count <= Self.mostFolded else { return nil }
+      if needed.insert(index).inserted { waiting += graph.nodes[index].inputs }
+    }
+    for index in needed.sorted() {
+      let node = graph.nodes[index]
+      let results = try node.evaluate(
+        try node.inputs.map { id in
+          guard let tensor = there(id) else { throw MissingWeight(graph[id].name) }
+          return tensor
+        })
+      for (id, tensor) in zip(node.outputs, results) { computed[id] = tensor }
+    }
+    return there(id)
   }
 
   // MARK: Nodes
@@ -252,6 +285,12 @@ final class ONNXGraphReader {
         }
       }
     }
-    return try graph.addNodes(name, op, inputs, stored: stored)
+    let outputs = try graph.addNodes(name, op, inputs, stored: stored)
+    let isUnknown = inputs.contains { unknown.contains($0) }
+    for id in outputs {
+      producers[id] = graph.nodes.count - 1
+      if isUnknown { unknown.insert(id) }
+    }
+    return outputs
   }
 }
