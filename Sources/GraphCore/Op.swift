@@ -25,6 +25,8 @@ public protocol Op: Hashable, Sendable {
 public enum FormatRule: Sendable {
   /// Computes in whatever format its first input has, and answers in the same.
   case follows
+  /// The same, but an input that lies alike in every format may have any: ``TensorType/liesAlike``.
+  case broadcasts
   /// Needs NCHW inputs and answers in NCHW.
   case needsNCHW
 }

@@ -23,11 +23,16 @@ public struct ChannelsLast: Pass {
       }
       for handle in graph.handles {
         let node = graph[handle]!
-        let activations = node.inputs.indices.filter { !node.op.parameterInputs.contains($0) }.map { node.inputs[$0] }
+        var activations = node.inputs.indices.filter { !node.op.parameterInputs.contains($0) }.map { node.inputs[$0] }
+        if case .broadcasts = node.op.formatRule {
+          let others = activations.filter { !graph[$0].type.liesAlike }
+          // Of those that lie alike the first one sets the format.
+          activations = others.isEmpty ? activations.filter { graph[$0].type.format == .nhwc } : others
+        }
         // What is broadcast to an image may have fewer axes, and then has no NHWC.
         let areImages = activations.allSatisfy { graph[$0].type.shape.rank == 4 }
         switch areImages ? node.op.formatRule : .needsNCHW {
-        case .follows:
+        case .follows, .broadcasts:
           if !(node.op is ConvertFormat), activations.contains(where: { graph[$0].type.format == .nhwc }) {
             for id in activations where graph[id].type.format != .nhwc {
               try Self.convert(id, to: .nhwc, before: handle, for: [handle], in: &graph)

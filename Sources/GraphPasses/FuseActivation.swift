@@ -4,7 +4,7 @@ import GraphCore
 public struct FuseActivation: Pass {
   public let name = "fuse-activation"
   public let summary =
-    "fuse relu, relu6, hard-swish, hard-sigmoid and sigmoid into the convolution or linear layer before them"
+    "fuse relu, relu6, hard-swish, hard-sigmoid, sigmoid and SiLU into the convolution or linear layer before them"
   public let off = "each activation runs as an op of its own over the whole tensor"
   public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS (its clamp fusion)"
 

@@ -40,6 +40,14 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     return type
   }
 
+  /// Whether the elements lie in the same order in NCHW and NHWC: of an image, or of what is broadcast to one, there is one channel
+  /// or one pixel.
+  package var liesAlike: Bool {
+    guard shape.rank <= 4, format == .nchw || format == .nhwc else { return false }
+    let extents = [Int](repeating: 1, count: 4 - shape.rank) + shape.extents
+    return extents[1] == 1 || extents[2] == 1 && extents[3] == 1
+  }
+
   /// What is wrong with it; nil where a tensor can be of this type.
   public var fault: String? {
     if shape.rank > Self.highestRank { return "rank \(shape.rank) is over \(Self.highestRank)" }

@@ -48,12 +48,11 @@ public struct Binary: FusingOp {
   public var name: String { function.rawValue }
   public var attributes: [(String, String)] { epilogueAttribute }
   public var elementTypes: ElementTypes { .numbers }
-  public var formatRule: FormatRule { .follows }
+  public var formatRule: FormatRule { .broadcasts }
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 2, "\(name) takes 2 inputs, not \(inputs.count)")
     let (a, b) = (inputs[0], inputs[1])
-    try expect(a.format == b.format, "\(name) needs one format: \(a) and \(b)")
     try expect(a.dtype == b.dtype, "\(name) needs one element type: \(a) and \(b)")
     let takes =
       switch function {
@@ -68,7 +67,10 @@ public struct Binary: FusingOp {
     try expect(
       epilogue == nil || function == .add && a.dtype == .float32,
       "an addition of f32 may end with an activation, not \(name) of \(a.dtype.rawValue)")
-    return [TensorType(shape, function.compares ? .bool : a.dtype, a.format)]
+    let formats = Set(inputs.filter { !$0.liesAlike }.map(\.format))
+    try expect(formats.count <= 1, "\(name) needs one format: \(a) and \(b)")
+    let format = formats.first ?? (inputs.contains { $0.format == .nhwc } ? .nhwc : .nchw)
+    return [TensorType(shape, function.compares ? .bool : a.dtype, format)]
   }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {

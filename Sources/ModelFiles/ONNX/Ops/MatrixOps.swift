@@ -10,7 +10,7 @@ let matrixOps: [String: ONNXBuilder] = {
     let (a, b) = (try node.input(0), try node.input(1))
     // By a matrix of weights: a linear layer, whose weights are the other way round.
     if node.isWeight(b), node.type(of: b).shape.rank == 2, node.type(of: a).shape.rank >= 2 {
-      return [try node.add(Linear(), [a, node.add(Transpose([1, 0]), [b], "weight")])]
+      return [try node.add(Linear(), [a, node.transposed(weight: b)])]
     }
     return [try node.add(MatMul(), [a, b])]
   }
@@ -23,7 +23,7 @@ let matrixOps: [String: ONNXBuilder] = {
     if node.flag("transA") { a = try node.add(Transpose([1, 0]), [a], "a") }
     let bias = try node.optional(2)
     if alpha == 1, bias == nil || beta == 1, node.isWeight(b) {
-      let weight = node.flag("transB") ? b : try node.add(Transpose([1, 0]), [b], "weight")
+      let weight = try node.flag("transB") ? b : node.transposed(weight: b)
       let outputs = node.type(of: weight).shape[0]
       guard let bias else { return [try node.add(Linear(), [a, weight])] }
       if node.isWeight(bias), node.type(of: bias).shape == [outputs] {
@@ -87,5 +87,16 @@ extension ONNXNode {
     case .constant, .parameter: true
     case .input, .node: false
     }
+  }
+
+  /// A matrix of weights the other way round, as linear layers have them.
+  func transposed(weight id: ValueID) throws -> ValueID {
+    let name = reader.graph[id].name + ".transposed"
+    guard case .parameter = reader.graph[id].source, let tensor = reader.graph.data(of: id),
+      reader.graph.weights[name] == nil
+    else { return try add(Transpose([1, 0]), [id], "weight") }
+    let turned = try Transpose([1, 0]).evaluate([tensor])[0]
+    reader.graph.weights[name] = turned
+    return reader.graph.addParameter(name, turned.type)!
   }
 }
