@@ -95,11 +95,15 @@ final class ONNXGraphReader {
     return body
   }
 
-  /// A body without inputs in the graph around it: what its outputs are there.
-  func inline(_ proto: Pacer_Onnx_Graph) throws -> [ValueID] {
+  /// A body in the graph around it, its inputs being values there: what its outputs are.
+  func inline(_ proto: Pacer_Onnx_Graph, _ inputs: [ValueID] = []) throws -> [ValueID] {
+    guard proto.input.count == inputs.count else {
+      throw GraphError("body \(proto.name) has \(proto.input.count) inputs where \(inputs.count) are handed in")
+    }
     let saved = values
     defer { values = saved }
     try readInitialisers(proto)
+    for (info, id) in zip(proto.input, inputs) { values[info.name] = id }
     for node in proto.node { try read(node) }
     return try proto.output.map { try value($0.name) }
   }

@@ -23,6 +23,8 @@ let controlOps: [String: ONNXBuilder] = {
     }
     return try node.addAll(If(then: GraphBody(bodies[0]), otherwise: GraphBody(bodies[1])), [condition] + captured)
   }
+  ops["Loop"] = { node in try node.loop() }
+  ops["Scan"] = { node in try node.scan() }
   return ops
 }()
 
