@@ -123,7 +123,7 @@ typealias ONNXBuilder = @Sendable (ONNXNode) throws -> [ValueID]
 /// What each of ONNX's operators becomes.
 let onnxOps: [String: ONNXBuilder] = {
   var ops: [String: ONNXBuilder] = [:]
-  for group in [elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, recurrentOps, controlOps] {
+  for group in [elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps] {
     ops.merge(group) { first, _ in first }
   }
   return ops

@@ -1,0 +1,27 @@
+import TensorCore
+
+/// Numbers as uint8, with the scale and zero point that their range asks for (ONNX, DynamicQuantizeLinear).
+///
+/// Outputs: the integers, the scale (float32) and the zero point (uint8), one each.
+public struct DynamicQuantizeLinear: Op {
+  public static let name = "dynamic_quantize_linear"
+
+  public init() {}
+
+  public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
+    try expect(inputs.count == 1, "\(name) takes 1 input, not \(inputs.count)")
+    return [TensorType(inputs[0].shape, .uint8), TensorType([]), TensorType([], .uint8)]
+  }
+
+  public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
+    let values = inputs[0].values
+    // Zero is one of the numbers.
+    let (low, high) = values.reduce((0, 0) as (Float, Float)) { (min($0.0, $1), max($0.1, $1)) }
+    let scale = low == high ? 1 : (high - low) / 255
+    let zero = DType.uint8.quantized(0 - low / scale, zeroPoint: 0)
+    let integers = values.map { DType.uint8.quantized($0 / scale, zeroPoint: Int(zero)) }
+    return [
+      try Tensor(inputs[0].shape, integers, .uint8), try Tensor([], [scale]), try Tensor([], [zero], .uint8),
+    ]
+  }
+}
