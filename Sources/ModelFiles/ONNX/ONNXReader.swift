@@ -201,6 +201,8 @@ final class ONNXGraphReader {
     while let next = waiting.popLast() {
       if there(next) != nil { continue }
       guard let index = producers[next], graph[next].type.shape.count <= Self.mostFolded else { return nil }
+      // Of a loop nobody knows how long it takes.
+      guard !(graph.nodes[index].op is any ControlOp) else { return nil }
       if needed.insert(index).inserted { waiting += graph.nodes[index].inputs }
     }
     for index in needed.sorted() {

@@ -13,8 +13,15 @@ let controlOps: [String: ONNXBuilder] = {
     if let known = node.reader.known(condition) {
       return try node.reader.inline(node.body(known.doubles[0] != 0 ? "then_branch" : "else_branch"))
     }
-    let branches = try ["then_branch", "else_branch"].map { try ONNXBody(node, $0, []) }
-    let (bodies, captured) = try node.sharing(branches)
+    let branches = ["then_branch", "else_branch"].map { name in Result { try ONNXBody(node, name, []) } }
+    // One that cannot be at these shapes may be one that is never taken at them.
+    let whole = try (try? branches[1].get()) ?? branches[0].get()
+    let read = try branches.map { branch in
+      do { return try branch.get() } catch let error where !(error is Unsupported) {
+        return try ONNXBody(failing: "\(error)", like: whole)
+      }
+    }
+    let (bodies, captured) = try node.sharing(read)
     for (a, b) in zip(bodies[0].outputs, bodies[1].outputs) {
       let (one, other) = (bodies[0][a], bodies[1][b])
       guard one.type.dtype == other.type.dtype, one.type.shape.rank == other.type.shape.rank else {
@@ -37,6 +44,14 @@ struct ONNXBody {
   init(_ node: ONNXNode, _ attribute: String, _ types: [TensorType]) throws {
     reader = ONNXGraphReader(node.reader.file, name: "\(node.name).\(attribute)", within: node.reader)
     graph = try reader.readBody(node.body(attribute), types)
+  }
+
+  /// One that fails when it runs, in the place of another one.
+  init(failing reason: String, like other: ONNXBody) throws {
+    reader = ONNXGraphReader(other.reader.file, name: "\(other.graph.name).none", within: nil)
+    graph = Graph(name: reader.graph.name)
+    let types = other.graph.outputs.map { other.graph[$0].type }
+    graph.setOutputs(try graph.addNodes("impossible", Fail(reason, types: types), []))
   }
 }
 
