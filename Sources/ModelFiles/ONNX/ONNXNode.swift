@@ -123,7 +123,9 @@ typealias ONNXBuilder = @Sendable (ONNXNode) throws -> [ValueID]
 /// What each of ONNX's operators becomes.
 let onnxOps: [String: ONNXBuilder] = {
   var ops: [String: ONNXBuilder] = [:]
-  for group in [elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps] {
+  for group in [
+    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps,
+  ] {
     ops.merge(group) { first, _ in first }
   }
   return ops
