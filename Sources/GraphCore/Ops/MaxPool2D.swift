@@ -18,10 +18,6 @@ public struct MaxPool2D: Op {
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1 && inputs[0].shape.rank == 4, "max_pool2d takes one rank 4 input")
-    try expect(
-      2 * max(window.padding.top, window.padding.bottom) <= window.kernel.h
-        && 2 * max(window.padding.left, window.padding.right) <= window.kernel.w,
-      "max_pool2d padding \(window.padding) is over half the kernel \(window.kernel)")
     let x = inputs[0].shape
     let size = try window.outputSize(Pair(x[2], x[3]))
     return [TensorType([x[0], x[1], size.h, size.w], inputs[0].dtype, inputs[0].format)]
