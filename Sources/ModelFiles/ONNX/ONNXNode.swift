@@ -124,7 +124,8 @@ typealias ONNXBuilder = @Sendable (ONNXNode) throws -> [ValueID]
 let onnxOps: [String: ONNXBuilder] = {
   var ops: [String: ONNXBuilder] = [:]
   for group in [
-    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps,
+  for group in [
+    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps, resizeOps,
   ] {
     ops.merge(group) { first, _ in first }
   }
