@@ -125,7 +125,7 @@ let onnxOps: [String: ONNXBuilder] = {
   var ops: [String: ONNXBuilder] = [:]
   for group in [
   for group in [
-    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps, resizeOps,
+    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps, resizeOps, detectionOps,
   ] {
     ops.merge(group) { first, _ in first }
   }
