@@ -216,7 +216,7 @@ private struct WinogradEverywhere: Pass {
     let expected = try JSONDecoder().decode(
       Expectation.self, from: Data(contentsOf: URL(fileURLWithPath: Shared.path("golden/trained_top5.json"))))
     var graph = try ModelDescription.mobileNetV2.build([1, 3, 224, 224])
-    graph.weights = try SafeTensors.read(Shared.path("models/mobilenet_v2.safetensors"))
+    graph.weights = try WeightFile.read(Shared.path("models/mobilenet_v2.safetensors"))
     try graph.verifyWeights()
     let backend = CPUBackend()
     let optimised = try Pipeline(standardPasses, checksNumbers: false).run(

@@ -138,7 +138,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   func `photographs give the CPU's logits in fp16, stored and multiplied`(photo: String, storage: TensorStorage) throws
   {
     var graph = try ModelDescription.mobileNetV2.build([1, 3, 224, 224])
-    graph.weights = try SafeTensors.read(Shared.path("models/mobilenet_v2.safetensors"))
+    graph.weights = try WeightFile.read(Shared.path("models/mobilenet_v2.safetensors"))
     let input = try ImageInput.load(Shared.path("images/\(photo)"), side: 224)
     let optimised = try Pipeline(standardPasses, checksNumbers: false)
       .run(on: graph, for: CPUBackend().target(PrepareOptions())).graph

@@ -27,67 +27,6 @@ import Testing
     let logits = try graph.evaluate([input])[0].values
     #expect(relativeError(logits, try goldenLogits(key)) < 1e-4)
   }
-}
-
-@Suite struct SafeTensorsTests {
-  private func file(_ header: String, _ payload: [UInt8], length: UInt64? = nil) -> Data {
-    var data = Data()
-    withUnsafeBytes(of: (length ?? UInt64(header.utf8.count)).littleEndian) { data.append(contentsOf: $0) }
-    return data + Data(header.utf8) + Data(payload)
-  }
-
-  private func parse(_ data: Data) throws -> [String: Tensor] {
-    let url = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-\(UUID()).safetensors")
-    try data.write(to: url)
-    defer { try? FileManager.default.removeItem(at: url) }
-    return try SafeTensors.read(url.path)
-  }
-
-  @Test func `a good file is read`() throws {
-    let data = file(
-      #"{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, [0, 0, 128, 63, 0, 0, 0, 64])
-    #expect(try parse(data)["x"]?.values == [1, 2])
-  }
-
-  @Test func `every lie is found and named`() throws {
-    let entry = { (text: String) in "{\"x\":{\(text)}}" }
-    let bad: [(Data, String)] = [
-      (Data([1, 2, 3]), "too few"),
-      (file("{}", [], length: 1 << 60), "claims"),
-      (file("not json", []), "not a JSON object"),
-      (file(entry(#""dtype":"F32","shape":[2],"data_offsets":[0,80]"#), [UInt8](repeating: 0, count: 8)), "lies at"),
-      (file(entry(#""dtype":"F32","shape":[2],"data_offsets":[8,0]"#), [UInt8](repeating: 0, count: 8)), "lies at"),
-      (file(entry(#""dtype":"F32","shape":[3],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "needs 12"),
-      (file(entry(#""dtype":"F32","shape":[-1],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "shape"),
-      (
-        file(
-          entry(#""dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)
-        ), "shape"
-      ),
-      (file(entry(#""dtype":"I16","shape":[4],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 8)), "I16"),
-      (
-        file(entry(#""dtype":"F32","shape":[2],"data_offsets":[4,12]"#), [UInt8](repeating: 0, count: 12)),
-        "no tensor's"
-      ),
-      (
-        file(entry(#""dtype":"F32","shape":[2],"data_offsets":[0,8]"#), [UInt8](repeating: 0, count: 12)), "no tensor's"
-      ),
-      (
-        file(
-          #"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
-          [UInt8](repeating: 0, count: 8)), "twice"
-      ),
-      (
-        file(
-          #"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
-          [UInt8](repeating: 0, count: 4)), "overlaps"
-      ),
-    ]
-    for (data, word) in bad {
-      let error = #expect(throws: SafeTensors.FormatError.self) { try parse(data) }
-      #expect(error?.description.contains(word) == true, "\(error?.description ?? "") lacks \(word)")
-    }
-  }
 
   @Test func `missing, extra and wrongly shaped weights are named`() throws {
     var (graph, _) = try seeded(.resNet18)
@@ -190,21 +129,6 @@ extension GraphError: Equatable {
       try Data(bytes.utf8).write(to: url)
       let error = #expect(throws: PictureError.self) { try ImageInput.load(url.path, side: 32) }
       #expect(error?.description.contains(name) == true)
-    }
-  }
-}
-
-@Suite struct HalfTests {
-  @Test func `every number of 16 bits is the float that it stands for`() {
-    for bits in UInt16.min ... .max {
-      let (sign, exponent, fraction) = (bits >> 15, Int(bits >> 10 & 31), Double(bits & 1023))
-      let value = SafeTensors.File.half(bits)
-      switch exponent {
-      case 31: #expect(fraction == 0 ? value.isInfinite : value.isNaN)
-      case 0: #expect(Double(value) == (sign == 1 ? -1 : 1) * fraction * exp2(-24))
-      default: #expect(Double(value) == (sign == 1 ? -1 : 1) * (1 + fraction / 1024) * exp2(Double(exponent - 15)))
-      }
-      if exponent < 31 { #expect((value.sign == .minus) == (sign == 1)) }
     }
   }
 }
