@@ -129,7 +129,7 @@ let targets: [Target] = [
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),
   tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ModelFiles"]),
   tests("ModelFiles", ["ModelFiles", "TestSupport"] + runtime, exclude: ["Cases"]),
-  tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
+  tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"], exclude: ["Fixtures"]),
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BackendCPU", runtime + ["TestSupport", "Pacer"]),

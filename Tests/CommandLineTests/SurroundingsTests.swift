@@ -17,6 +17,7 @@ import Testing
         name.hasSuffix("num_batches_tracked") ? nil : plainWeights(tensor)
       }
       try writeWeights(of: .mobileNetV2, to: weights("parallel.st"), prefix: "module.")
+      try writeTorchWeights(of: .mobileNetV2, to: weights("torch.pth"))
       try writeWeights(of: .mobileNetV2, to: weights("double.st")) { _, tensor in
         guard tensor.type.dtype == .float32 else { return plainWeights(tensor) }
         return ("F64", tensor.values.map(Double.init).withUnsafeBytes { Data($0) })
@@ -42,13 +43,16 @@ import Testing
         bench-suite measure mobilenet-v2 $TINY --weights tiny.st --output tiny.jsonl > /dev/null
         for file in plain uncounted parallel double brain nan; do
           bench-suite measure mobilenet-v2 $TINY --weights $file.st --output $file.jsonl > /dev/null; echo $file $?; done
+        bench-suite measure mobilenet-v2 $TINY --weights torch.pth --output torch.jsonl > /dev/null
         bench-suite measure mobilenet-v2 $TINY --output seeded.jsonl > /dev/null
         """, in: folder)
       #expect(
         run.output.split(separator: "\n")
           == ["plain 0", "uncounted 0", "parallel 0", "double 0", "brain 0", "nan 1"], "\(run)")
       func digest(_ name: String) throws -> String? { try inspected(name, in: folder)["output"] as? String }
-      for name in ["uncounted", "parallel", "double"] { #expect(try digest("\(name).jsonl") == digest("plain.jsonl")) }
+      for name in ["uncounted", "parallel", "double", "torch"] {
+        #expect(try digest("\(name).jsonl") == digest("plain.jsonl"))
+      }
       #expect(try digest("brain.jsonl") != digest("plain.jsonl"))
       let notes = try inspected("tiny.jsonl", in: folder)["notes"] as? [String]
       #expect(notes?.first?.hasPrefix("2 of the weights are denormal") == true)
@@ -57,7 +61,7 @@ import Testing
         let readings = try runs(name, in: folder)[0]["metrics"] as? [String: Double]
         return try #require(readings?["peak-resident"]) / 1_048_576
       }
-      #expect(try abs(peak("plain.jsonl") - peak("seeded.jsonl")) < 6)
+      for name in ["plain.jsonl", "torch.jsonl"] { #expect(try abs(peak(name) - peak("seeded.jsonl")) < 6, "\(name)") }
     }
   }
 

@@ -1,9 +1,10 @@
 import GraphCore
 import TensorCore
 
-/// A file of weights. Every number in it is doubted.
+/// A file of weights: safetensors, or what `torch.save` writes of a state dict (.pth, .pt). Which of them is decided by what
+/// the file holds, not by its name. Every number in a file is doubted, and nothing in it is run.
 public final class WeightFile: Sendable {
-  /// Tensors by name. A safetensors file has one such set.
+  /// Tensors by name. A safetensors file has one such set; a checkpoint one for each dictionary that holds tensors.
   struct Tensors: Sendable {
     /// The keys that lead to it in a checkpoint; empty for the outermost.
     var keys: [String]
@@ -23,7 +24,18 @@ public final class WeightFile: Sendable {
   init(_ path: String) throws {
     file = try FileBytes(path)
     do {
-      (sets, contents) = ([Tensors(keys: [], tensors: try SafeTensors.read(file))], nil)
+      let start = try file.read(min(file.count, 9), at: 0)
+      if SafeTensors.isLikely(start, of: file.count) {
+        (sets, contents) = ([Tensors(keys: [], tensors: try SafeTensors.read(file))], nil)
+      } else if start.starts(with: Array("PK".utf8)) {
+        (sets, contents) = try PyTorchArchive.read(file)
+      } else if start.count > 1, start[0] == 0x80, (2...5).contains(start[1]) {
+        throw Flaw(
+          "it is a pickle without an archive around it, as PyTorch wrote them before 1.6: load and save it with a later one, "
+            + "torch.save(model.state_dict(), \"new.pth\")")
+      } else {
+        (sets, contents) = ([Tensors(keys: [], tensors: try SafeTensors.read(file))], nil)
+      }
     } catch let flaw as Flaw { throw BadFile(path, flaw.reason) }
   }
 
