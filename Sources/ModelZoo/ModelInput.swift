@@ -8,7 +8,7 @@ public struct ModelInput: Sendable {
 
   /// - Parameters:
   ///   - shape: of the input; nil for the model's own.
-  ///   - weights: path of a safetensors file; nil for seeded weights.
+  ///   - weights: path of a safetensors file, or of a state dict that `torch.save` wrote; nil for seeded weights.
   ///   - picture: path of a PNG or JPEG file, for an input of 1×3×N×N; nil for a seeded input.
   /// - Throws: ``ModelError`` where the model does not work at the shape, and what reading the files throws.
   public init(

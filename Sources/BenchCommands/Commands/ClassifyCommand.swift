@@ -16,7 +16,7 @@ struct ClassifyCommand: AsyncParsableCommand {
   var photo: String
   @Option(help: "Model.")
   var model = "mobilenet-v2"
-  @Option(help: "Trained weights: a safetensors file with torchvision's names.")
+  @Option(help: "Trained weights: a safetensors file, or a state dict that torch.save wrote, with torchvision's names.")
   var weights: String
   @Option(help: "Threads.", transform: Values.threads)
   var threads: Int = 1

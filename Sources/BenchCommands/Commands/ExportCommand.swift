@@ -14,7 +14,7 @@ struct ExportCommand: AsyncParsableCommand {
 
   @Argument(help: "Model: mobilenet-v2 or resnet-18.")
   var model: String
-  @Option(help: "Weights: a safetensors file (default: seeded weights).")
+  @Option(help: "Weights: a safetensors file, or a state dict that torch.save wrote (default: seeded weights).")
   var weights: String?
   @Option(help: "Input shape, such as 1x3x224x224.")
   var shape: String?

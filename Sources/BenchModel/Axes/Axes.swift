@@ -92,7 +92,9 @@ public enum Axes {
     standardLabel: { context in context.inputShape.map { "\($0)" } ?? "usual shape" })
 
   public static let weights = Axis<String?>(
-    "weights", "Weights: a safetensors file with torchvision's names (default: seeded weights).", standard: nil,
+    "weights",
+    "Weights: a safetensors file, or a state dict that torch.save wrote (.pth, .pt), with torchvision's names (default: "
+      + "seeded weights).", standard: nil,
     values: .path(none: "seeded weights"), role: .work,
     label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil },
     standardLabel: { _ in "seeded weights" })
