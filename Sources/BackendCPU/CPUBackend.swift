@@ -62,9 +62,11 @@ public struct CPUBackend: Backend {
   /// Nil where there is none for the op or the element types: then the op's own loops run.
   func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) -> (any CPUKernel)? {
     let inputs = graph.inputTypes(of: node)
-    guard node.outputs.count == 1 else { return nil }
     let output = graph[node.outputs[0]].type
-    let all = inputs + [output]
+    let all = inputs + node.outputs.map { graph[$0].type }
+    guard node.outputs.count == 1 || node.op is Recurrent && kernels == .fast && all.allSatisfy(\.isPlainFloat) else {
+      return nil
+    }
     if let kernel = MoveKernel.make(node.op, inputs, output), node.stored == nil, kernels == .fast { return kernel }
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
     // What only moves numbers may as well move wider ones.

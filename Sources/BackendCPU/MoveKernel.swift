@@ -68,6 +68,16 @@ struct MoveKernel: CPUKernel {
         parts.append((input.logicalStrides, input.shape.extents, 0, place * target[op.axis]))
         place += input.shape[op.axis]
       }
+    case let op as DepthToSpace:
+      let (loops, steps) = op.loops(inputs[0].shape)
+      let from = inputs[0].logicalStrides
+      let (near, far) = ([from[0], from[2], 0, from[3], 0, 0], [target[0], op.block.h * target[2], target[2], op.block.w * target[3], target[3], target[1]])
+      // What is next to each other in the output comes last.
+      let order = output.format == .nhwc ? [0, 1, 2, 3, 4, 5] : [0, 5, 1, 2, 3, 4]
+      let part = Part(
+        order.map { loops[$0] }, from: order.map { near[$0] + steps[$0] * from[1] }, to: order.map { far[$0] }, source: 0,
+        target: 0)
+      return MoveKernel(parts: [part], size: output.dtype.byteCount)
     default: return nil
     }
     // Loops go in the order in which the output lies.

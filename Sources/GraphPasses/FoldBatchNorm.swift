@@ -33,7 +33,8 @@ private struct Fold {
   let epsilon: Float
 
   init?(_ graph: Rewriter, convolution handle: Rewriter.Handle) {
-    guard let node = graph[handle], let conv = node.op as? Conv2D, conv.epilogue == nil, node.inputs.count <= 3,
+    guard let node = graph[handle], let conv = node.op as? any FusingOp, conv.epilogue == nil, node.inputs.count <= 3,
+      conv is Conv2D || (conv as? ConvTranspose2D)?.groups == 1,
       node.stored == nil,
       let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
       graph[user]!.inputs[0] == node.outputs[0], graph[user]!.stored == nil,
@@ -56,14 +57,21 @@ private struct Fold {
 
     defer { withExtendedLifetime((weight, gamma, beta, mean, variance, oldBias)) {} }
 
-    let outputs = weight.shape[0]
-    let depth = weight.shape.count / outputs
+    // A transposed convolution has its outputs along the second axis.
+    let isTransposed = node.op is ConvTranspose2D
+    let outputs = weight.shape[isTransposed ? 1 : 0]
+    let taps = weight.shape.extents[2...].reduce(1, *)
     let newWeight = try Tensor(uninitialized: TensorType(weight.shape))
     let newBias = try Tensor(uninitialized: TensorType([outputs]))
     let (source, target) = (weight.floats.baseAddress!, newWeight.floats.baseAddress!)
-    for o in 0..<outputs {
-      let scale = Double(gamma.floats[o]) / (Double(variance.floats[o]) + Double(epsilon)).squareRoot()
-      for i in (o * depth)..<((o + 1) * depth) { target[i] = Float(Double(source[i]) * scale) }
+    let scales = (0..<outputs).map {
+      Double(gamma.floats[$0]) / (Double(variance.floats[$0]) + Double(epsilon)).squareRoot()
+    }
+    for i in 0..<weight.shape.count {
+      let output = isTransposed ? i / taps % outputs : i / (weight.shape.count / outputs)
+      target[i] = Float(Double(source[i]) * scales[output])
+    }
+    for (o, scale) in scales.enumerated() {
       let shifted = Double(oldBias?.floats[o] ?? 0) - Double(mean.floats[o])
       newBias.floats[o] = Float(shifted * scale + Double(beta.floats[o]))
     }

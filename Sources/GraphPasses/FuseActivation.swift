@@ -11,7 +11,7 @@ public struct FuseActivation: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    try graph.fuseActivations { op, _ in op is Conv2D || op is Linear }
+    try graph.fuseActivations { op, _ in op is Conv2D || op is Linear || op is ConvTranspose2D }
   }
 }
 

@@ -32,6 +32,12 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }
   table.toNHWC = { toNHWC($0, $1, $2, $3) }
   table.toNCHW = { toNCHW($0, $1, $2, $3) }
+  table.averagePoolNHWC = { averagePoolNHWC($0, $1, $2, $3) }
+  table.resize = { resizeKernel($0, $1, $2, $3) }
+  table.softmax = { softmaxKernel($0, $1, $2, $3) }
+  table.reduceRows = { reduceRows($0, $1, $2, $3) }
+  table.layerNorm = { layerNormKernel($0, $1, $2, $3) }
+  table.dots = { dotsKernel($0, $1, $2, $3) }
   table.peakMultiplyAdd = { peakMultiplyAdd($0, $1, $2, $3) }
   table.peakMultiplyAdds = 10 * Vector.scalarCount
   setPeakDot(&table)

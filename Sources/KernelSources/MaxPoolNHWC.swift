@@ -31,7 +31,7 @@ func maxPoolNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: I
 
 /// Of `count` taps that begin at `start`, those within `size`: where the first of them lies, and how many.
 @inline(__always)
-private func tapsInside(_ count: Int, _ start: Int, _ dilation: Int, _ size: Int) -> (place: Int, count: Int) {
+func tapsInside(_ count: Int, _ start: Int, _ dilation: Int, _ size: Int) -> (place: Int, count: Int) {
   var (place, inside) = (start, 0)
   var tap = start
   for _ in 0..<count {

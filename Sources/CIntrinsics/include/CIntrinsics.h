@@ -138,7 +138,45 @@ typedef struct {
   float *output;
   long channels, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long divisor;  // averagePoolNHWC: of each sum; 0: what lies inside the image
 } PacerMaxPoolNHWC;
+
+// output[row] = weights of rows × weights of columns, each two places of the input, or one. Items: output rows of all images.
+typedef struct {
+  const float *input;
+  float *output;
+  const int32_t *rowPlaces, *columnPlaces;    // two for each output row and column
+  const float *rowWeights, *columnWeights;
+  long channels, height, width, outputHeight, outputWidth;
+  long isNearest;                             // whether the first place alone counts, whatever its weight
+} PacerResize;
+
+// Of each row of `count` elements: softmax along `inner` apart. Items: rows, or blocks of lanes of `inner` neighbours.
+typedef struct {
+  const float *input;
+  float *output;
+  long count, inner;
+} PacerSoftmax;
+
+// Rows of `count` elements: one number each, or normalised. Items: rows.
+enum { PacerRowSum, PacerRowMean, PacerRowMaximum };
+typedef struct {
+  const float *input;
+  const float *scale, *bias;  // layerNorm; null: none
+  float *output;
+  long count, function;
+  float epsilon;
+  long isRootMeanSquare;
+} PacerRowNumbers;
+
+// output[row] = added[row] + Σ matrix[row, k] · vector[k]. Items: rows.
+typedef struct {
+  const float *matrix;
+  const float *vector;
+  const float *added;
+  float *output;
+  long depth;
+} PacerDots;
 
 // output = a · scale + shift per channel, or a · b, or epilogue(a + b), or epilogue(a).
 // Items: rows of `channels` (channels last), planes (NCHW), or blocks of 1024 elements.
@@ -203,6 +241,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel averagePoolNHWC, resize, softmax, reduceRows, layerNorm, dots;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
 } PacerKernelTable;

@@ -1,8 +1,8 @@
 import TensorCore
 
 /// What an element of a resized axis is made of.
-struct ResizeSample {
-  var taps: [(place: Int, weight: Float)]
+package struct ResizeSample {
+  package var taps: [(place: Int, weight: Float)]
   /// Whether it lies outside of the input.
   var isOutside: Bool
 }
@@ -10,7 +10,7 @@ struct ResizeSample {
 extension Resize {
   /// One for each element of the result along an axis of `length` elements. In single precision as ONNX Runtime computes them, so
   /// that those that lie just between two elements fall to the same side.
-  func samples(along axis: Axis, of length: Int) -> [ResizeSample] {
+  package func samples(along axis: Axis, of length: Int) -> [ResizeSample] {
     (0..<axis.extent).map { index in
       let place = place(of: Float(index), along: axis, Float(length))
       return ResizeSample(

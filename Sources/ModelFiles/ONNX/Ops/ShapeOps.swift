@@ -143,16 +143,9 @@ let shapeOps: [String: ONNXBuilder] = {
     return [try node.add(Expand(to: Shape(wanted)), [scalar])]
   }
   ops["DepthToSpace"] = { node in
-    let (shape, block) = (try node.shape(0), node.integer("blocksize", 0))
-    guard shape.rank == 4, block > 0, shape[1] % (block * block) == 0 else {
-      throw GraphError("\(shape) in blocks of \(block)")
-    }
-    let (n, c, h, w) = (shape[0], shape[1] / (block * block), shape[2], shape[3])
-    let isColumnFirst = node.string("mode", "DCR") == "DCR"
-    let apart = try node.reshape(
-      node.input(0), to: isColumnFirst ? [n, block, block, c, h, w] : [n, c, block, block, h, w], "apart")
-    let moved = try node.add(Transpose(isColumnFirst ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]), [apart], "moved")
-    return [try node.reshape(moved, to: [n, c, h * block, w * block])]
+    let block = node.integer("blocksize", 0)
+    let isBlockMajor = node.string("mode", "DCR") == "DCR"
+    return [try node.add(DepthToSpace(block: Pair(block, block), isBlockMajor: isBlockMajor), [node.input(0)])]
   }
   ops["SpaceToDepth"] = { node in
     let (shape, block) = (try node.shape(0), node.integer("blocksize", 0))
