@@ -8,7 +8,16 @@ let quantisationOps: [String: ONNXBuilder] = {
 
   ops["QuantizeLinear"] = { node in
     var inputs = [try node.input(0), try node.input(1)]
-    if let zero = try node.optional(2) { inputs.append(zero) }
+    if let zero = try node.optional(2) {
+      // Integers of four bits are read as those of eight; numbers are not rounded to them.
+      let name = node.proto.input[2]
+      if let kind = node.reader.file.model.graph.initializer.first(where: { $0.name == name })?.dataType,
+        DType(onnx: kind) == nil
+      {
+        throw Unsupported("ONNX's type \(kind) is not written")
+      }
+      inputs.append(zero)
+    }
     var dtype = inputs.count > 2 ? node.type(of: inputs[2]).dtype : .uint8
     let (wanted, precision) = (node.integer("output_dtype", 0), node.integer("precision", 0))
     if wanted != 0, inputs.count == 2 {
@@ -39,6 +48,12 @@ let quantisationOps: [String: ONNXBuilder] = {
 
   ops["MatMulInteger"] = { node in [try node.add(MatMulInteger(), node.withZeroPoints())] }
   ops["QLinearMatMul"] = { node in [try node.add(QLinearMatMul(), node.inputs)] }
+  ops["ConvInteger"] = { node in
+    [try node.add(ConvInteger(node.integerWindow(weight: 1), groups: node.integer("group", 1)), node.withZeroPoints())]
+  }
+  ops["QLinearConv"] = { node in
+    [try node.add(QLinearConv(node.integerWindow(weight: 3), groups: node.integer("group", 1)), node.inputs)]
+  }
   return ops
 }()
 
@@ -61,5 +76,12 @@ extension ONNXNode {
     }
     if has(3) { inputs.append(try input(3)) }
     return inputs
+  }
+
+  fileprivate func integerWindow(weight: Int) throws -> WindowND {
+    let window = try ONNXWindow(self, image: shape(0), kernel: Array(shape(weight).extents.dropFirst(2)))
+    return WindowND(
+      kernel: window.kernel, strides: window.strides, dilations: window.dilations, before: window.before,
+      after: window.after)
   }
 }
