@@ -7,25 +7,6 @@ import RuntimeCore
 import TestSupport
 import Testing
 
-/// `inputs[0]` says which of two graphs runs on the others.
-private struct If: ControlOp {
-  static let name = "if"
-  var then: GraphBody
-  var otherwise: GraphBody
-  var bodies: [GraphBody] { [then, otherwise] }
-  var attributes: [(String, String)] { [("then", "\(then)"), ("else", "\(otherwise)")] }
-
-  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    let types = bodies.map { body in body.graph.outputs.map { body.graph[$0].type } }
-    guard inputs.first == TensorType([], .bool), types[0] == types[1] else { throw GraphError("if: \(types)") }
-    return types[0]
-  }
-
-  func evaluate(_ inputs: [Tensor], run: (Int, [Tensor]) throws -> [Tensor]) throws -> [Tensor] {
-    try run(inputs[0].doubles[0] != 0 ? 0 : 1, Array(inputs.dropFirst()))
-  }
-}
-
 /// Runs a graph on its own outputs for as long as another says so of them.
 private struct While: ControlOp {
   static let name = "while"
@@ -50,25 +31,6 @@ private struct IsBelow: Op {
   var attributes: [(String, String)] { [("limit", "\(limit)")] }
   func outputTypes(for inputs: [TensorType]) throws -> [TensorType] { [TensorType([], .bool)] }
   func evaluate(_ inputs: [Tensor]) throws -> [Tensor] { [try Tensor([], elements: [inputs[0].values[0] < limit])] }
-}
-
-/// Positions of what is not zero, as ONNX's NonZero: `[rank, count]`, of which the count is known when it ran.
-private struct NonZero: Op {
-  static let name = "non_zero"
-  func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    var type = TensorType([inputs[0].shape.rank, inputs[0].shape.count], .int64)
-    type.isUpperBound = true
-    return [type]
-  }
-  func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let found = inputs[0].values.enumerated().filter { $0.element != 0 }.map(\.offset)
-    var (rows, size) = ([[Int64]](), 1)
-    for extent in inputs[0].shape.extents.reversed() {
-      rows.insert(found.map { Int64($0 / size % extent) }, at: 0)
-      size *= extent
-    }
-    return [try Tensor([rows.count, found.count], elements: rows.flatMap { $0 })]
-  }
 }
 
 @Suite struct ControlTests {

@@ -80,6 +80,7 @@ public struct Loop: ControlOp {
       let number = try Tensor(own[0], elements: [Int64(iteration)])
       let condition = try Tensor(own[1], elements: [goesOn])
       let results = try run(0, [number, condition] + values + captured)
+      // Where there is none to begin with, too, as in ONNX Runtime.
       goesOn = try results[0].indices.first == 1
       values = Array(results[1...].prefix(carried))
       for index in collected.indices { collected[index].append(results[1 + carried + index]) }

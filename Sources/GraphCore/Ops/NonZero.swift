@@ -1,7 +1,7 @@
 import TensorCore
 
 /// Where a tensor is not zero (ONNX, NonZero): int64 `[rank, count]`, an index along each axis for each such element, in order. How many
-/// there are is known only when it ran.
+/// there are is known only when it ran. A scalar counts as a list of one, as in ONNX Runtime.
 public struct NonZero: Op {
   public static let name = "non_zero"
 
@@ -11,7 +11,7 @@ public struct NonZero: Op {
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1, "\(name) takes 1 input, not \(inputs.count)")
-    var type = TensorType([inputs[0].shape.rank, inputs[0].shape.count], .int64)
+    var type = TensorType([max(inputs[0].shape.rank, 1), inputs[0].shape.count], .int64)
     type.isUpperBound = true
     return [type]
   }
@@ -24,9 +24,10 @@ public struct NonZero: Op {
     }
     try withNumbers(of: inputs[0].type.dtype) { run($0) }
     withExtendedLifetime(inputs) {}
-    let rows = zip(inputs[0].shape.strides, inputs[0].shape.extents).flatMap { stride, extent in
+    let shape = inputs[0].shape.rank > 0 ? inputs[0].shape : [1]
+    let rows = zip(shape.strides, shape.extents).flatMap { stride, extent in
       found.map { Int64($0 / stride % extent) }
     }
-    return [try Tensor([inputs[0].shape.rank, found.count], elements: rows)]
+    return [try Tensor([shape.rank, found.count], elements: rows)]
   }
 }

@@ -8,7 +8,7 @@ public struct Pad: Op {
 
   public enum Mode: String, Hashable, Sendable {
     case constant
-    /// Mirrored at the outermost elements, which are not repeated.
+    /// Mirrored at the outermost elements, which are not repeated; to and fro where more are added than there are.
     case reflect
     /// The outermost element again.
     case edge
