@@ -100,12 +100,12 @@ let shapeOps: [String: ONNXBuilder] = {
     var sizes = try node.integers("split", orInput: 1, since: 13)
     let count = node.version >= 18 ? node.integer("num_outputs", node.proto.output.count) : node.proto.output.count
     if sizes == nil {
-      guard count > 0 else { throw GraphError("\(count) outputs") }
+      guard count > 0, count <= node.proto.output.count else { throw GraphError("\(count) outputs") }
       // The last one is smaller where they are not equal.
       let size = (shape[axis] + count - 1) / count
       sizes = (0..<count).map { max(0, min(size, shape[axis] - $0 * size)) }
     }
-    guard let sizes, sizes.allSatisfy({ $0 >= 0 }), sizes.reduce(0, +) == shape[axis] else {
+    guard let sizes, sizes.allSatisfy({ $0 >= 0 && $0 <= shape[axis] }), sizes.reduce(0, +) == shape[axis] else {
       throw GraphError("parts of \(sizes ?? []) are not \(shape[axis])")
     }
     var start = 0
@@ -149,7 +149,7 @@ let shapeOps: [String: ONNXBuilder] = {
   }
   ops["SpaceToDepth"] = { node in
     let (shape, block) = (try node.shape(0), node.integer("blocksize", 0))
-    guard shape.rank == 4, block > 0, shape[2] % block == 0, shape[3] % block == 0 else {
+    guard shape.rank == 4, (1...1 << 10).contains(block), shape[2] % block == 0, shape[3] % block == 0 else {
       throw GraphError("\(shape) in blocks of \(block)")
     }
     let (n, c, h, w) = (shape[0], shape[1], shape[2] / block, shape[3] / block)
