@@ -1,9 +1,10 @@
 import TensorCore
 
-/// Convolution of int8 or uint8 over images of any number of axes, as int32 (ONNX, ConvInteger). Padding is the input's zero point.
+/// Convolution of int8 or uint8 over images of any number of axes, as int32 (ONNX, ConvInteger). Padding is the input's zero
+/// point.
 ///
-/// Inputs: `x [N, C, …]`, `weight [O, C/groups, …]`, optionally their zero points, each of its tensor's type: one of `x`; one of the weight,
-/// or one for each output.
+/// Inputs: `x [N, C, …]`, `weight [O, C/groups, …]`, optionally their zero points, each of its tensor's type: one of `x`; one
+/// of the weight, or one for each output.
 public struct ConvInteger: Op {
   public static let name = "conv_integer"
 

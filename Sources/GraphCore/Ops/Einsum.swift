@@ -1,7 +1,7 @@
 import TensorCore
 
-/// Sums of products of elements, by the letters of their axes (ONNX, Einsum): axes of one letter go together, and those that the
-/// result lacks are summed over. `ij,jk->ik` is a product of matrices.
+/// Sums of products of elements, by the letters of their axes (ONNX, Einsum): axes of one letter go together, and those that
+/// the result lacks are summed over. `ij,jk->ik` is a product of matrices.
 public struct Einsum: Op {
   public static let name = "einsum"
 

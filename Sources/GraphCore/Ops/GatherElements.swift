@@ -2,8 +2,8 @@ import TensorCore
 
 /// Elements of a tensor, each from another place along an axis (ONNX, GatherElements).
 ///
-/// Inputs: `data`, `indices` (int32 or int64, negative ones count from the end) of the same rank, and no larger than the data along
-/// the other axes. The result has the indices' shape.
+/// Inputs: `data`, `indices` (int32 or int64, negative ones count from the end) of the same rank, and no larger than the data
+/// along the other axes. The result has the indices' shape.
 public struct GatherElements: Op {
   public static let name = "gather_elements"
 

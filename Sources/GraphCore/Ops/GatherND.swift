@@ -2,9 +2,9 @@ import TensorCore
 
 /// Slices of a tensor, each named by the first of its indices (ONNX, GatherND).
 ///
-/// Inputs: `data`, `indices` (int32 or int64, negative ones count from the end) `[…, depth]`: the last axis holds an index for each of
-/// `depth` axes of the data behind the first `batchAxes`, which both have. The result has the indices' axes but the last, then those
-/// of a slice.
+/// Inputs: `data`, `indices` (int32 or int64, negative ones count from the end) `[…, depth]`: the last axis holds an index for
+/// each of `depth` axes of the data behind the first `batchAxes`, which both have. The result has the indices' axes but the
+/// last, then those of a slice.
 public struct GatherND: Op {
   public static let name = "gather_nd"
 

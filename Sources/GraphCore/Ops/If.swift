@@ -2,8 +2,8 @@ import TensorCore
 
 /// One of two graphs, as a condition says (ONNX, If).
 ///
-/// Inputs: the condition (one bool), then what the bodies read, the same list for both, in the order of their inputs. Outputs are
-/// those of the body that ran. Where their extents differ, the larger ones are an upper bound.
+/// Inputs: the condition (one bool), then what the bodies read, the same list for both, in the order of their inputs. Outputs
+/// are those of the body that ran. Where their extents differ, the larger ones are an upper bound.
 public struct If: ControlOp {
   public static let name = "if"
 

@@ -2,9 +2,10 @@ import TensorCore
 
 /// A graph that runs again and again on its own outputs (ONNX, Loop).
 ///
-/// Inputs: those of the most iterations (one int64) and of whether the first one happens (one bool) that are there, the values that go
-/// from one iteration to the next, and what else the body reads. The body's inputs are the iteration's number, the condition, then the
-/// same values; its outputs are the condition of the next iteration, the new values, and what is collected of each iteration.
+/// Inputs: the largest number of iterations (one int64) and the condition of the first one (one bool), where there are any; the
+/// values that go from one iteration to the next; what else the body reads. The body's inputs are the iteration's number, the
+/// condition, then the same values; its outputs are the condition of the next iteration, the new values, and what is collected
+/// of each iteration.
 ///
 /// Outputs: the values of the last iteration, then what was collected, along a new first axis. A value keeps its type.
 public struct Loop: ControlOp {

@@ -2,7 +2,8 @@ import TensorCore
 
 /// Products of matrices of int8 or uint8, as int32 (ONNX, MatMulInteger): shapes as ``MatMul``.
 ///
-/// Inputs: `a`, `b`, optionally their zero points, each of its matrix's type: one, or one for each row of `a` and column of `b`.
+/// Inputs: `a`, `b`, optionally their zero points, each of its matrix's type: one, or one for each row of `a` and column of
+/// `b`.
 public struct MatMulInteger: Op {
   public static let name = "matmul_integer"
 

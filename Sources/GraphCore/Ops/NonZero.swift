@@ -1,7 +1,7 @@
 import TensorCore
 
-/// Where a tensor is not zero (ONNX, NonZero): int64 `[rank, count]`, an index along each axis for each such element, in order. How many
-/// there are is known only when it ran. A scalar counts as a list of one, as in ONNX Runtime.
+/// Where a tensor is not zero (ONNX, NonZero): int64 `[rank, count]`, an index along each axis for each such element, in order.
+/// How many there are is known only when it ran. A scalar counts as a list of one, as in ONNX Runtime.
 public struct NonZero: Op {
   public static let name = "non_zero"
 

@@ -2,8 +2,8 @@ import TensorCore
 
 /// Along a new axis one of two values at the place that an index names, and the other one elsewhere (ONNX, OneHot).
 ///
-/// Inputs: `indices` of any numbers, negative ones count from the end, and those outside name no place; `values`: two elements, off and
-/// on.
+/// Inputs: `indices` of any numbers, negative ones count from the end, and those outside name no place; `values`: two elements,
+/// off and on.
 public struct OneHot: Op {
   public static let name = "one_hot"
 

@@ -1,10 +1,11 @@
 import TensorCore
 
-/// Convolution of int8 or uint8 that stand for numbers, rounded to such integers again (ONNX, QLinearConv), over images of any number
-/// of axes.
+/// Convolution of int8 or uint8 that stand for numbers, rounded to such integers again (ONNX, QLinearConv), over images of any
+/// number of axes.
 ///
-/// Inputs: `x [N, C, …]`, its scale and zero point, `weight [O, C/groups, …]`, its scale and zero point (one, or one for each output), scale
-/// and zero point of the result, optionally `bias [O]` (int32, of the scale of `x` times that of the weight). Sums are int32.
+/// Inputs: `x [N, C, …]`, its scale and zero point, `weight [O, C/groups, …]`, its scale and zero point (one, or one for each
+/// output), scale and zero point of the result, optionally `bias [O]` (int32, of the scale of `x` times that of the weight).
+/// Sums are int32.
 public struct QLinearConv: Op {
   public static let name = "qlinear_conv"
 

@@ -1,10 +1,10 @@
 import TensorCore
 
-/// Products of matrices of int8 or uint8 that stand for numbers, rounded to such integers again (ONNX, QLinearMatMul): shapes as
-/// ``MatMul``.
+/// Products of matrices of int8 or uint8 that stand for numbers, rounded to such integers again (ONNX, QLinearMatMul): shapes
+/// as ``MatMul``.
 ///
-/// Inputs: `a`, its scale and zero point, `b`, its scale and zero point, scale and zero point of the result; one each, or one for each
-/// row of `a` and column of `b`. Sums are int32.
+/// Inputs: `a`, its scale and zero point, `b`, its scale and zero point, scale and zero point of the result; one each, or one
+/// for each row of `a` and column of `b`. Sums are int32.
 public struct QLinearMatMul: Op {
   public static let name = "qlinear_matmul"
 

@@ -2,8 +2,8 @@ import TensorCore
 
 /// Numbers as integers: `saturate(round(x / scale) + zero point)`, halves to the even one (ONNX, QuantizeLinear).
 ///
-/// Inputs: `x` (floats or int32), scale (floats), optionally the zero point of the scale's shape and the result's type: one for the
-/// whole tensor, a list for an axis, or one for each block along it; see ``ScaleGrid``.
+/// Inputs: `x` (floats or int32), scale (floats), optionally the zero point of the scale's shape and the result's type: one for
+/// the whole tensor, a list for an axis, or one for each block along it; see ``ScaleGrid``.
 public struct QuantizeLinear: Op {
   public static let name = "quantize_linear"
 
@@ -72,8 +72,8 @@ extension DType {
   }
 }
 
-/// Which of several scales an element of a tensor has (ONNX, QuantizeLinear): of one scale all have it; a list has one for each index
-/// of an axis; scales of the tensor's own rank have one for each block along it.
+/// Which of several scales an element of a tensor has (ONNX, QuantizeLinear): of one scale all have it; a list has one for each
+/// index of an axis; scales of the tensor's own rank have one for each block along it.
 struct ScaleGrid {
   private let extent: Int
   private let inner: Int

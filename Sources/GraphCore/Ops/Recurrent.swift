@@ -2,20 +2,20 @@ import TensorCore
 
 /// A layer that goes along a sequence with a state: LSTM, GRU and plain RNN (ONNX, operators of these names).
 ///
-/// Inputs, in ONNX's order: `x [steps, batch, width]`, `w [directions, gates · hidden, width]`,
-/// `r [directions, gates · hidden, hidden]`, then those of `given`: bias `[directions, 2 · gates · hidden]` (of `w`, then of `r`),
-/// lengths of the sequences `[batch]` (int32), first hidden state and first cell state `[directions, batch, hidden]`, peepholes
-/// `[directions, 3 · hidden]` (input, output, forget). Gates are in the order input, output, forget, cell (LSTM) and update, reset,
-/// hidden (GRU).
+/// Inputs, in ONNX's order: `x [steps, batch, width]`, `w [directions, gates · hidden, width]`, `r [directions, gates · hidden,
+/// hidden]`, then those of `given`: bias `[directions, 2 · gates · hidden]` (of `w`, then of `r`), lengths of the sequences
+/// `[batch]` (int32), first hidden state and first cell state `[directions, batch, hidden]`, peepholes `[directions, 3 ·
+/// hidden]` (input, output, forget). Gates are in the order input, output, forget, cell (LSTM) and update, reset, hidden (GRU).
 ///
-/// Outputs: all hidden states `[steps, directions, batch, hidden]`, 0 behind the end of a sequence; the last hidden state of each
-/// sequence `[directions, batch, hidden]`; of an LSTM the last cell state.
+/// Outputs: all hidden states `[steps, directions, batch, hidden]`, 0 behind the end of a sequence; the last hidden state of
+/// each sequence `[directions, batch, hidden]`; of an LSTM the last cell state.
 public struct Recurrent: Op {
   public static let name = "recurrent"
 
   public enum Kind: Hashable, Sendable {
     case rnn
-    /// With `resetsProduct` the reset gate multiplies what `r` makes of the state (ONNX's `linear_before_reset`), else the state.
+    /// With `resetsProduct` the reset gate multiplies what `r` makes of the state (ONNX's `linear_before_reset`), else the
+    /// state.
     case gru(resetsProduct: Bool)
     /// With `couplesGates` the forget gate is 1 less the input gate.
     case lstm(couplesGates: Bool)
@@ -28,8 +28,8 @@ public struct Recurrent: Op {
       }
     }
     var isLSTM: Bool { if case .lstm = self { true } else { false } }
-    /// How many activations each direction has: of the RNN's sum; of the GRU's gates and its hidden state; of the LSTM's gates, its
-    /// cell state's input and its hidden state.
+    /// How many activations each direction has: of the RNN's sum; of the GRU's gates and its hidden state; of the LSTM's gates,
+    /// its cell state's input and its hidden state.
     public var activations: Int { gates == 1 ? 1 : gates - 1 }
     public var defaultActivations: [GateActivation] {
       switch self {

@@ -2,8 +2,8 @@ import TensorCore
 
 /// A graph that runs once for each index along an axis of some tensors, with a state (ONNX, Scan).
 ///
-/// Inputs: the states, the tensors that are gone through, and what else the body reads. The body has the same inputs, but of each of
-/// those tensors one slice, without its axis; its outputs are the new states, then what is collected of each iteration.
+/// Inputs: the states, the tensors that are gone through, and what else the body reads. The body has the same inputs, but of
+/// each of those tensors one slice, without its axis; its outputs are the new states, then what is collected of each iteration.
 ///
 /// Outputs: the last states, then what was collected, each along a new axis. A state keeps its type.
 public struct Scan: ControlOp {

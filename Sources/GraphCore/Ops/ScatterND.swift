@@ -1,6 +1,7 @@
 import TensorCore
 
-/// A tensor with some slices replaced, each named by the first of its indices, or combined with what is there (ONNX, ScatterND).
+/// A tensor with some slices replaced, each named by the first of its indices, or combined with what is there (ONNX,
+/// ScatterND).
 ///
 /// Inputs: `data`, `indices` `[…, depth]` as ``GatherND`` has them, `updates`: what GatherND would answer.
 public struct ScatterND: Op {

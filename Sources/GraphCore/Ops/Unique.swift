@@ -1,10 +1,11 @@
 import TensorCore
 
-/// The different elements of a tensor, or its different slices along an axis (ONNX, Unique). How many there are is known only when it
-/// ran.
+/// The different elements of a tensor, or its different slices along an axis (ONNX, Unique). How many there are is known only
+/// when it ran.
 ///
-/// Outputs: the elements `[count]`, or the tensor with the slices that differ; for each of them the index where it is first, for each
-/// element or slice of the input its place in the result, and for each of the result how often it is there (int64 all three).
+/// Outputs: the elements `[count]`, or the tensor with the slices that differ; for each of them the index where it is first,
+/// for each element or slice of the input its place in the result, and for each of the result how often it is there (int64 all
+/// three).
 public struct Unique: Op {
   public static let name = "unique"
 
