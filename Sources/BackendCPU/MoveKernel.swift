@@ -12,6 +12,8 @@ struct MoveKernel: CPUKernel {
 
   /// One input's way into the output, both in elements.
   struct Part: Sendable {
+    /// Position of the input.
+    var input: Int
     /// Extents and steps of the loops outside of a line.
     var loops: [(extent: Int, source: Int, target: Int)]
     /// Elements of a line, and the steps from each to the next.
@@ -22,8 +24,8 @@ struct MoveKernel: CPUKernel {
     /// - Parameters:
     ///   - extents: in the order in which the output lies.
     ///   - from: step in the input along each of them; `to`: in the output.
-    init(_ extents: [Int], from: [Int], to: [Int], source: Int, target: Int) {
-      (self.source, self.target) = (source, target)
+    init(of input: Int, _ extents: [Int], from: [Int], to: [Int], source: Int, target: Int) {
+      (self.input, self.source, self.target) = (input, source, target)
       loops = []
       for (axis, extent) in extents.enumerated() where extent > 1 {
         let (near, far) = (from[axis], to[axis])
@@ -43,7 +45,9 @@ struct MoveKernel: CPUKernel {
 
   /// Whatever the element type is.
   static func make(_ op: any Op, _ inputs: [TensorType], _ output: TensorType) -> MoveKernel? {
-    guard output.shape.count > 0, (inputs + [output]).allSatisfy({ !$0.isUpperBound && $0.format.isPlain }) else { return nil }
+    guard output.shape.count > 0, (inputs + [output]).allSatisfy({ !$0.isUpperBound && $0.format.isPlain }) else {
+      return nil
+    }
     let rank = output.shape.rank
     let (extents, target) = (output.shape.extents, output.logicalStrides)
     var parts: [(view: [Int], extents: [Int], source: Int, target: Int)] = []
@@ -60,7 +64,9 @@ struct MoveKernel: CPUKernel {
       parts = [(strides, extents, first, 0)]
     case is Expand where inputs[0].shape.rank <= rank:
       let missing = rank - inputs[0].shape.rank
-      let own = [Int](repeating: 0, count: missing) + zip(inputs[0].logicalStrides, inputs[0].shape.extents).map { $1 == 1 ? 0 : $0 }
+      let own =
+        [Int](repeating: 0, count: missing)
+        + zip(inputs[0].logicalStrides, inputs[0].shape.extents).map { $1 == 1 ? 0 : $0 }
       parts = [(own, extents, 0, 0)]
     case let op as Concat:
       var place = 0
@@ -83,9 +89,10 @@ struct MoveKernel: CPUKernel {
     // Loops go in the order in which the output lies.
     let order = output.format == .nhwc ? [0, 2, 3, 1] : Array(0..<rank)
     return MoveKernel(
-      parts: parts.filter { $0.extents.allSatisfy { $0 > 0 } }.map { part in
+      // An input without elements has nothing to move.
+      parts: parts.enumerated().filter { $1.extents.allSatisfy { $0 > 0 } }.map { index, part in
         Part(
-          order.map { part.extents[$0] }, from: order.map { part.view[$0] }, to: order.map { target[$0] },
+          of: index, order.map { part.extents[$0] }, from: order.map { part.view[$0] }, to: order.map { target[$0] },
           source: part.source, target: part.target)
       }, size: output.dtype.byteCount)
   }
@@ -98,10 +105,10 @@ struct MoveKernel: CPUKernel {
   }
 
   func run(_ call: borrowing KernelCall) {
-    for (index, part) in parts.enumerated() {
+    for part in parts {
       withUnsafePointer(to: part) { part in
         let work = Work(
-          source: UnsafeRawPointer(call.inputs[index]), target: call.outputs[0], part: part, size: size)
+          source: UnsafeRawPointer(call.inputs[part.pointee.input]), target: call.outputs[0], part: part, size: size)
         // A thread is worth waking for some kilobytes.
         let lines = part.pointee.lineCount
         let bytes = lines * part.pointee.line.extent * size

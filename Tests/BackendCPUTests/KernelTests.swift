@@ -57,6 +57,21 @@ private struct WinogradEverywhere: Pass {
 }
 
 @Suite struct KernelTests {
+  @Test func `an input without elements moves none of another's place`() throws {
+    var graph = Graph(name: "concat")
+    let inputs = try [[2, 0, 3], [2, 4, 3], [2, 0, 3], [2, 1, 3]].enumerated().map { index, shape in
+      graph.addInput("x\(index)", TensorType(Shape(shape)))
+    }
+    graph.setOutputs([try graph.addNode("all", Concat(axis: 1), inputs)])
+    let session = try CPUBackend().prepare(graph, PrepareOptions()).makeSession()
+    let arguments = try session.inputs.enumerated().map { index, input in
+      try Tensor(input.shape, (0..<input.shape.count).map { Float(100 * index + $0) })
+    }
+    for (input, argument) in zip(session.inputs, arguments) { input.write(argument) }
+    try session.run()
+    #expect(try session.outputs[0].values == graph.evaluate(arguments)[0].values)
+  }
+
   @Test(arguments: opCases, Variant.all)
   func `a kernel computes what the op's own evaluate does`(opCase: OpCase, variant: Variant) throws {
     let outcome = try Conformance.run(opCase, on: variant.backend, passes: variant.passes, variant.options)
