@@ -39,6 +39,9 @@ public enum ElementTypes: Sendable {
   case numbers
   /// All of them, in any mixture, quantised ones too: the op's own rule says the rest.
   case any
+
+  /// Whether nothing is widened.
+  package var isAny: Bool { if case .any = self { true } else { false } }
 }
 
 extension Op {

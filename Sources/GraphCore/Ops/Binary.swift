@@ -154,8 +154,9 @@ public struct Binary: FusingOp {
     case .and: each { $0 & $1 }
     case .or: each { $0 | $1 }
     case .xor: each { $0 ^ $1 }
-    case .shiftLeft: each { $0 << $1 }
-    case .shiftRight: each { $0 >> $1 }
+    // By a negative count as by one that is too large: nothing is left but the sign.
+    case .shiftLeft: each { $1 < 0 ? 0 : $0 << $1 }
+    case .shiftRight: each { $1 < 0 ? ($0 < 0 ? 0 &- 1 : 0) : $0 >> $1 }
     default: _ = compare(kind, inputs, result)
     }
   }

@@ -94,15 +94,16 @@ struct ONNXNode {
 
   /// Adds a node: what it computes of narrow floats is stored as such again.
   func addAll(_ op: any Op, _ inputs: [ValueID], _ suffix: String = "") throws -> [ValueID] {
-    let types = inputs.map(type)
-    var stored: DType?
-    if case .any = op.elementTypes {
-    } else if let narrow = types.first(where: { $0.dtype == .float16 || $0.dtype == .bfloat16 })?.dtype,
-      try op.checkedOutputTypes(for: types).allSatisfy({ $0.dtype == .float32 })
-    {
-      stored = narrow
+    let (name, types) = (suffix.isEmpty ? name : "\(name).\(suffix)", inputs.map(type))
+    guard !op.elementTypes.isAny,
+      let narrow = types.first(where: { $0.dtype == .float16 || $0.dtype == .bfloat16 })?.dtype
+    else { return try reader.add(name, op, inputs) }
+    let results = try op.checkedOutputTypes(for: types)
+    if results.allSatisfy({ $0.dtype == .float32 }) { return try reader.add(name, op, inputs, stored: narrow) }
+    // Beside what is no float each is stored by a node of its own.
+    return try reader.add(name, op, inputs).enumerated().map { index, id in
+      results[index].dtype == .float32 ? try cast(id, to: narrow, "stored\(index)") : id
     }
-    return try reader.add(suffix.isEmpty ? name : "\(name).\(suffix)", op, inputs, stored: stored)
   }
 
   func constant(_ tensor: Tensor, _ suffix: String) -> ValueID {

@@ -154,7 +154,8 @@ let shapeOps: [String: ONNXBuilder] = {
     }
     let (n, c, h, w) = (shape[0], shape[1], shape[2] / block, shape[3] / block)
     let apart = try node.reshape(node.input(0), to: [n, c, h, block, w, block], "apart")
-    let moved = try node.add(Transpose([0, 3, 5, 1, 2, 4]), [apart], "moved")
+    let isColumnFirst = node.string("mode", "DCR") == "DCR"
+    let moved = try node.add(Transpose(isColumnFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]), [apart], "moved")
     return [try node.reshape(moved, to: [n, c * block * block, h, w])]
   }
   return ops
