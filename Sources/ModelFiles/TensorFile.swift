@@ -15,7 +15,7 @@ public struct TensorFile: Sendable, Equatable {
   }
 
   /// From a `.npy` or an ONNX `.pb` file.
-  /// - Throws: ``BadFile``.
+  /// - Throws: ``BadFile``, or ``Unsupported`` where its elements are of another type than a ``DType``.
   public init(_ path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw BadFile(path, "it cannot be read: no such file, or no permission")
@@ -26,13 +26,17 @@ public struct TensorFile: Sendable, Equatable {
       case "pb": try self.init(onnx: data)
       default: throw Flaw("a tensor is a .npy or .pb file")
       }
-    } catch let flaw as Flaw { throw BadFile(path, flaw.reason) }
+    } catch let flaw as Flaw {
+      throw flaw.isUnsupported ? Unsupported("\(path): \(flaw.reason)") : BadFile(path, flaw.reason) as any Error
+    }
   }
 
   /// What is wrong with a file whose name is not known yet.
   struct Flaw: Error {
     var reason: String
-    init(_ reason: String) { self.reason = reason }
+    /// Whether the file may be right.
+    var isUnsupported = false
+    init(_ reason: String, isUnsupported: Bool = false) { (self.reason, self.isUnsupported) = (reason, isUnsupported) }
   }
 
   /// NumPy's format, versions 1 to 3.
@@ -53,7 +57,7 @@ public struct TensorFile: Sendable, Equatable {
       let shape = head.firstMatch(of: #/'shape':\s*\(([0-9, ]*)\)/#)
     else { throw Flaw("its head names no type, order and shape") }
     guard let kind = DType.allCases.first(where: { $0.numpy == String(descr.2) }) else {
-      throw Flaw("its elements are \(descr.2), which is not supported")
+      throw Flaw("its elements are \(descr.2), which is not supported", isUnsupported: true)
     }
     guard descr.1 != ">" || kind.byteCount == 1 else {
       throw Flaw("its elements are big-endian; save them as <\(descr.2)")
@@ -73,7 +77,7 @@ public struct TensorFile: Sendable, Equatable {
 
   init(_ tensor: Pacer_Onnx_Tensor) throws {
     guard let kind = DType(onnx: tensor.dataType) else {
-      throw Flaw("its elements are of ONNX's type \(tensor.dataType), which is not supported")
+      throw Flaw("its elements are of ONNX's type \(tensor.dataType), which is not supported", isUnsupported: true)
     }
     guard tensor.dataLocation == 0 else { throw Flaw("its elements lie in another file") }
     var data = tensor.rawData

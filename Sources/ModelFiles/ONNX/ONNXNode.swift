@@ -66,7 +66,7 @@ struct ONNXNode {
   /// - Throws: ``Unsupported`` where it depends on what a run reads.
   func known(_ index: Int) throws -> Tensor? {
     guard has(index) else { return nil }
-    guard let tensor = reader.known(try input(index)) else {
+    guard let tensor = reader.needed(try input(index)) else {
       throw Unsupported(
         "its input \(proto.input[index]) has to be known before a run, and depends on what is read then")
     }

@@ -13,6 +13,19 @@ extension ONNXFile {
     return try reader.read(model.graph, shapes)
   }
 
+  /// The model for inputs of these shapes. What has to be known before a run and depends on an input is computed of the values
+  /// given here, and is right for them alone.
+  /// - Parameter values: of all inputs, by name.
+  /// - Returns: the graph, and the names of the inputs whose values are fixed in it.
+  public func graph(for values: [String: Tensor]) throws -> (graph: Graph, fixed: Set<String>) {
+    try checkOperators()
+    let reader = ONNXGraphReader(self, name: modelName, given: values)
+    return (try reader.read(model.graph, values.mapValues(\.shape.extents)), reader.fixed)
+  }
+
+  /// Kinds of its nodes, without constants and what is in bodies and functions.
+  public var operators: Set<String> { Set(model.graph.node.map(\.opType)).subtracting(["Constant"]) }
+
   private var modelName: String {
     let stem = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
     return stem.isEmpty ? "model" : stem
@@ -23,10 +36,8 @@ extension ONNXFile {
 
   static func isStandard(_ domain: String) -> Bool { domain.isEmpty || domain == "ai.onnx" }
 
-  /// Names every operator that is missing, before anything is built.
-  private func checkOperators() throws {
-    let version = operatorSet
-    guard version >= 7 else { throw BadFile(path, "operator set \(version) is older than 7, the first that is read") }
+  /// Operators that there is no op for, with the nodes that are of them.
+  public var missingOperators: [String: [String]] {
     var missing: [String: [String]] = [:]
     let functions = Set(model.functions.map { "\($0.domain).\($0.name)" })
     func look(_ nodes: [Pacer_Onnx_Node]) {
@@ -41,11 +52,25 @@ extension ONNXFile {
     }
     look(model.graph.node)
     for function in model.functions { look(function.node) }
-    guard !missing.isEmpty else { return }
+    return missing
+  }
+
+  /// Names every operator that is missing, before anything is built.
+  /// - Throws: ``Unsupported``.
+  public func checkOperators() throws {
+    let missing = missingOperators
+    guard missing.isEmpty else { throw Unsupported("\(path): Pacer has no \(Self.words(missing))") }
+    let version = operatorSet
+    guard version >= 7 else {
+      throw Unsupported("\(path): operator set \(version) is older than 7, the first that is read")
+    }
+  }
+
+  private static func words(_ missing: [String: [String]]) -> String {
     let list = missing.sorted { $0.key < $1.key }.map { op, nodes in
       "\(op) (node \(nodes[0])" + (nodes.count > 1 ? " and \(nodes.count - 1) more" : "") + ")"
     }
-    throw Unsupported("\(path): Pacer has no \(list.joined(separator: ", no "))")
+    return list.joined(separator: ", no ")
   }
 }
 
@@ -62,9 +87,13 @@ final class ONNXGraphReader {
   private(set) var captures: [String] = []
   /// Elements up to which something is computed here because all that it reads is known.
   private static let mostFolded = 1 << 22
+  /// Values of inputs, to be fixed where something has to be known before a run.
+  private let given: [String: Tensor]
+  /// Those that were.
+  private(set) var fixed: Set<String> = []
 
-  init(_ file: ONNXFile, name: String, within outer: ONNXGraphReader? = nil) {
-    (self.file, self.outer) = (file, outer)
+  init(_ file: ONNXFile, name: String, within outer: ONNXGraphReader? = nil, given: [String: Tensor] = [:]) {
+    (self.file, self.outer, self.given) = (file, outer, given)
     version = file.operatorSet
     graph = Graph(name: name)
   }
@@ -194,8 +223,23 @@ final class ONNXGraphReader {
     return try? compute(id)
   }
 
-  private func compute(_ id: ValueID) throws -> Tensor? {
-    func there(_ id: ValueID) -> Tensor? { graph.data(of: id) ?? computed[id] }
+  /// The same of what cannot be left for a run: inputs whose values were given are fixed.
+  func needed(_ id: ValueID) -> Tensor? { known(id) ?? (try? compute(id, input: fixedValue)) }
+
+  private func fixedValue(_ id: ValueID) -> Tensor? {
+    let name = graph[id].name
+    if let outer, captures.contains(name) { return (try? outer.value(name)).flatMap(outer.needed) }
+    guard let tensor = given[name] else { return nil }
+    fixed.insert(name)
+    return tensor
+  }
+
+  /// - Parameter input: the value of an input; nil where that is not known.
+  private func compute(_ id: ValueID, input: (ValueID) -> Tensor? = { _ in nil }) throws -> Tensor? {
+    func there(_ id: ValueID) -> Tensor? {
+      if let tensor = graph.data(of: id) ?? computed[id] { return tensor }
+      return if case .input = graph[id].source { input(id) } else { nil }
+    }
     // Not by recursion: a file may have a chain of any length.
     var (needed, waiting) = (Set<Int>(), [id])
     while let next = waiting.popLast() {
