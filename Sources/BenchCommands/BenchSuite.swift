@@ -68,12 +68,25 @@ struct RootCommand: AsyncParsableCommand {
       asked for, 5 nothing to compare, 6 unresolved where that is strict, 64 usage, 130 interrupted.
       """,
     version: pacerRelease,
-    subcommands: [
-      RunCommand.self, MeasureCommand.self, ListCommand.self, ClassifyCommand.self, ExportCommand.self,
-      ReportCommand.self, CompareCommand.self, GateCommand.self, BisectCommand.self, RecordCommand.self,
-      ProfileCommand.self, KernelsCommand.self, MemoryCommand.self, DoctorCommand.self, RecipeCommand.self,
-      HistoryCommand.self,
-      OpsCommand.self, BisectAccuracyCommand.self, PlacementCommand.self, SchemaCommand.self, CheckWorkerCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Measure",
+        subcommands: [
+          RunCommand.self, MeasureCommand.self, ProfileCommand.self, MemoryCommand.self, KernelsCommand.self,
+        ]),
+      CommandGroup(name: "Compare", subcommands: [CompareCommand.self, GateCommand.self, BisectCommand.self]),
+      CommandGroup(
+        name: "Report",
+        subcommands: [ReportCommand.self, RecipeCommand.self, HistoryCommand.self, RecordCommand.self]),
+      CommandGroup(
+        name: "Models",
+        subcommands: [
+          VerifyCommand.self, ClassifyCommand.self, ExportCommand.self, PlacementCommand.self, OpsCommand.self,
+          BisectAccuracyCommand.self,
+        ]),
+      CommandGroup(
+        name: "Machine",
+        subcommands: [DoctorCommand.self, ListCommand.self, SchemaCommand.self, CheckWorkerCommand.self]),
     ],
     defaultSubcommand: RunCommand.self)
 }

@@ -59,7 +59,7 @@ private struct WinogradEverywhere: Pass {
 @Suite struct KernelTests {
   @Test func `an input without elements moves none of another's place`() throws {
     var graph = Graph(name: "concat")
-    let inputs = try [[2, 0, 3], [2, 4, 3], [2, 0, 3], [2, 1, 3]].enumerated().map { index, shape in
+    let inputs = [[2, 0, 3], [2, 4, 3], [2, 0, 3], [2, 1, 3]].enumerated().map { index, shape in
       graph.addInput("x\(index)", TensorType(Shape(shape)))
     }
     graph.setOutputs([try graph.addNode("all", Concat(axis: 1), inputs)])
