@@ -126,46 +126,17 @@ struct WorkFiles {
   /// themselves say.
   private func inputs(of file: ONNXFile) throws -> [TensorFile] {
     guard !file.inputs.isEmpty else { throw BadFile(file.path, "it has no inputs") }
-    let asked = configuration[Axes.shape]
-    if asked?.only != nil, file.inputs.count > 1 {
-      throw UserError("\(file.path) has several inputs (\(Self.list(file.inputs))): write --shape NAME=…+OTHER=…")
-    }
-    for (name, _) in asked?.named ?? [] where !file.inputs.contains(where: { $0.name == name }) {
-      throw UserError("shape: \(file.path) has no input \(name); it has \(Self.list(file.inputs))")
-    }
+    let asked = try file.asked(configuration[Axes.shape])
     return try file.inputs.enumerated().map { index, port in
       guard let kind = port.kind else {
         throw UserError("\(file.path): input \(port.name) is of a type that is not supported")
       }
-      let shape = (asked?.only ?? asked?.named.first { $0.name == port.name }?.shape).map { Array($0.extents) }
+      let shape = asked[port.name]
       if let path = try source(of: port, at: index, in: file) {
         return try read(path, port, kind, shape, file)
       }
-      return try seeded(port, kind, shape ?? Self.fixed(port, file))
+      return try seeded(port, kind, shape ?? file.fixed(port))
     }
-  }
-
-  private static func list(_ ports: [ONNXFile.Port]) -> String { ports.map(\.words).joined(separator: ", ") }
-
-  private static func fixed(_ port: ONNXFile.Port, _ file: ONNXFile) throws -> [Int] {
-    try port.extents.map { extent in
-      guard case .fixed(let number) = extent else {
-        throw UserError(
-          "\(file.path): the shape of input \(port.words) is not fixed; say --shape "
-            + (file.inputs.count > 1 ? "\(port.name)=" : "") + Self.example(port))
-      }
-      return number
-    }
-  }
-
-  private static func example(_ port: ONNXFile.Port) -> String {
-    port.extents.enumerated().map { index, extent in
-      if case .fixed(let number) = extent {
-        "\(number)"
-      } else {
-        index < 1 ? "1" : port.extents.count == 4 ? "224" : "128"
-      }
-    }.joined(separator: "x")
   }
 
   /// The file that holds an input's elements; nil where they are seeded.
@@ -175,7 +146,7 @@ struct WorkFiles {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
       guard file.inputs.count == 1 else {
         throw UserError(
-          "\(file.path) has several inputs (\(Self.list(file.inputs))): --input is a folder with one file each")
+          "\(file.path) has several inputs (\(file.inputList)): --input is a folder with one file each")
       }
       return path
     }
@@ -196,14 +167,14 @@ struct WorkFiles {
     switch (path as NSString).pathExtension.lowercased() {
     case "npy", "pb": tensor = try TensorFile(path)
     case "png", "jpg", "jpeg":
-      let shape = try shape ?? Self.fixed(port, file)
+      let shape = try shape ?? file.fixed(port)
       guard kind == .float32, shape.count == 4, shape[0] == 1, shape[1] == 3, shape[2] == shape[3] else {
         throw UserError("a picture needs an input of float32 1x3xNxN, not \(port.words)")
       }
       let picture = try ImageInput.load(path, side: shape[2])
       tensor = TensorFile(kind: .float32, shape: shape, data: picture.values.withUnsafeBytes { Data($0) })
     default:
-      let shape = try shape ?? Self.fixed(port, file)
+      let shape = try shape ?? file.fixed(port)
       let data = try readFile(URL(fileURLWithPath: path))
       let needed = TensorFile.byteCount(kind, shape)
       guard data.count == needed else {

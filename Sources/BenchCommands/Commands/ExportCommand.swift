@@ -10,24 +10,36 @@ import Pacer
 
 struct ExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Write a model with its weights as an ONNX file.")
+    commandName: "export", abstract: "Write a model with its weights as an ONNX file.",
+    discussion: """
+      bench-suite export mobilenet-v2
+      bench-suite export yolo.onnx --shape 1x3x320x320 --output small.onnx
+      bench-suite export resnet-18 --passes all
 
-  @Argument(help: "Model: mobilenet-v2 or resnet-18.")
+      A file is read and written anew: its shapes are fixed, and what follows from them is computed. Passes that do not know
+      what the model will run on may rewrite it before.
+      """)
+
+  @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
   var model: String
-  @Option(help: "Weights: a safetensors file, or a state dict that torch.save wrote (default: seeded weights).")
-  var weights: String?
-  @Option(help: "Input shape, such as 1x3x224x224.")
-  var shape: String?
+  @Option(Axes.weights) var weights: AxisChoice?
+  @Option(Axes.shape) var shape: AxisChoice?
+  @Option(
+    help: "Passes: none (default), all of those that know no target, or names of such joined with +.",
+    transform: { try AxisChoice(Axes.passes.key, $0) })
+  var passes: AxisChoice?
   @Option(help: "File to write (default: MODEL.onnx).")
   var output: String?
 
-  func validate() throws { if let output { _ = try OutputName(output, ["onnx"]) } }
+  func validate() throws {
+    _ = try AxisChoice(Axes.model.key, model)
+    if let output { _ = try OutputName(output, ["onnx"]) }
+  }
 
   func run() async throws {
     try await userFacing {
-      let model = try ModelInput(
-        Harness.current.runtime.model(model), shape: AxisChoice.shape(shape), weights: weights)
-      let graph = model.graph
+      let configuration = try configuration()
+      let graph = try optimised(graph(configuration), configuration[Axes.passes])
       let url = URL(fileURLWithPath: output ?? graph.name + ".onnx")
       let data = try ONNXWriter.write(graph)
       // A name that nobody gave is nobody's to write over.
@@ -38,5 +50,37 @@ struct ExportCommand: AsyncParsableCommand {
       StandardOutput.print(
         "\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
     }
+  }
+
+  private func configuration() throws -> Configuration {
+    var choices = [Axes.model.key: [model], Axes.passes.key: passes?.texts ?? ["none"]]
+    for choice in [weights, shape].compactMap({ $0 }) { choices[choice.key] = choice.texts }
+    let configurations = try ConfigurationGroup(choices: choices, place: "command line").configurations(catalog)
+    guard configurations.count == 1 else {
+      throw UserError("a file holds one model; these options mean \(configurations.count)")
+    }
+    return configurations[0]
+  }
+
+  private func graph(_ configuration: Configuration) throws -> Graph {
+    guard let path = configuration.modelReference.path else {
+      return try ModelInput(
+        Harness.current.runtime.model(configuration.model), shape: configuration[Axes.shape]?.only,
+        weights: configuration[Axes.weights]
+      ).graph
+    }
+    let file = try ONNXFile(path)
+    return try file.graph(file.shapes(configuration[Axes.shape]))
+  }
+
+  private func optimised(_ graph: Graph, _ names: [String]) throws -> Graph {
+    let named = try Harness.current.runtime.passes(names)
+    // All means those that can be meant.
+    let isAll = names.count == Harness.current.runtime.passes.count
+    if let pass = named.first(where: \.isForTarget), !isAll {
+      throw UserError("pass \(pass.name) rewrites a graph for what it runs on, which a file is not for: leave it out")
+    }
+    let portable = named.filter { !$0.isForTarget }
+    return try Pipeline(portable, checksNumbers: false).run(on: graph, for: CPUBackend().target(PrepareOptions())).graph
   }
 }

@@ -1,0 +1,57 @@
+import BenchModel
+import BenchProtocol
+import ModelFiles
+
+/// What the user says of the shapes of a file's inputs.
+extension ONNXFile {
+  /// The extents of each input, by name: as asked for, or as the file fixes them.
+  /// - Throws: ``UserError`` where neither says them.
+  func shapes(_ asked: InputShapes?) throws -> [String: [Int]] {
+    let asked = try self.asked(asked)
+    return try Dictionary(inputs.map { ($0.name, try asked[$0.name] ?? fixed($0)) }) { first, _ in first }
+  }
+
+  /// Those that were asked for.
+  /// - Throws: ``UserError`` where it is not said of which input one is, or there is none of the name.
+  func asked(_ shapes: InputShapes?) throws -> [String: [Int]] {
+    if let only = shapes?.only {
+      guard inputs.count <= 1 else {
+        throw UserError("\(path) has several inputs (\(inputList)): write --shape NAME=…+OTHER=…")
+      }
+      return inputs.isEmpty ? [:] : [inputs[0].name: only.extents]
+    }
+    let named = shapes?.named ?? []
+    for (name, _) in named where !inputs.contains(where: { $0.name == name }) {
+      throw UserError("shape: \(path) has no input \(name); it has \(inputList)")
+    }
+    return Dictionary(named.map { ($0.name, $0.shape.extents) }) { first, _ in first }
+  }
+
+  /// The extents that the file fixes.
+  /// - Throws: ``UserError`` where it does not.
+  func fixed(_ port: Port) throws -> [Int] {
+    try port.extents.map { extent in
+      guard case .fixed(let number) = extent else {
+        throw UserError(
+          "\(path): the shape of input \(port.words) is not fixed; say --shape "
+            + (inputs.count > 1 ? "\(port.name)=" : "") + port.example)
+      }
+      return number
+    }
+  }
+
+  var inputList: String { inputs.map(\.words).joined(separator: ", ") }
+}
+
+extension ONNXFile.Port {
+  /// A shape as it may be asked for.
+  fileprivate var example: String {
+    extents.enumerated().map { index, extent in
+      if case .fixed(let number) = extent {
+        "\(number)"
+      } else {
+        index < 1 ? "1" : extents.count == 4 ? "224" : "128"
+      }
+    }.joined(separator: "x")
+  }
+}
