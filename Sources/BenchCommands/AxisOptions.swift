@@ -83,6 +83,11 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.input) var input: AxisChoice?
   @Option(Axes.expect) var expect: AxisChoice?
   @Option(Axes.shape) var shape: AxisChoice?
+  @Option(
+    name: .customLong("dim"),
+    help: "An extent that a model file names, such as height=640; may be given several times.",
+    transform: { try Values.extent($0) })
+  var extents: [String] = []
   @Option(Axes.preset) var preset: AxisChoice?
   @Option(Axes.backend) var backend: AxisChoice?
   @Option(Axes.device) var device: AxisChoice?
@@ -121,7 +126,14 @@ struct AxisOptions: ParsableArguments {
   /// - Parameter models: a comma list.
   func choices(models: String?) throws -> [String: [String]] {
     let choices = named + (try models.map { [try AxisChoice(Axes.model.key, $0)] } ?? [])
-    return Dictionary(choices.map { ($0.key, $0.texts) }) { first, _ in first }
+    var texts = Dictionary(choices.map { ($0.key, $0.texts) }) { first, _ in first }
+    // An extent by name is a part of the shape.
+    if !extents.isEmpty {
+      texts[Axes.shape.key] = (texts[Axes.shape.key] ?? [""]).map { shape in
+        (extents + (shape.isEmpty ? [] : [shape])).joined(separator: "+")
+      }
+    }
+    return texts
   }
 
   /// The configurations that the options mean.
@@ -140,6 +152,10 @@ struct RunnerOptions: ParsableArguments {
   var output: String?
   @Flag(help: "Go on with a run that was cut short.")
   var resume = false
+  @Option(
+    help: "Most memory that weights and tensors may take, such as 2GiB (default: what the machine has).",
+    transform: Values.bytes)
+  var maxMemory: Int?
   @Option(help: "Kill a worker that takes this many seconds longer than it is to time.", transform: Values.seconds)
   var timeout: Double = 300
   @Option(help: "Seed of all chance (default: drawn, and written in the record).", transform: Values.seed)

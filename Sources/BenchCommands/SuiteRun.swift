@@ -32,6 +32,7 @@ struct SuiteRun {
     for work in plan.map({ catalog.axes.work(of: $0.configuration) }).uniqued() { try check(work, workers) }
     let machine = MachineDescription.current(catalog, git: version)
     workers.prefix = options.workerPrefix
+    workers.maxMemory = options.maxMemory
     // Of a pair each process waits for the other too.
     workers.timeout = options.timeout + 3 * suite.job.minSeconds
     var start = RecordLine.Start(

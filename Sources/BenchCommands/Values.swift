@@ -45,6 +45,25 @@ enum Values {
     return value
   }
 
+  /// NAME=NUMBER.
+  static func extent(_ text: String) throws -> String {
+    guard let sign = text.lastIndex(of: "="), sign > text.startIndex, let number = Int(text[text.index(after: sign)...]),
+      (1...65536).contains(number)
+    else { throw ValidationError("\"\(text)\" is no extent, such as height=640") }
+    return text
+  }
+
+  /// Bytes, with a unit or without.
+  static func bytes(_ text: String) throws -> Int {
+    let units = ["KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40]
+    let unit = units.first { text.hasSuffix($0.key) }
+    let number = Double(text.dropLast(unit == nil ? 0 : 3).trimmingCharacters(in: .whitespaces))
+    guard let number, number > 0, number * Double(1 << (unit?.value ?? 0)) < 0x1p60 else {
+      throw ValidationError("\"\(text)\" is no amount of memory, such as 512MiB or 2GiB")
+    }
+    return Int(number * Double(1 << (unit?.value ?? 0)))
+  }
+
   static func tolerance(_ text: String) throws -> Double {
     guard let value = Double(text), value.isFinite, value >= 0 else {
       throw ValidationError("\"\(text)\" is no share from 0 up, such as 1e-5")

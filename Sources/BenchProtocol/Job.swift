@@ -43,6 +43,8 @@ public struct Job: Codable, Sendable, Equatable {
   /// Where code, stack and heap begin moves every iteration by a per cent or two: drawn anew for every process, so that it
   /// averages out; nil for no shift at all.
   public var layout: Layout?
+  /// Bytes that weights and tensors may take together; nil for what the machine has.
+  public var maxMemory: Int?
   /// For engines that cannot build the model themselves: files the runner wrote.
   public var files: [String: String] = [:]
 

@@ -16,6 +16,8 @@ public struct Workers: Sendable {
   /// Engines whose outputs others are held against, where a configuration says so: `peers`, unless what runs under their
   /// names is something else.
   public var references: [String: WorkerCommand] = [:]
+  /// Bytes that a worker's weights and tensors may take; nil for what its machine has.
+  public var maxMemory: Int?
   /// Seconds after which a worker is ended.
   public var timeout: Double = 300
   /// Where reference outputs are kept between runs.
@@ -52,6 +54,7 @@ public struct Workers: Sendable {
     // What outputs are held against is no worker's business.
     job.configuration?[Axes.expect] = nil
     if job.configuration != nil && (!isOwn || exportsForOwn) { job.files = try files(of: configuration) }
+    job.maxMemory = maxMemory
     if isOwn { try addModelFiles(to: &job, of: configuration) }
     return Assignment(command, job)
   }

@@ -98,7 +98,14 @@ public struct Worker {
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))
     }
-    let executable = try placer.prepare(optimised)
+    let planned = try placer.plan(optimised)
+    // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
+    let (needed, limit) = (planned.plan.leastBytes, job.maxMemory ?? MachineMemory.byteCount)
+    guard needed <= limit else {
+      let reason = "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are \(Self.mebibytes(limit))"
+      return try emit(.failed(reason: reason + " (--max-memory)"))
+    }
+    let executable = try planned.compile()
     let session = try executable.makeSession()
     let preparedAt = monotonicNanoseconds()
     for (input, tensor) in zip(session.inputs, model.inputs) { input.write(tensor) }
@@ -142,6 +149,8 @@ public struct Worker {
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
   }
+
+  private static func mebibytes(_ bytes: Int) -> Int { (bytes + (1 << 20) - 1) >> 20 }
 
   /// Why an instruction set cannot be used here; nil where it can.
   private func missing(_ isa: String?) throws -> String? {

@@ -17,6 +17,18 @@ public struct Node: Sendable {
   }
 }
 
+extension Node {
+  /// Elements up to which something is computed before a run because all that it reads is known.
+  private static let mostFolded = 1 << 22
+
+  /// Whether what a node computes of constants may be a constant: a few bytes may ask for a tensor of any size, and that one waits
+  /// until memory has been planned.
+  package static func mayFold(_ inputs: [TensorType], to results: [TensorType]) -> Bool {
+    let (given, count) = (inputs.reduce(0) { $0 + $1.shape.count }, results.reduce(0) { $0 + $1.shape.count })
+    return count <= max(4 * given, 1 << 16) && count <= max(mostFolded, given)
+  }
+}
+
 extension TensorType {
   /// Of an upper bound, the largest tensor there can be.
   package var largest: TensorType {

@@ -32,7 +32,9 @@ public struct Freeze: Pass {
     for handle in graph.handles {
       let node = graph[handle]!
       let arguments = node.inputs.compactMap(graph.data(of:))
-      guard arguments.count == node.inputs.count, !node.inputs.isEmpty else {
+      guard arguments.count == node.inputs.count, !node.inputs.isEmpty,
+        Node.mayFold(graph.types(of: node.inputs), to: graph.types(of: node.outputs))
+      else {
         // What was folded before it may have turned out smaller than its bound.
         try graph.inferTypes(of: handle)
         continue

@@ -20,11 +20,26 @@ extension ONNXFile {
       }
       return inputs.isEmpty ? [:] : [inputs[0].name: only.extents]
     }
-    let named = shapes?.named ?? []
-    for (name, _) in named where !inputs.contains(where: { $0.name == name }) {
-      throw UserError("shape: \(path) has no input \(name); it has \(inputList)")
+    var (asked, extents): ([String: [Int]], [String: Int]) = ([:], [:])
+    for (name, shape) in shapes?.named ?? [] {
+      if inputs.contains(where: { $0.name == name }) {
+        asked[name] = shape.extents
+      } else if shape.rank == 1, inputs.contains(where: { $0.extents.contains(.named(name)) }) {
+        extents[name] = shape[0]
+      } else {
+        throw UserError("shape: \(path) has no input and no extent \(name); it has \(inputList)")
+      }
     }
-    return Dictionary(named.map { ($0.name, $0.shape.extents) }) { first, _ in first }
+    for port in inputs where asked[port.name] == nil {
+      let known = port.extents.map { extent in
+        switch extent {
+        case .fixed(let number): number
+        case .named(let name): extents[name]
+        }
+      }
+      if !extents.isEmpty, known.allSatisfy({ $0 != nil }) { asked[port.name] = known.compactMap { $0 } }
+    }
+    return asked
   }
 
   /// The extents that the file fixes.
@@ -34,7 +49,8 @@ extension ONNXFile {
       guard case .fixed(let number) = extent else {
         throw UserError(
           "\(path): the shape of input \(port.words) is not fixed; say --shape "
-            + (inputs.count > 1 ? "\(port.name)=" : "") + port.example)
+            + (inputs.count > 1 ? "\(port.name)=" : "") + port.example
+            + (port.unfixed.isEmpty ? "" : ", or --dim " + port.unfixed.map { "\($0)=…" }.joined(separator: " --dim ")))
       }
       return number
     }

@@ -119,6 +119,9 @@ extension ONNXFile.Port {
       "\(name) \(kind?.longName ?? "of another type") \(extents.isEmpty ? "scalar" : extents.joined(separator: "×"))"
   }
 
+  /// Names of extents that the file does not fix.
+  public var unfixed: [String] { extents.compactMap { if case .named(let name) = $0 { name } else { nil } } }
+
   public var isFixed: Bool { extents.allSatisfy { if case .fixed = $0 { true } else { false } } }
 
   /// Whether a tensor of this shape may be put there.

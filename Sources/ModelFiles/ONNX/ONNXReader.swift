@@ -324,10 +324,7 @@ final class ONNXGraphReader {
     let isKnown = inputs.allSatisfy { if case .constant = graph[$0].source { true } else { false } }
     if isKnown, !(op is any ControlOp) {
       let results = try op.checkedOutputTypes(for: types)
-      let count = results.reduce(0) { $0 + $1.shape.count }
-      let given = types.reduce(0) { $0 + $1.shape.count }
-      // A few bytes may ask for a tensor of any size: that one waits until memory has been planned.
-      if count <= max(given * 4, 1 << 16), count <= Self.mostFolded {
+      if Node.mayFold(types, to: results) {
         let node = Node(name: name, op: op, inputs: inputs, outputs: [], placed: nil, stored: stored)
         let computed = try node.evaluate(inputs.map { graph.data(of: $0)! })
         return computed.enumerated().map { index, tensor in
