@@ -55,7 +55,7 @@ public struct Conv2D: FusingOp {
     let weight = inputs[1].shape
     try expect(x.rank == 4 && weight.rank == 4, "conv2d needs rank 4: input \(x), weight \(weight)")
     try expect(
-      groups > 0 && x[1] == weight[1] * groups && weight[0] % groups == 0,
+      groups > 0 && x[1] % groups == 0 && x[1] / groups == weight[1] && weight[0] % groups == 0,
       "conv2d weight \(weight) with \(groups) groups does not fit input \(x)")
     if inputs.count > 2 {
       try expect(inputs[2].shape == [weight[0]], "conv2d bias \(inputs[2].shape) for \(weight[0]) channels")
@@ -63,7 +63,7 @@ public struct Conv2D: FusingOp {
     try epilogue?.check(channels: weight[0], Self.name)
     let window = Window(kernel: Pair(weight[2], weight[3]), stride: stride, padding: padding, dilation: dilation)
     let size = try window.outputSize(Pair(x[2], x[3]))
-    let output = TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format)
+    let output = try TensorType([x[0], weight[0], size.h, size.w], inputs[0].dtype, inputs[0].format).checked(name)
     if inputs.count > 3 {
       try expect(inputs[3] == output, "conv2d residual \(inputs[3]) for an output \(output)")
     }
@@ -71,7 +71,7 @@ public struct Conv2D: FusingOp {
   }
 
   public func cost(for inputs: [TensorType]) -> Cost {
-    guard let output = try? outputTypes(for: inputs)[0].shape else { return Cost() }
+    guard let output = try? outputTypes(for: inputs)[0].shape, inputs[1].shape[0] > 0 else { return Cost() }
     return Cost(macs: output.count * inputs[1].shape.count / inputs[1].shape[0])
   }
 

@@ -20,7 +20,7 @@ public struct MaxPool2D: Op {
     try expect(inputs.count == 1 && inputs[0].shape.rank == 4, "max_pool2d takes one rank 4 input")
     let x = inputs[0].shape
     let size = try window.outputSize(Pair(x[2], x[3]))
-    return [TensorType([x[0], x[1], size.h, size.w], inputs[0].dtype, inputs[0].format)]
+    return [try TensorType([x[0], x[1], size.h, size.w], inputs[0].dtype, inputs[0].format).checked(name)]
   }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {

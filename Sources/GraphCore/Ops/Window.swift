@@ -55,9 +55,12 @@ public struct Window: Hashable, Sendable {
 
   /// Number of window positions on an image of `size`, rounded down.
   public func outputSize(_ size: Pair) throws -> Pair {
+    // Of more no tensor could be, and sums of a few stay far from overflow.
+    let limit = 1 << 28
     try expect(
-      kernel.h > 0 && kernel.w > 0 && stride.h > 0 && stride.w > 0 && dilation.h > 0 && dilation.w > 0
-        && min(padding.top, padding.left, padding.bottom, padding.right) >= 0, "window \(self) is not valid")
+      [kernel.h, kernel.w, stride.h, stride.w, dilation.h, dilation.w].allSatisfy { (1...limit).contains($0) }
+        && [padding.top, padding.left, padding.bottom, padding.right].allSatisfy { (0...limit).contains($0) },
+      "window \(self) is not valid")
     let reach = Pair(
       size.h + padding.total.h - dilation.h * (kernel.h - 1) - 1,
       size.w + padding.total.w - dilation.w * (kernel.w - 1) - 1)

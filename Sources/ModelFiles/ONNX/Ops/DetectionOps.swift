@@ -33,8 +33,8 @@ let detectionOps: [String: ONNXBuilder] = {
     }
     // Without a limit none is wanted; without a lowest score every one is high enough.
     let most = try limit(2, 0, .int64, "most")
-    let known = node.reader.known(most)?.doubles.first
-    let bound = known.map { Int(min(max($0, 0), Double(shape[1]))) } ?? shape[1]
+    let known = try? node.reader.known(most)?.indices.first
+    let bound = min(max(known ?? shape[1], 0), shape[1])
     let op = NonMaxSuppression(bound: bound, isCentred: node.flag("center_point_box"))
     return [
       try node.add(

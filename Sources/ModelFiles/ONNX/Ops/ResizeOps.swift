@@ -41,28 +41,9 @@ let resizeOps: [String: ONNXBuilder] = {
   }
   ops["AffineGrid"] = { node in
     let (theta, shape) = (try node.input(0), try node.shape(0))
-    guard let size = try node.knownIntegers(1), (4...5).contains(size.count), size.allSatisfy({ $0 > 0 }),
-      shape == [size[0], size.count - 2, size.count - 1], Shape(size).elementCount != nil
+    guard let size = try node.knownIntegers(1), (4...5).contains(size.count), shape.rank == 3, shape[0] == size[0]
     else { throw GraphError("places of \(try node.knownIntegers(1) ?? []) moved by \(shape)") }
-    let image = Shape(Array(size.dropFirst(2)))
-    let isAligned = node.flag("align_corners")
-    // Each place as x, y, … and 1, to be multiplied by the rows of a matrix.
-    var places: [Double] = []
-    for place in 0..<image.count {
-      var rest = place
-      for extent in image.extents.reversed() {
-        let index = Double(rest % extent)
-        rest /= extent
-        let (steps, whole) = (Double(max(extent - 1, 1)), Double(extent))
-        places.append(isAligned ? index * 2 / steps - 1 : (index * 2 + 1) / whole - 1)
-      }
-      places.append(1)
-    }
-    let points = node.constant(
-      try Tensor([image.count, image.rank + 1], places, node.type(of: theta).dtype), "places")
-    let matrix = try node.add(Transpose([0, 2, 1]), [theta], "matrix")
-    let moved = try node.add(MatMul(), [points, matrix], "moved")
-    return [try node.reshape(moved, to: Shape([size[0]] + image.extents + [image.rank]), "grid")]
+    return [try node.add(AffineGrid(Array(size.dropFirst(2)), alignsCorners: node.flag("align_corners")), [theta])]
   }
   return ops
 }()
@@ -108,11 +89,12 @@ extension ONNXNode {
       guard scale.isFinite, scale >= 0, whole < 1_073_741_824 else { throw GraphError("\(shape) resized by \(scale)") }
       let extent =
         keepsRatio ? Int(whole.rounded(.toNearestOrAwayFromZero)) : sizes?[index] ?? Int(whole.rounded(.down))
-      // As in ONNX Runtime, what keeps its size is not cropped either.
-      if scale == 1 { return nil }
+      // As in ONNX Runtime, what keeps its size is not cropped either, nor made a mean of.
+      if scale == 1 || flag("antialias") && extent == shape[axis] { return nil }
       let (start, end) = (region?[index] ?? 0, region?[axes.count + index] ?? 1)
       return Resize.Axis(axis, extent: extent, scale: scale, region: Resize.ClosedRegion(start, end))
     }
+    if changed.allSatisfy({ $0.extent == shape[$0.axis] }) { return try input(0) }
     let op = Resize(
       changed.sorted { $0.axis < $1.axis }, mode, coordinates, excludesOutside: flag("exclude_outside"),
       antialiases: flag("antialias"), extrapolation: float("extrapolation_value", 0))
