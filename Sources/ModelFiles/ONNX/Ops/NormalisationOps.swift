@@ -64,7 +64,7 @@ let normalisationOps: [String: ONNXBuilder] = {
     let op = LayerNorm(axis: axis, epsilon: node.float("epsilon", 1e-5), givesStatistics: hasStatistics)
     var results = try node.normalised(op, inputs)
     if isNarrow { results[0] = try node.cast(results[0], to: type.dtype, "narrow") }
-    return results
+    return try [results[0]] + results.dropFirst().map { try node.cast($0, to: .float32, "statistics") }
   }
   ops["RMSNormalization"] = { node in
     let axis = try node.shape(0).axis(node.integer("axis", -1), "rms_norm")

@@ -95,15 +95,15 @@ let windowOps: [String: ONNXBuilder] = {
     if shape.rank == 4, try node.type(0).dtype.isStoredFloat {
       return [try node.add(GlobalAveragePool(), [node.input(0)])]
     }
-    return [try node.add(Reduce(.mean, axes: Array(2..<shape.rank)), [node.input(0)])]
+    return [try node.add(Reduce(.mean, axes: shape.imageAxes), [node.input(0)])]
   }
   ops["GlobalMaxPool"] = { node in
-    [try node.add(Reduce(.maximum, axes: Array(2..<node.shape(0).rank)), [node.input(0)])]
+    [try node.add(Reduce(.maximum, axes: node.shape(0).imageAxes), [node.input(0)])]
   }
   ops["GlobalLpPool"] = { node in
     let (input, shape, p) = (try node.input(0), try node.shape(0), node.integer("p", 2))
-    guard shape.rank > 2, p > 0 else { throw GraphError("the norm of order \(p) over \(shape)") }
-    let axes = Array(2..<shape.rank)
+    guard p > 0 else { throw GraphError("the norm of order \(p)") }
+    let axes = shape.imageAxes
     if p <= 2 { return [try node.add(Reduce(p == 1 ? .l1 : .l2, axes: axes), [input])] }
     let dtype = node.type(of: input).dtype
     let powers = try node.add(
@@ -178,8 +178,8 @@ struct ONNXWindow {
     kernel.indices.map { axis in
       let (size, stride) = (image[axis + 2], strides[axis])
       let rest = size + before[axis] + after[axis] - dilations[axis] * (kernel[axis] - 1) - 1
-      guard node.flag("ceil_mode"), rest >= 0, rest % stride != 0 else { return 0 }
-      let start = (rest / stride + 1) * stride
+      guard node.flag("ceil_mode"), rest > -stride, rest % stride != 0 else { return 0 }
+      let start = rest < 0 ? 0 : (rest / stride + 1) * stride
       return start < size + before[axis] ? start - rest : 0
     }
   }
@@ -230,6 +230,11 @@ extension ONNXNode {
     default: throw Unsupported("images of \(rank - 2) axes")
     }
   }
+}
+
+extension Shape {
+  /// Those behind batch and channels.
+  fileprivate var imageAxes: [Int] { Array(extents.indices.dropFirst(2)) }
 }
 
 extension Pair {
