@@ -202,6 +202,8 @@ public let opCases: [OpCase] = {
     ("3x3 stride 3", Window(kernel: 3, stride: 3), [1, 3, 11, 35]),
     ("3x3 stride 2, padded behind", Window(kernel: 3, stride: 2, padding: after), [1, 9, 12, 14]),
     ("3x3, uneven padding", Window(kernel: 3, padding: Padding(top: 1, left: 0, bottom: 0, right: 1)), [2, 5, 7, 9]),
+    ("3x3, padding of 2", Window(kernel: 3, padding: 2), [1, 11, 5, 7]),
+    ("2x2 stride 3, padded behind", Window(kernel: 2, stride: 3, padding: after), [1, 5, 7, 10]),
   ] as [(String, Window, Shape)] {
     cases.append(OpCase(name: "max_pool2d " + name, op: MaxPool2D(window), inputs: [shape]))
   }
