@@ -81,8 +81,8 @@ struct MoveKernel: CPUKernel {
       // What is next to each other in the output comes last.
       let order = output.format == .nhwc ? [0, 1, 2, 3, 4, 5] : [0, 5, 1, 2, 3, 4]
       let part = Part(
-        order.map { loops[$0] }, from: order.map { near[$0] + steps[$0] * from[1] }, to: order.map { far[$0] }, source: 0,
-        target: 0)
+        of: 0, order.map { loops[$0] }, from: order.map { near[$0] + steps[$0] * from[1] }, to: order.map { far[$0] },
+        source: 0, target: 0)
       return MoveKernel(parts: [part], size: output.dtype.byteCount)
     default: return nil
     }
