@@ -39,9 +39,18 @@ private struct Fold {
       let user = graph.onlyUser(of: node.outputs[0]), let batchNorm = graph[user]!.op as? BatchNorm,
       graph[user]!.inputs[0] == node.outputs[0], graph[user]!.stored == nil,
       // A weight that two layers share must stay as it is.
-      node.inputs[1...].allSatisfy({ graph.uses(of: $0) == 1 })
+      node.inputs[1...].allSatisfy({ graph.uses(of: $0) == 1 }),
+      (node.inputs[1...] + graph[user]!.inputs[1...]).allSatisfy({ Self.isWeight(graph[$0]) })
     else { return nil }
     (convolution, norm, epsilon) = (handle, user, batchNorm.epsilon)
+  }
+
+  /// What a node or a caller makes is not there before a run.
+  private static func isWeight(_ value: Value) -> Bool {
+    switch value.source {
+    case .constant, .parameter: true
+    case .input, .node: false
+    }
   }
 
   func apply(to graph: inout Rewriter) throws {
