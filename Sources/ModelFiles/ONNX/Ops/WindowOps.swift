@@ -172,13 +172,21 @@ struct ONNXWindow {
       dilation: Pair(padded(dilations, 1)))
   }
 
-  /// How far the last windows of a pool reach behind the padding, where their number is rounded up; each begins on the image or on
-  /// the padding before it.
+  /// How far the last windows of a pool reach behind the padding, where their number is rounded up.
   func overhang(_ node: ONNXNode, image: Shape) -> [Int] {
+    node.flag("ceil_mode") ? general.overhang(on: image) : kernel.map { _ in 0 }
+  }
+}
+
+extension WindowND {
+  /// How far the last windows reach behind the padding, if their number is rounded up; each begins on the image or on the padding
+  /// before it.
+  /// - Parameter image: with batch and channels.
+  func overhang(on image: Shape) -> [Int] {
     kernel.indices.map { axis in
       let (size, stride) = (image[axis + 2], strides[axis])
       let rest = size + before[axis] + after[axis] - dilations[axis] * (kernel[axis] - 1) - 1
-      guard node.flag("ceil_mode"), rest > -stride, rest % stride != 0 else { return 0 }
+      guard rest > -stride, rest % stride != 0 else { return 0 }
       let start = rest < 0 ? 0 : (rest / stride + 1) * stride
       return start < size + before[axis] ? start - rest : 0
     }

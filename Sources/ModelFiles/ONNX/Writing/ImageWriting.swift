@@ -14,6 +14,12 @@ let imageTranslations: ONNXTranslations = {
         .integer("align_corners", op.alignsCorners ? 1 : 0),
       ], since: 20)
   }
+  ops.add(AffineGrid.self) { op, node in
+    let size = [node.types[0].shape[0], 1] + op.extents
+    node.emit(
+      "AffineGrid", [node.inputs[0], try node.integers(size, "size")],
+      [.integer("align_corners", op.alignsCorners ? 1 : 0)], since: 20)
+  }
   ops.add(RoiAlign.self) { op, node in
     // Numbers of images are int64 there.
     let images = node.types[2].dtype == .int64 ? node.inputs[2] : node.cast(node.inputs[2], to: .int64, "images")

@@ -1,7 +1,7 @@
 import GraphCore
 import TensorCore
 
-/// Products, reductions, and what is normalised by them.
+/// Products and reductions.
 let matrixTranslations: ONNXTranslations = {
   var ops = ONNXTranslations()
 
@@ -30,9 +30,6 @@ let matrixTranslations: ONNXTranslations = {
     // ONNX multiplies integers of 32 bits at least; what is cut off of the sums is the same.
     let wide = node.inputs.enumerated().map { node.cast($1, to: .int32, "wide\($0)") }
     _ = node.cast(node.emit("MatMul", wide, [], "product"), to: dtype)
-  }
-  ops.add(Softmax.self) { op, node in
-    node.emit(op.isLogarithm ? "LogSoftmax" : "Softmax", node.inputs, [.integer("axis", op.axis)])
   }
   ops.add(Reduce.self) { op, node in try node.write(op) }
   return ops

@@ -8,12 +8,15 @@ final class ONNXGraphWriter {
   let file: ONNXFileWriter
   private var output = Pacer_Onnx_Graph()
   private var names: [ValueID: String] = [:]
+  /// Whether it is an op's.
+  private let isBody: Bool
   /// Inputs that are values of the graph around it.
   private let captured: Set<ValueID>
 
-  /// - Parameter captures: what inputs at the end are called in the graph around a body.
-  init(_ graph: Graph, in file: ONNXFileWriter, captures: [String] = []) {
-    (self.graph, self.file) = (graph, file)
+  /// - Parameter captures: what a body's inputs at the end are called in the graph around it; nil for a model's graph.
+  init(_ graph: Graph, in file: ONNXFileWriter, captures: [String]? = nil) {
+    (self.graph, self.file, isBody) = (graph, file, captures != nil)
+    let captures = captures ?? []
     let ids = graph.inputs.suffix(captures.count)
     captured = Set(ids)
     for (id, name) in zip(ids, captures) { names[id] = name }
@@ -161,6 +164,8 @@ final class ONNXGraphWriter {
     info.type.tensorType.shape = Pacer_Onnx_TensorShape()
     info.type.tensorType.shape.dim = type.shape.extents.enumerated().map { axis, extent in
       var dimension = Pacer_Onnx_TensorShape.Dimension()
+      // A body takes its inputs as they come, of any extents up to those it was made for.
+      if isBody { return dimension }
       if type.isUpperBound { dimension.dimParam = "\(name).\(axis)" } else { dimension.dimValue = Int64(extent) }
       return dimension
     }

@@ -126,8 +126,9 @@ struct ONNXTranslations {
 let onnxTranslations: [ObjectIdentifier: ONNXTranslation] = {
   var all: [ObjectIdentifier: ONNXTranslation] = [:]
   for group in [
-    elementwiseTranslations, shapeTranslations, indexTranslations, windowTranslations, matrixTranslations,
-    recurrentTranslations, controlTranslations,
+    elementwiseTranslations, shapeTranslations, indexTranslations, windowTranslations, imageTranslations,
+    matrixTranslations, normalisationTranslations, quantisationTranslations, recurrentTranslations,
+    controlTranslations,
   ] {
     all.merge(group.byType) { first, _ in first }
   }

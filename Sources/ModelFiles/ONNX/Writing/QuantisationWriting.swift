@@ -25,6 +25,12 @@ let quantisationTranslations: ONNXTranslations = {
   ops.add(QLinearMatMul.self) { _, node in
     node.emit("QLinearMatMul", node.inputs, since: node.types[1].dtype == .float16 ? 21 : 13)
   }
+  ops.add(ConvInteger.self) { op, node in
+    node.emit("ConvInteger", node.inputs, op.window.onnx + [.integer("group", op.groups)])
+  }
+  ops.add(QLinearConv.self) { op, node in
+    node.emit("QLinearConv", node.inputs, op.window.onnx + [.integer("group", op.groups)])
+  }
   return ops
 }()
 

@@ -28,6 +28,21 @@ let shapeTranslations: ONNXTranslations = {
     ]
     node.emit("Slice", [node.inputs[0]] + (try lists.map { try node.integers($1, $0) }))
   }
+  ops.add(DepthToSpace.self) { op, node in
+    guard op.block.h != op.block.w else {
+      let mode = op.isBlockMajor ? "DCR" : "CRD"
+      node.emit("DepthToSpace", node.inputs, [.integer("blocksize", op.block.h), .string("mode", mode)])
+      return
+    }
+    // ONNX has square blocks alone.
+    let (n, c, h, w) = (node.types[0].shape[0], node.result.shape[1], node.types[0].shape[2], node.types[0].shape[3])
+    let blocks = [op.block.h, op.block.w]
+    let apart = try node.integers([n] + (op.isBlockMajor ? blocks + [c] : [c] + blocks) + [h, w], "apart-shape")
+    let order = op.isBlockMajor ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]
+    let moved = node.emit(
+      "Transpose", [node.emit("Reshape", [node.inputs[0], apart], [], "apart")], [.integers("perm", order)], "moved")
+    node.emit("Reshape", [moved, try node.integers(node.result.shape.extents, "shape")])
+  }
   ops.add(Gather.self) { op, node in node.emit("Gather", node.inputs, [.integer("axis", op.axis)]) }
   return ops
 }()

@@ -18,13 +18,39 @@ let windowTranslations: ONNXTranslations = {
         kernel: node.types[1 + 2 * index].shape, isLast ? "" : name)
     }
   }
-  ops.add(MaxPool2D.self) { op, node in node.emit("MaxPool", node.inputs, ONNXNodeWriter.attributes(of: op.window)) }
-  ops.add(GlobalAveragePool.self) { _, node in node.emit("GlobalAveragePool", node.inputs) }
-  ops.add(BatchNorm.self) { op, node in
-    node.emit("BatchNormalization", node.inputs, [.float("epsilon", op.epsilon)])
+  ops.add(ConvolutionND.self) { op, node in
+    node.emit("Conv", node.inputs, op.window.onnx + [.integer("group", op.groups)])
   }
+  ops.add(ConvTranspose2D.self) { op, node in
+    let kernel = node.types[1].shape
+    let window = Window(
+      kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation)
+    let padding = [op.outputPadding.h, op.outputPadding.w]
+    try node.finish(op.epilogue) { node.transposed(WindowND(window), op.groups, padding, $0) }
+  }
+  ops.add(ConvTransposeND.self) { op, node in node.transposed(op.window, op.groups, op.outputPadding) }
+
+  ops.add(MaxPool2D.self) { op, node in node.emit("MaxPool", node.inputs, WindowND(op.window).onnx) }
+  ops.add(AveragePool2D.self) { op, node in node.average(WindowND(op.window), countsPadding: op.countsPadding) }
+  ops.add(PoolND.self) { op, node in try node.pool(op) }
+  ops.add(MaxUnpool.self) { op, node in
+    // The extents that it would work out itself are no larger than those that are said.
+    let kernel = [Int](repeating: 1, count: op.shape.rank - 2)
+    node.emit(
+      "MaxUnpool", node.inputs + [try node.integers(op.shape.extents, "shape")], [.integers("kernel_shape", kernel)])
+  }
+  ops.add(GlobalAveragePool.self) { _, node in node.emit("GlobalAveragePool", node.inputs) }
   return ops
 }()
+
+extension WindowND {
+  var onnx: [Pacer_Onnx_Attribute] {
+    [
+      .integers("kernel_shape", kernel), .integers("strides", strides), .integers("pads", before + after),
+      .integers("dilations", dilations),
+    ]
+  }
+}
 
 extension ONNXNodeWriter {
   /// - Parameter inputs: a residual among them, which is added behind: ONNX's convolution adds a bias alone.
@@ -34,20 +60,48 @@ extension ONNXNodeWriter {
   ) throws -> String {
     let window = Window(
       kernel: Pair(kernel[2], kernel[3]), stride: op.stride, padding: op.padding, dilation: op.dilation)
-    let attributes = Self.attributes(of: window) + [.integer("group", op.groups)]
+    let attributes = WindowND(window).onnx + [.integer("group", op.groups)]
     return try finish(op.epilogue, suffix) { suffix in
       guard inputs.count > 3 else { return emit("Conv", inputs, attributes, suffix) }
       return emit("Add", [emit("Conv", Array(inputs[..<3]), attributes, "conv"), inputs[3]], [], suffix)
     }
   }
 
-  fileprivate static func attributes(of window: Window) -> [Pacer_Onnx_Attribute] {
-    let (padding, dilation) = (window.padding, window.dilation)
-    return [
-      .integers("kernel_shape", [window.kernel.h, window.kernel.w]),
-      .integers("strides", [window.stride.h, window.stride.w]),
-      .integers("pads", [padding.top, padding.left, padding.bottom, padding.right]),
-      .integers("dilations", [dilation.h, dilation.w]),
-    ]
+  @discardableResult
+  fileprivate func transposed(
+    _ window: WindowND, _ groups: Int, _ outputPadding: [Int], _ suffix: String = ""
+  ) -> String {
+    emit(
+      "ConvTranspose", inputs, window.onnx + [.integer("group", groups), .integers("output_padding", outputPadding)],
+      suffix)
+  }
+
+  fileprivate func average(_ window: WindowND, countsPadding: Bool, roundsUp: Bool = false) {
+    // Its windows were dense before.
+    let isDense = window.dilations.allSatisfy { $0 == 1 }
+    emit(
+      "AveragePool", inputs,
+      (isDense ? window.onnx.dropLast() : window.onnx) + [
+        .integer("count_include_pad", countsPadding ? 1 : 0), .integer("ceil_mode", roundsUp ? 1 : 0),
+      ], since: isDense ? 13 : 19)
+  }
+
+  fileprivate func pool(_ op: PoolND) throws {
+    var window = op.window
+    // What the last windows reach behind the padding is what rounding up would give, or more padding.
+    let roundsUp = op.overhang.contains { $0 != 0 } && op.overhang == window.overhang(on: types[0].shape)
+    if !roundsUp { window.after = zip(window.after, op.overhang).map { $0 + $1 } }
+    let rounding = Pacer_Onnx_Attribute.integer("ceil_mode", roundsUp ? 1 : 0)
+    switch op.function {
+    case .maximum:
+      let order = op.indices.map { [Pacer_Onnx_Attribute.integer("storage_order", $0 == .rows ? 0 : 1)] } ?? []
+      emit("MaxPool", inputs, window.onnx + [rounding] + order, outputs: results)
+    case .average(let countsPadding):
+      guard roundsUp || !countsPadding || window.after == op.window.after else {
+        throw Unsupported("\(node.name): ONNX counts all of the padding, or none")
+      }
+      average(window, countsPadding: countsPadding, roundsUp: roundsUp)
+    case .norm(let p): emit("LpPool", inputs, window.onnx + [rounding, .integer("p", p)], since: 18)
+    }
   }
 }
