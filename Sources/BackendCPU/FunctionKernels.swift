@@ -13,6 +13,9 @@ struct BinaryKernel: CPUKernel {
   private let places: (first: [Int32], second: [Int32])
   private let table: PacerKernelTable
   let overwritableInputs: [Int]
+  /// Done to the result in place.
+  private let epilogue: KernelEpilogue?
+  private let output: TensorType
 
   private static let functions: [Binary.Function: Int] = [
     .add: PacerAdd, .subtract: PacerSubtract, .multiply: PacerMultiply, .divide: PacerDivide, .minimum: PacerMinimum,
@@ -22,7 +25,7 @@ struct BinaryKernel: CPUKernel {
   private static let shortestLine = 4
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? Binary, op.epilogue == nil, let function = functions[op.function],
+    guard let op = request.node.op as? Binary, let function = functions[op.function],
       request.output.shape.count > 0, request.output.shape.count < Int(Int32.max)
     else { return nil }
     return BinaryKernel(op, function, request)
@@ -62,6 +65,7 @@ struct BinaryKernel: CPUKernel {
     name = "\(op.name)-lines-" + String(cString: request.table.name)
     (self.function, table) = (function, request.table)
     overwritableInputs = request.inputs.indices.filter { request.inputs[$0] == request.output }
+    (epilogue, output) = (op.epilogue.map { KernelEpilogue($0) }, request.output)
   }
 
   func run(_ call: borrowing KernelCall) {
@@ -74,6 +78,10 @@ struct BinaryKernel: CPUKernel {
         call.pool.run(table.binary, p, count: first.count)
       }
     }
+    guard let epilogue else { return }
+    var finish = PacerElementwise(output)
+    (finish.a, finish.output, finish.epilogue) = (UnsafePointer(call.output), call.output, epilogue.parameters())
+    call.pool.run(table.activate, finish, count: (output.shape.count + 1023) / 1024)
   }
 }
 

@@ -77,7 +77,10 @@ struct MoveKernel: CPUKernel {
     case let op as DepthToSpace:
       let (loops, steps) = op.loops(inputs[0].shape)
       let from = inputs[0].logicalStrides
-      let (near, far) = ([from[0], from[2], 0, from[3], 0, 0], [target[0], op.block.h * target[2], target[2], op.block.w * target[3], target[3], target[1]])
+      let (near, far) = (
+        [from[0], from[2], 0, from[3], 0, 0],
+        [target[0], op.block.h * target[2], target[2], op.block.w * target[3], target[3], target[1]]
+      )
       // What is next to each other in the output comes last.
       let order = output.format == .nhwc ? [0, 1, 2, 3, 4, 5] : [0, 5, 1, 2, 3, 4]
       let part = Part(

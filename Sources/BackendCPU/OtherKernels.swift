@@ -113,16 +113,20 @@ struct ElementwiseKernel: CPUKernel {
   }
 
   func run(_ call: borrowing KernelCall) {
-    let shape = type.shape
-    var p = PacerElementwise()
-    p.a = call.input(0)
-    p.b = call.input(1)
-    p.output = call.output
-    p.count = shape.count
-    p.channels = shape.rank > 1 ? shape[1] : 1
-    p.pixels = shape.rank > 2 && type.format == .nchw ? shape.extents[2...].reduce(1, *) : 1
+    var p = PacerElementwise(type)
+    (p.a, p.b, p.output) = (call.input(0), call.input(1), call.output)
     p.epilogue = epilogue.parameters()
-    call.pool.run(kernel, p, count: (shape.count + 1023) / 1024)
+    call.pool.run(kernel, p, count: (p.count + 1023) / 1024)
+  }
+}
+
+extension PacerElementwise {
+  /// Of all elements of a tensor, which know their channels.
+  init(_ type: TensorType) {
+    self.init()
+    let shape = type.shape
+    (count, channels) = (shape.count, shape.rank > 1 ? shape[1] : 1)
+    pixels = shape.rank > 2 && type.format == .nchw ? shape.extents[2...].reduce(1, *) : 1
   }
 }
 

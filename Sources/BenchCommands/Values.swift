@@ -47,7 +47,8 @@ enum Values {
 
   /// NAME=NUMBER.
   static func extent(_ text: String) throws -> String {
-    guard let sign = text.lastIndex(of: "="), sign > text.startIndex, let number = Int(text[text.index(after: sign)...]),
+    guard let sign = text.lastIndex(of: "="), sign > text.startIndex,
+      let number = Int(text[text.index(after: sign)...]),
       (1...65536).contains(number)
     else { throw ValidationError("\"\(text)\" is no extent, such as height=640") }
     return text

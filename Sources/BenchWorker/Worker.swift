@@ -102,7 +102,8 @@ public struct Worker {
     // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
     let (needed, limit) = (planned.plan.leastBytes, job.maxMemory ?? MachineMemory.byteCount)
     guard needed <= limit else {
-      let reason = "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are \(Self.mebibytes(limit))"
+      let reason =
+        "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are \(Self.mebibytes(limit))"
       return try emit(.failed(reason: reason + " (--max-memory)"))
     }
     let executable = try planned.compile()

@@ -1,26 +1,17 @@
 import GraphCore
 import TensorCore
 
-/// Puts constant factors and sums behind a convolution or linear layer into its weights and bias.
-public struct FoldAffine: Pass {
-  public let name = "fold-affine"
-  public let summary = "fold constant factors and sums into the convolution or linear layer before them"
-  public let off = "each bias or factor that a file keeps apart runs as an op of its own over the whole tensor"
-
-  public init() {}
-
-  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    let folds = try graph.rewrite { graph in
-      var folds = 0
-      for handle in graph.handles {
-        while let fold = Fold(graph, handle) {
-          try fold.apply(to: &graph)
-          folds += 1
-        }
+extension Rewriter {
+  /// Puts constant factors and sums behind convolutions and linear layers into their weights and biases.
+  /// - Returns: how many.
+  mutating func foldAffine() throws -> Int {
+    var folds = 0
+    for handle in handles {
+      while let fold = Fold(self, handle) {
+        try fold.apply(to: &self)
+        folds += 1
       }
-      return folds
     }
-    if folds > 0 { graph.removeUnused() }
     return folds
   }
 }
@@ -47,13 +38,17 @@ private struct Fold {
       case .subtract, .divide: side == 1
       default: false
       }
-    guard isPossible, step.inputs[0] != step.inputs[1], let constant = graph.data(of: step.inputs[side]) else { return nil }
+    guard isPossible, step.inputs[0] != step.inputs[1], let constant = graph.data(of: step.inputs[side]) else {
+      return nil
+    }
     let outputs = graph[node.inputs[1]].type.shape[0]
     let rank = graph[node.outputs[0]].type.shape.rank
     let axis = node.op is Conv2D ? 1 : rank - 1
     // Only along the axis of outputs may it differ.
     let aligned = [Int](repeating: 1, count: max(rank - constant.shape.rank, 0)) + constant.shape.extents
-    guard aligned.count == rank, aligned.enumerated().allSatisfy({ $1 == 1 || $0 == axis && $1 == outputs }) else { return nil }
+    guard aligned.count == rank, aligned.enumerated().allSatisfy({ $1 == 1 || $0 == axis && $1 == outputs }) else {
+      return nil
+    }
     let values = constant.values
     guard values.allSatisfy({ $0.isFinite && (op.function != .divide || $0 != 0) }) else { return nil }
     numbers = values.count == outputs ? values : [Float](repeating: values[0], count: outputs)

@@ -1,20 +1,22 @@
 import GraphCore
 import TensorCore
 
-/// Scales a convolution's weights so that the batch norm behind it is not needed.
+/// Scales a convolution's weights so that the batch norm behind it is not needed, and puts constant factors and sums behind it, or
+/// behind a linear layer, into its weights and bias.
 ///
 /// `w' = w · γ/√(σ²+ε)`, `b' = (b − μ) · γ/√(σ²+ε) + β`, computed in double precision.
 public struct FoldBatchNorm: Pass {
   public let name = "fold-batch-norm"
-  public let summary = "fold batch norm into the convolution before it"
-  public let off = "each batch norm runs as an op of its own over the whole tensor"
+  public let summary = "fold batch norm, and constant factors and sums, into the convolution before them"
+  public let off =
+    "each batch norm, and each factor or bias that a file keeps apart, runs as an op of its own over the whole tensor"
   public let pytorchName: String? = "CONV_BN_FUSION"
 
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
     let folds = try graph.rewrite { graph in
-      var folds = 0
+      var folds = try graph.foldAffine()
       for handle in graph.handles {
         guard let fold = Fold(graph, convolution: handle) else { continue }
         try fold.apply(to: &graph)

@@ -1,17 +1,23 @@
 import GraphCore
 
 /// Lets a convolution or linear layer apply the activation behind it to its sums, before they are stored.
+///
+/// Before that it writes what files hold as chains of simple ops as the activation that it is.
 public struct FuseActivation: Pass {
   public let name = "fuse-activation"
   public let summary =
-    "fuse relu, relu6, hard-swish, hard-sigmoid, sigmoid and SiLU into the convolution or linear layer before them"
+    "fuse relu, relu6, hard-swish, hard-sigmoid, sigmoid and SiLU, also where a file holds them as chains of simple ops, into the "
+    + "convolution or linear layer before them"
   public let off = "each activation runs as an op of its own over the whole tensor"
   public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS (its clamp fusion)"
 
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    try graph.fuseActivations { op, _ in op is Conv2D || op is Linear || op is ConvTranspose2D }
+    let recognised = try graph.rewrite { try $0.recogniseFunctions() }
+    if recognised > 0 { graph.removeUnused() }
+    return try recognised
+      + graph.fuseActivations { op, _ in op is Conv2D || op is Linear || op is ConvTranspose2D }
   }
 }
 

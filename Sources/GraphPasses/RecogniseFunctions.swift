@@ -1,29 +1,20 @@
 import GraphCore
 import TensorCore
 
-/// Writes functions that files hold as chains of simple ops as the one op that each of them is: operator sets of their time had no
-/// name for them.
-public struct RecogniseFunctions: Pass {
-  public let name = "recognise-functions"
-  public let summary = "write hard-swish, hard-sigmoid, SiLU and GELU, which files hold as chains of simple ops, as one op each"
-  public let off = "each step of such a function runs as an op of its own over the whole tensor"
-
-  public init() {}
-
-  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    let rewrites = try graph.rewrite { graph in
-      var rewrites = 0
-      for handle in graph.handles {
-        guard let node = graph[handle], let found = Chain(graph).function(node),
-          graph[found.input].type == graph[node.outputs[0]].type, node.stored == nil
-        else { continue }
-        let result = try graph.insert(node.name, found.op, [found.input], before: handle, placed: node.placed)
-        graph.remove(handle, readersRead: result)
-        rewrites += 1
-      }
-      return rewrites
+extension Rewriter {
+  /// Writes functions that files hold as chains of simple ops as the one op that each of them is: operator sets of their time had no
+  /// name for them.
+  /// - Returns: how many.
+  mutating func recogniseFunctions() throws -> Int {
+    var rewrites = 0
+    for handle in handles {
+      guard let node = self[handle], let found = Chain(self).function(node),
+        self[found.input].type == self[node.outputs[0]].type, node.stored == nil
+      else { continue }
+      let result = try insert(node.name, found.op, [found.input], before: handle, placed: node.placed)
+      remove(handle, readersRead: result)
+      rewrites += 1
     }
-    if rewrites > 0 { graph.removeUnused() }
     return rewrites
   }
 }

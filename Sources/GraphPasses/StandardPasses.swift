@@ -2,7 +2,8 @@ import GraphCore
 
 /// Every pass of Pacer that keeps the numbers as they are but for the order of additions, in the order in which they run.
 public let standardPasses: [any Pass] = [
-  FoldAffine(), FoldBatchNorm(), Freeze(), RemoveDropout(), RecogniseFunctions(), FuseActivation(), FuseAddReLU(), SplitTransposed(), ChannelsLast(), FuseResidual(),
+  FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), SplitTransposed(), ChannelsLast(),
+  FuseResidual(),
   Winograd(), FuseDepthwise(), PrepackWeights(),
 ]
 

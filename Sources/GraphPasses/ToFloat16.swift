@@ -67,9 +67,7 @@ public struct ToFloat16: Pass {
       case is Reshape, is Dropout, is ConvertFormat:
         if node.outputs.contains(where: sensitive.contains) { sensitive.formUnion(node.inputs) }
       case let op as Cast where op.dtype.isFloat: break
-      default:
-        let computesFloats = if case .any = node.op.elementTypes { false } else { graph.types(of: node.outputs).allSatisfy { $0.dtype.isStoredFloat } }
-        if !computesFloats { sensitive.formUnion(node.inputs) }
+      default: if case .any = node.op.elementTypes { sensitive.formUnion(node.inputs) }
       }
     }
     return sensitive

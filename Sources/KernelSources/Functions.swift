@@ -66,7 +66,7 @@ func unaryKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: I
   case PacerNegate: blocks(p, begin, end) { zero - $0 }
   case PacerSquareRoot: blocks(p, begin, end) { root($0) }
   case PacerReciprocal: blocks(p, begin, end) { quotient(one, $0) }
-  case PacerExp: 
+  case PacerExp:
     let infinity = Vector(repeating: .infinity)
     blocks(p, begin, end) { x in unless(x, above: high, infinity, exponential(clamped(x, low, high))) }
   case PacerTanh:

@@ -297,9 +297,7 @@ import Testing
     let slow = fast.filter { $0.onReference > 0 }
     #expect(
       Set(slow.map { "\($0.op) \($0.column) \($0.words)" }) == [
-        "depthwise_block cpu, nchw, fp32 reference (22)", "add cpu, nchw, fp32 fast, reference in 10 (22)",
-        "add cpu, nhwc, fp32 fast, reference in 10 (22)", "multiply cpu, nchw, fp32 fast, reference in 5 (12)",
-        "multiply cpu, nhwc, fp32 fast, reference in 5 (12)",
+        "depthwise_block cpu, nchw, fp32 reference (22)"
       ])
     #expect(table.entries.contains { $0.column.hasPrefix("metal") && $0.words.hasPrefix("unsupported") })
   }

@@ -72,8 +72,7 @@ import Testing
     try body(folder)
   }
 
-  private func port(_ name: String, _ extents: [ONNXFile.Extent], kind: DType = .float32) -> Pacer_Onnx_ValueInfo
-  {
+  private func port(_ name: String, _ extents: [ONNXFile.Extent], kind: DType = .float32) -> Pacer_Onnx_ValueInfo {
     var info = Pacer_Onnx_ValueInfo()
     info.name = name
     info.type.tensorType.elemType = kind.onnx

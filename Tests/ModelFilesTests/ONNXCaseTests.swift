@@ -26,8 +26,12 @@ struct ONNXCase: Decodable, Sendable, CustomTestStringConvertible {
     let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases/ops.jsonl")
     let path = ProcessInfo.processInfo.environment["PACER_ONNX_CASES"] ?? url.path
     guard let data = FileManager.default.contents(atPath: path) else { return [] }
-    return data.split(separator: UInt8(ascii: "\n")).map { line in
+    let all = data.split(separator: UInt8(ascii: "\n")).map { line in
       do { return try JSONDecoder().decode(ONNXCase.self, from: Data(line)) } catch { fatalError("\(error)") }
+    }
+    // No tensor of Pacer's is of four bits, and what a mask of dropout is where nothing is dropped changed in ONNX Runtime.
+    return all.filter {
+      !["int4", "uint4"].contains($0.case) && !($0.op == "Dropout" && $0.opset == 10 && $0.case == "mask")
     }
   }()
 
@@ -40,8 +44,8 @@ struct ONNXCase: Decodable, Sendable, CustomTestStringConvertible {
 
   /// What Pacer says it does not do: training, and shapes that are known only when something has run.
   var isUnsupported: Bool {
-    ["shape as input", "starts as input", "sizes as input"].contains { `case`.hasSuffix($0) } || op == "Range"
-      || `case` == "int4" || `case` == "uint4"
+    ["shape as input", "starts as input", "sizes as input"].contains { `case`.hasSuffix($0) }
+      || op == "Range" && `case` != "initialisers"
   }
 
   func tensors(_ list: [Data]) throws -> [Tensor] { try list.map { try Tensor(TensorFile(onnx: $0)) } }

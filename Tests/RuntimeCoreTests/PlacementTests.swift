@@ -147,7 +147,8 @@ import Testing
 
   @Test func `target passes keep to one backend and ask each node's own`() throws {
     // Every convolution but the depthwise ones: no residual block may be fused across the border.
-    let stub = StubBackend { node, _ in (node.op as? Conv2D).map { $0.groups == 1 } ?? (Binary.computes(.add, node.op)) }
+    let stub = StubBackend { node, _ in (node.op as? Conv2D).map { $0.groups == 1 } ?? (Binary.computes(.add, node.op))
+    }
     let (executable, graph, _) = try prepared(.mobileNetV2, [1, 3, 224, 224], standardPasses, stub)
     #expect(!graph.nodes.contains { $0.op is DepthwiseBlock })
     #expect(graph.nodes.contains { ($0.op is Conv2D) && $0.inputs.count == 4 && $0.placed == 0 })

@@ -125,7 +125,8 @@ typealias ONNXBuilder = @Sendable (ONNXNode) throws -> [ValueID]
 let onnxOps: [String: ONNXBuilder] = {
   var ops: [String: ONNXBuilder] = [:]
   for group in [
-    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps, normalisationOps,
+    elementwiseOps, shapeOps, windowOps, matrixOps, indexOps, quantisationOps, recurrentOps, controlOps,
+    normalisationOps,
     resizeOps, detectionOps,
   ] { ops.merge(group) { first, _ in first } }
   return ops

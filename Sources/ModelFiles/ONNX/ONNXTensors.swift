@@ -34,7 +34,8 @@ extension ONNXFile {
     let whole = try Tensor(zeros: type)
     for index in 0..<count {
       let place =
-        indices.shape.rank == 1 ? places[index] : zip(places[index * rank..<(index + 1) * rank], strides).reduce(0) { $0 &+ $1.0 &* $1.1 }
+        indices.shape.rank == 1
+        ? places[index] : zip(places[index * rank..<(index + 1) * rank], strides).reduce(0) { $0 &+ $1.0 &* $1.1 }
       guard (0..<type.shape.count).contains(place) else { throw BadFile(path, "an element at \(place) of \(type)") }
       (whole.storage.pointer + place * size).copyMemory(from: values.storage.pointer + index * size, byteCount: size)
     }
