@@ -43,7 +43,7 @@ struct VerifyCommand: AsyncParsableCommand {
   func validate() throws {
     for (option, isGiven) in [
       ("--engine", axes.engine != nil), ("--input", axes.input != nil), ("--expect", axes.expect != nil),
-      ("--shape", axes.shape != nil), ("--weights", axes.weights != nil),
+      ("--shape", axes.shape != nil), ("--dim", !axes.extents.isEmpty), ("--weights", axes.weights != nil),
     ] where isGiven {
       throw ValidationError("\(option): verify runs on Pacer what the data set says; leave it out")
     }

@@ -95,16 +95,17 @@ extension ONNXNodeWriter {
       "Resize", [input, region, extents.scales, extents.sizes], attributes + extents.policy, suffix, since: 19)
   }
 
-  /// What gives the extents and the scales of some axes: the scales, the sizes, or sizes of which one rules.
+  /// What gives the extents and the scales of some axes: sizes, the scales, or sizes of which one rules.
   private func extents(
     _ axes: [Resize.Axis], _ prefix: String
   ) throws -> (scales: String, sizes: String, policy: [Pacer_Onnx_Attribute]) {
     let lengths = axes.map { Float(types[0].shape[$0.axis]) }
     let isExact = zip(axes, lengths).map { $1 > 0 && Float($0.extent) / $1 == $0.scale }
+    // Not by scales where sizes say the same: what they come to depends on how they are rounded.
+    if isExact.allSatisfy({ $0 }) { return ("", try integers(axes.map(\.extent), prefix + "sizes"), []) }
     if zip(axes, lengths).allSatisfy({ Int(($0.scale * $1).rounded(.down)) == $0.extent }) {
       return (try constant(Tensor([axes.count], axes.map(\.scale)), prefix + "scales"), "", [])
     }
-    if isExact.allSatisfy({ $0 }) { return ("", try integers(axes.map(\.extent), prefix + "sizes"), []) }
     // One scale for all, of the axis that needs the smallest.
     guard isExact.contains(true), axes.allSatisfy({ $0.scale == axes[0].scale }) else {
       throw Unsupported("\(node.name): ONNX has no resize by \(axes.map(\.scale)) to \(axes.map(\.extent))")

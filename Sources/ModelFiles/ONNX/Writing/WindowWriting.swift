@@ -88,19 +88,22 @@ extension ONNXNodeWriter {
 
   fileprivate func pool(_ op: PoolND) throws {
     var window = op.window
-    // What the last windows reach behind the padding is what rounding up would give, or more padding.
-    let roundsUp = op.overhang.contains { $0 != 0 } && op.overhang == window.overhang(on: types[0].shape)
-    if !roundsUp { window.after = zip(window.after, op.overhang).map { $0 + $1 } }
+    // What the last windows reach behind the padding is more padding, which is to be less than the kernel and may not count;
+    // else it is what rounding up gives.
+    let wider = zip(window.after, op.overhang).map { $0 + $1 }
+    let counts = op.function == .average(countsPadding: true)
+    let isPadding = op.overhang.allSatisfy { $0 == 0 } || !counts && zip(wider, window.kernel).allSatisfy { $0 < $1 }
+    if isPadding { window.after = wider }
+    let roundsUp = !isPadding
+    guard isPadding || op.overhang == window.overhang(on: types[0].shape) else {
+      throw Unsupported("\(node.name): ONNX has no windows that reach so far behind the padding")
+    }
     let rounding = Pacer_Onnx_Attribute.integer("ceil_mode", roundsUp ? 1 : 0)
     switch op.function {
     case .maximum:
       let order = op.indices.map { [Pacer_Onnx_Attribute.integer("storage_order", $0 == .rows ? 0 : 1)] } ?? []
       emit("MaxPool", inputs, window.onnx + [rounding] + order, outputs: results)
-    case .average(let countsPadding):
-      guard roundsUp || !countsPadding || window.after == op.window.after else {
-        throw Unsupported("\(node.name): ONNX counts all of the padding, or none")
-      }
-      average(window, countsPadding: countsPadding, roundsUp: roundsUp)
+    case .average(let countsPadding): average(window, countsPadding: countsPadding, roundsUp: roundsUp)
     case .norm(let p): emit("LpPool", inputs, window.onnx + [rounding, .integer("p", p)], since: 18)
     }
   }
