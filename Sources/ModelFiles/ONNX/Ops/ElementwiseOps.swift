@@ -134,9 +134,9 @@ let elementwiseOps: [String: ONNXBuilder] = {
     guard !isTraining || ratio == 0 else { throw Unsupported("it is in training mode") }
     let kept = try node.add(Dropout(probability: ratio), [input])
     guard node.proto.output.count > 1, !node.proto.output[1].isEmpty else { return [kept] }
-    // Before it became a mask of bools it was one of the input's type.
+    // Before it became a mask of bools it was one of the input's type; before version 12 that of ONNX Runtime is all false.
     let type = TensorType(node.type(of: input).shape, node.version < 10 ? node.type(of: input).dtype : .bool)
-    return [kept, try node.filled(type, 1, "mask")]
+    return [kept, try node.filled(type, node.version < 12 ? 0 : 1, "mask")]
   }
   return ops
 }()
