@@ -62,6 +62,8 @@ public struct CPUBackend: Backend {
   /// Nil where there is none for the op or the element types: then the op's own loops run.
   func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) -> (any CPUKernel)? {
     let inputs = graph.inputTypes(of: node)
+    // What computes something of nothing is none of a kernel's business.
+    guard !inputs.isEmpty else { return nil }
     let output = graph[node.outputs[0]].type
     let all = inputs + node.outputs.map { graph[$0].type }
     guard node.outputs.count == 1 || node.op is Recurrent && kernels == .fast && all.allSatisfy(\.isPlainFloat) else {

@@ -55,6 +55,7 @@ public struct VulkanBackend: Backend {
     if types.contains(where: \.isUpperBound) {
       return .unsupported(reason: "Vulkan computes tensors whose extents are known beforehand")
     }
+    guard !node.inputs.isEmpty else { return .unsupported(reason: "Vulkan has no kernels without inputs") }
     guard node.outputs.count == 1 else { return .unsupported(reason: "Vulkan has no kernels of several outputs") }
     if isView(node, in: graph) { return .kernel("view") }
     if let reason = VulkanLowering.unreadable(node, in: graph) { return .unsupported(reason: reason) }
