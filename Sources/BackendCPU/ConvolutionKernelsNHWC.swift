@@ -22,6 +22,12 @@ struct IndirectConvolutionKernel: CPUKernel {
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc else { return nil }
+    // A table has an entry for each pixel and tap, and none is larger than half a gibibyte.
+    let (pixels, kernel) = (request.output.shape[2] * request.output.shape[3], request.inputs[1].shape)
+    let taps = kernel[2].multipliedReportingOverflow(by: kernel[3])
+    guard !taps.overflow, pixels.multipliedReportingOverflow(by: taps.partialValue).partialValue <= 1 << 27,
+      !pixels.multipliedReportingOverflow(by: taps.partialValue).overflow
+    else { return nil }
     return IndirectConvolutionKernel(op, request)
   }
 

@@ -23,6 +23,8 @@ struct BinaryKernel: CPUKernel {
   ]
   /// Elements from which a line is worth its place in a table.
   private static let shortestLine = 4
+  /// Lines up to which there is a table of them.
+  private static let mostLines = 1 << 22
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Binary, let function = functions[op.function],
@@ -56,6 +58,7 @@ struct BinaryKernel: CPUKernel {
     }
     guard line.extent >= Self.shortestLine || axes.isEmpty, line.first <= 1, line.second <= 1 else { return nil }
     (count, strides) = (line.extent, (line.first, line.second))
+    guard axes.reduce(1, { $0 * $1.extent }) <= Self.mostLines else { return nil }
     func starts(_ stride: KeyPath<(extent: Int, first: Int, second: Int), Int>) -> [Int32] {
       axes.reduce([0]) { starts, axis in
         starts.flatMap { start in (0..<axis.extent).map { start + Int32($0 * axis[keyPath: stride]) } }

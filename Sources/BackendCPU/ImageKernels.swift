@@ -16,7 +16,8 @@ struct ResizeKernel: CPUKernel {
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     guard let op = request.node.op as? Resize, request.inputs[0].shape.rank == 4, request.output.shape.count > 0,
-      op.axes.allSatisfy({ $0.axis > 1 }), op.coordinates != .crop, !op.antialiases
+      // A table has an entry for each row and column.
+      op.axes.allSatisfy({ $0.axis > 1 && $0.extent <= 1 << 16 }), op.coordinates != .crop, !op.antialiases
     else { return nil }
     return ResizeKernel(op, request)
   }

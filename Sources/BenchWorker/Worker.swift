@@ -98,14 +98,18 @@ public struct Worker {
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))
     }
-    let planned = try placer.plan(optimised)
     // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
-    let (needed, limit) = (planned.plan.leastBytes, job.maxMemory ?? MachineMemory.byteCount)
-    guard needed <= limit else {
-      let reason =
-        "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are \(Self.mebibytes(limit))"
-      return try emit(.failed(reason: reason + " (--max-memory)"))
+    let limit = job.maxMemory ?? MachineMemory.byteCount
+    func refuse(_ needed: Int) throws {
+      try emit(
+        .failed(
+          reason: "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are "
+            + "\(Self.mebibytes(limit)) (--max-memory)"))
     }
+    // Kernels have tables that grow with tensors.
+    guard optimised.largestByteCount <= limit else { return try refuse(optimised.largestByteCount) }
+    let planned = try placer.plan(optimised)
+    guard planned.plan.leastBytes <= limit else { return try refuse(planned.plan.leastBytes) }
     let executable = try planned.compile()
     let session = try executable.makeSession()
     let preparedAt = monotonicNanoseconds()

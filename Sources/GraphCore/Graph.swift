@@ -99,6 +99,9 @@ public struct Graph: Sendable {
       + bodies.reduce(0) { $0 + $1.weightBytes }
   }
 
+  /// Bytes of the largest value: no run takes less.
+  package var largestByteCount: Int { values.reduce(0) { max($0, $1.type.storageByteCount) } }
+
   // MARK: Building and rewriting
 
   public mutating func addInput(_ name: String, _ type: TensorType) -> ValueID {

@@ -25,6 +25,8 @@ import Testing
           }
           let graph = try file.graph(Dictionary(open) { first, _ in first })
           try graph.verify()
+          // As the worker does before it plans.
+          guard graph.largestByteCount <= 1 << 28 else { throw GraphError("more than a test may take") }
           let plan = try Placer(CPUBackend(), PrepareOptions()).plan(graph).plan
           #expect(plan.leastBytes >= 0, "\(given.testDescription), \(mutation.description)")
           read += 1
