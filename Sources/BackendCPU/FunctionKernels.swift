@@ -21,7 +21,7 @@ struct BinaryKernel: CPUKernel {
     .add: PacerAdd, .subtract: PacerSubtract, .multiply: PacerMultiply, .divide: PacerDivide, .minimum: PacerMinimum,
     .maximum: PacerMaximum,
   ]
-  /// Elements from which a line is worth its place in a table.
+  /// Elements of a line below which a table of lines would be as large as the tensor.
   private static let shortestLine = 4
   /// Lines up to which there is a table of them.
   private static let mostLines = 1 << 22

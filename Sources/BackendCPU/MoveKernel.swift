@@ -112,7 +112,7 @@ struct MoveKernel: CPUKernel {
       withUnsafePointer(to: part) { part in
         let work = Work(
           source: UnsafeRawPointer(call.inputs[part.pointee.input]), target: call.outputs[0], part: part, size: size)
-        // A thread is worth waking for some kilobytes.
+        // Below some kilobytes waking a thread takes longer than the work.
         let lines = part.pointee.lineCount
         let bytes = lines * part.pointee.line.extent * size
         let kernel: PacerKernel = { raw, begin, end, _ in
@@ -178,19 +178,15 @@ struct MoveKernel: CPUKernel {
     columns: Int
   ) {
     let block = 16
-    for top in stride_(rows, block) {
+    for top in Swift.stride(from: 0, to: rows, by: block) {
       let bottom = min(top + block, rows)
-      for left in stride_(columns, block) {
+      for left in Swift.stride(from: 0, to: columns, by: block) {
         for column in left..<min(left + block, columns) {
           let line = target + column * stride
           for row in top..<bottom { line[row] = source[row * pitch + column] }
         }
       }
     }
-  }
-
-  @inline(__always) private static func stride_(_ count: Int, _ step: Int) -> StrideTo<Int> {
-    Swift.stride(from: 0, to: count, by: step)
   }
 }
 

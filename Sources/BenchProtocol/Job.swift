@@ -45,7 +45,7 @@ public struct Job: Codable, Sendable, Equatable {
   public var layout: Layout?
   /// Bytes that weights and tensors may take together; nil for what the machine has.
   public var maxMemory: Int?
-  /// For engines that cannot build the model themselves: files the runner wrote.
+  /// What the runner wrote for engines that cannot build the model themselves, and of a model file for every engine.
   public var files: [String: String] = [:]
 
   /// Bytes by which a process lies elsewhere than another one.

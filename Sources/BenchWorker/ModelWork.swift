@@ -54,7 +54,13 @@ package struct ModelWork: Sendable {
       throw UserError("the job names no files of \(configuration.model)")
     }
     let given = try InputFile.list(list)
-    var graph = try ONNXFile(model).graph(Dictionary(given.map { ($0.name, $0.shape) }) { first, _ in first })
+    var graph: Graph
+    do {
+      graph = try ONNXFile(model).graph(Dictionary(given.map { ($0.name, $0.shape) }) { first, _ in first })
+    } catch let error as Unsupported {
+      // The file by the name it has for who measures it, not by that of its copy.
+      throw Unsupported(error.description.replacing(model, with: configuration.model))
+    } catch let error as BadFile where error.path == model { throw BadFile(configuration.model, error.reason) }
     graph.name = configuration.model
     guard graph.inputs.map({ graph[$0].name }) == given.map(\.name) else {
       throw BadFile(list, "its inputs are not those of \(configuration.model)")

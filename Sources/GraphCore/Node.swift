@@ -19,7 +19,7 @@ public struct Node: Sendable {
 
 extension Node {
   /// Elements up to which something is computed before a run because all that it reads is known.
-  private static let mostFolded = 1 << 22
+  package static let mostFolded = 1 << 22
 
   /// Whether what a node computes of constants may be a constant: a few bytes may ask for a tensor of any size, and that one waits
   /// until memory has been planned.

@@ -118,9 +118,19 @@ import Testing
       model.replaceSubrange(softmax, with: Data("GlobalAveragePoof".utf8))
       try model.write(to: path)
       try write("import sys; sys.exit(3)", "Suites/peers/onnxruntime.py", in: folder)
-      let lacking = try measure("--engine pacer,one", in: folder)
+      let lacking = try measure("--engine pacer,one,other", in: folder)
       let words = lacking.output.replacing(#/\s+/#, with: " ")
-      #expect(words.contains("Pacer has no GlobalAveragePoof (node "), "\(lacking)")
+      #expect(
+        words.firstMatch(of: #/unavailable: my\.onnx@[0-9a-f]{8}: Pacer has no GlobalAveragePoof \(node /#) != nil,
+        "\(lacking)")
+      // What does not run is nobody's baseline.
+      let compared = try measure("--engine pacer,one,other --expect one", in: folder)
+      #expect(compared.output.contains("unavailable"), "\(compared)")
+      let lines = try String(contentsOf: folder.appendingPathComponent("o.jsonl"), encoding: .utf8).split(
+        separator: "\n")
+      let start = try #require(JSONSerialization.jsonObject(with: Data(lines[0].utf8)) as? [String: Any])
+      let planned = try #require(start["configurations"] as? [[String: Any]])
+      #expect(planned.map { $0["baseline"] as? Int } == [1, nil, 1], "\(planned)")
       #expect(words.contains("not checked: no reference output: onnxruntime, which"), "\(lacking)")
     }
   }

@@ -13,10 +13,10 @@ struct MeasureCommand: AsyncParsableCommand {
     discussion: """
       bench-suite measure mobilenet-v2
       bench-suite measure resnet-18 --passes none,all --threads 1,2 --allocator system,arena
-      bench-suite measure my.onnx --engine onnxruntime,openvino,mnn --threads 1,2
+      bench-suite measure my.onnx --engine pacer,onnxruntime,openvino --threads 1,2
       """)
 
-  @Argument(help: "Models: mobilenet-v2, resnet-18, or ONNX files, for other engines; a comma list means each.")
+  @Argument(help: "Models: mobilenet-v2, resnet-18, or ONNX files; a comma list means each.")
   var model: String
   @OptionGroup var axes: AxisOptions
   @Option(help: "Inferences before timing (default: until they are steady).", transform: Values.warmup)

@@ -110,7 +110,8 @@ public enum Axes {
   public static let expect = Axis<String?>(
     "expect",
     "Which output is right: a .npy or .pb file, a folder of output_0.pb, …, or an engine's name (default: Pacer's oracle, "
-      + "of a model file onnxruntime).", standard: nil, values: .expectation(none: "the usual reference"), role: .work,
+      + "of a model file whose ops it lacks onnxruntime).", standard: nil,
+    values: .expectation(none: "the usual reference"), role: .work,
     label: { text, context in context.differs ? text.map { PathNames.short($0, context) } : nil },
     standardLabel: { _ in "usual reference" })
 

@@ -74,6 +74,12 @@ public struct Suite: Sendable {
     var firstOnThreads: [Configuration: Int] = [:]
     for (index, configuration) in configurations.enumerated() {
       var kind = kinds[index]
+      // What does not run is nobody's measure.
+      if let path = configuration.modelReference.path, configuration[Axes.engine] == Axes.engine.standard,
+        !ModelOperators.areKnown(path)
+      {
+        continue
+      }
       if first[kind] == nil { first[kind] = index }
       if compares == nil, configuration[Axes.passes].isEmpty, configuration[Axes.backend] == Axes.backend.standard,
         configuration[Axes.kernels] == .fast, configuration[Axes.engine] == Axes.engine.standard,

@@ -38,7 +38,7 @@ public struct AffineGrid: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ input: Tensor, _ result: Tensor) {
-    let (theta, out) = (input.start(Real.self), result.start(Real.self))
+    let (theta, out) = (input.pointer(to: Real.self), result.pointer(to: Real.self))
     let (image, axes) = (Shape(extents), extents.count)
     for n in 0..<result.shape[0] {
       forEachIndex(of: image) { place, index in

@@ -13,13 +13,6 @@ func expectReals(_ inputs: some Collection<TensorType>, _ op: String) throws {
     "\(op) computes on floats of one type, not on \(inputs.map { "\($0)" }.joined(separator: " and "))")
 }
 
-extension Tensor {
-  /// The first element.
-  func start<Element>(_: Element.Type) -> UnsafeMutablePointer<Element> {
-    storage.pointer.assumingMemoryBound(to: Element.self)
-  }
-}
-
 /// A list as graph text prints it.
 func listed(_ list: [Int]) -> String { list.map(String.init).joined(separator: ",") }
 

@@ -66,13 +66,15 @@ public struct ConvTransposeND: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ result: Tensor) {
-    let (x, weight, out) = (inputs[0].start(Real.self), inputs[1].start(Real.self), result.start(Real.self))
+    let (x, weight, out) = (
+      inputs[0].pointer(to: Real.self), inputs[1].pointer(to: Real.self), result.pointer(to: Real.self)
+    )
     let (positions, image) = (Array(inputs[0].shape.extents[2...]), Array(result.shape.extents[2...]))
     let (batch, channels, outputs) = (result.shape[0], inputs[0].shape[1], result.shape[1])
     let (count, pixels, kernel) = (Shape(positions).count, Shape(image).count, Shape(window.kernel).count)
     let (depth, perGroup) = (channels / groups, outputs / groups)
     for plane in 0..<batch * outputs {
-      let bias = inputs.count > 2 ? inputs[2].start(Real.self)[plane % outputs] : 0
+      let bias = inputs.count > 2 ? inputs[2].pointer(to: Real.self)[plane % outputs] : 0
       (out + plane * pixels).update(repeating: bias, count: pixels)
     }
     window.forEachPosition(positions, on: image) { position, taps in

@@ -46,8 +46,10 @@ public struct ConvolutionND: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ result: Tensor) {
-    let (x, weight, out) = (inputs[0].start(Real.self), inputs[1].start(Real.self), result.start(Real.self))
-    let bias = inputs.count > 2 ? inputs[2].start(Real.self) : nil
+    let (x, weight, out) = (
+      inputs[0].pointer(to: Real.self), inputs[1].pointer(to: Real.self), result.pointer(to: Real.self)
+    )
+    let bias = inputs.count > 2 ? inputs[2].pointer(to: Real.self) : nil
     let (image, positions) = (Array(inputs[0].shape.extents[2...]), Array(result.shape.extents[2...]))
     let (channels, outputs, depth) = (inputs[0].shape[1], result.shape[1], inputs[1].shape[1])
     let (pixels, count, kernel) = (Shape(image).count, Shape(positions).count, Shape(window.kernel).count)

@@ -52,7 +52,9 @@ public struct GridSample: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ result: Tensor) {
-    let (x, grid, out) = (inputs[0].start(Real.self), inputs[1].start(Real.self), result.start(Real.self))
+    let (x, grid, out) = (
+      inputs[0].pointer(to: Real.self), inputs[1].pointer(to: Real.self), result.pointer(to: Real.self)
+    )
     let image = Array(inputs[0].shape.extents[2...])
     let (pixels, points) = (Shape(image).count, result.shape.extents[2...].reduce(1, *))
     for n in 0..<result.shape[0] {

@@ -25,7 +25,7 @@ public struct Hardmax: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ input: Tensor, _ result: Tensor) {
-    let (x, out) = (input.start(Real.self), result.start(Real.self))
+    let (x, out) = (input.pointer(to: Real.self), result.pointer(to: Real.self))
     let ((outer, inner), count) = (input.shape.around(axis), input.shape[axis])
     guard count > 0 else { return }
     for index in 0..<outer * inner {

@@ -32,8 +32,8 @@ public struct InstanceNorm: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ result: Tensor) {
-    let (x, out) = (inputs[0].start(Real.self), result.start(Real.self))
-    let (scale, bias) = (inputs[1].start(Real.self), inputs[2].start(Real.self))
+    let (x, out) = (inputs[0].pointer(to: Real.self), result.pointer(to: Real.self))
+    let (scale, bias) = (inputs[1].pointer(to: Real.self), inputs[2].pointer(to: Real.self))
     let (shape, pixels) = (result.shape, result.shape.extents[2...].reduce(1, *))
     for plane in 0..<shape[0] * shape[1] {
       let (first, channel) = (plane * pixels, plane % shape[1])

@@ -50,8 +50,8 @@ public struct LayerNorm: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ results: [Tensor]) {
-    let (x, out) = (inputs[0].start(Real.self), results[0].start(Real.self))
-    let parameters = inputs[1...].map { $0.start(Real.self) }
+    let (x, out) = (inputs[0].pointer(to: Real.self), results[0].pointer(to: Real.self))
+    let parameters = inputs[1...].map { $0.pointer(to: Real.self) }
     let shape = inputs[0].shape
     let (rows, count) = (shape.extents[..<axis].reduce(1, *), shape.extents[axis...].reduce(1, *))
     for row in 0..<rows {
@@ -66,8 +66,8 @@ public struct LayerNorm: Op {
         out[row * count + i] = Real(value)
       }
       if givesStatistics {
-        results[1].start(Real.self)[row] = Real(mean)
-        results[2].start(Real.self)[row] = Real(inverse)
+        results[1].pointer(to: Real.self)[row] = Real(mean)
+        results[2].pointer(to: Real.self)[row] = Real(inverse)
       }
     }
     withExtendedLifetime((inputs, results)) {}

@@ -34,7 +34,7 @@ public struct LocalResponseNorm: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ input: Tensor, _ result: Tensor) {
-    let (x, out) = (input.start(Real.self), result.start(Real.self))
+    let (x, out) = (input.pointer(to: Real.self), result.pointer(to: Real.self))
     let (channels, pixels) = (input.shape[1], input.shape.extents[2...].reduce(1, *))
     for n in 0..<input.shape[0] {
       for c in 0..<channels {

@@ -52,7 +52,7 @@ public struct NonMaxSuppression: Op {
         var kept: [(index: Int, box: Box)] = []
         for candidate in candidates {
           if kept.count == most { break }
-          let box = Box(inputs[0].start(Float.self) + (image * boxes + candidate) * 4, isCentred: isCentred)
+          let box = Box(inputs[0].pointer(to: Float.self) + (image * boxes + candidate) * 4, isCentred: isCentred)
           if kept.allSatisfy({ $0.box.overlap(box) <= overlap }) { kept.append((candidate, box)) }
         }
         for (index, _) in kept { found += [Int64(image), Int64(kind), Int64(index)] }

@@ -89,8 +89,8 @@ public struct PoolND: Op {
   }
 
   private func largest<Element: TensorElement>(_: Element.Type, _ input: Tensor, _ results: [Tensor]) {
-    let (x, out) = (input.start(Element.self), results[0].start(Element.self))
-    let places = indices == nil ? nil : results[1].start(Int64.self)
+    let (x, out) = (input.pointer(to: Element.self), results[0].pointer(to: Element.self))
+    let places = indices == nil ? nil : results[1].pointer(to: Int64.self)
     let (image, positions) = (Array(input.shape.extents[2...]), Array(results[0].shape.extents[2...]))
     let (pixels, count) = (Shape(image).count, Shape(positions).count)
     whole.forEachPosition(positions, on: image) { position, taps in
@@ -120,7 +120,7 @@ public struct PoolND: Op {
   }
 
   private func sum<Real: LibraryReal>(_: Real.Type, _ input: Tensor, _ result: Tensor) {
-    let (x, out) = (input.start(Real.self), result.start(Real.self))
+    let (x, out) = (input.pointer(to: Real.self), result.pointer(to: Real.self))
     let (image, positions) = (Array(input.shape.extents[2...]), Array(result.shape.extents[2...]))
     let (pixels, count) = (Shape(image).count, Shape(positions).count)
     // Positions come in the same order; what counts of a window is what lies on the image with its padding.

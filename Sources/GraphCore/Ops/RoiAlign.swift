@@ -51,7 +51,9 @@ public struct RoiAlign: Op {
   }
 
   private func compute<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ result: Tensor) throws {
-    let (x, regions, out) = (inputs[0].start(Real.self), inputs[1].start(Real.self), result.start(Real.self))
+    let (x, regions, out) = (
+      inputs[0].pointer(to: Real.self), inputs[1].pointer(to: Real.self), result.pointer(to: Real.self)
+    )
     let (batch, channels, height, width) = inputs[0].shape.nchw
     let (scale, offset): (Real, Real) = (Real(scale), isHalfPixel ? 0.5 : 0)
     for (region, image) in try inputs[2].indices.enumerated() {

@@ -85,8 +85,6 @@ final class ONNXGraphReader {
   private let outer: ONNXGraphReader?
   /// What a body reads of the graph around it, by name there, in the order of its inputs.
   private(set) var captures: [String] = []
-  /// Elements up to which something is computed here because all that it reads is known.
-  private static let mostFolded = 1 << 22
   /// Values of inputs, to be fixed where something has to be known before a run.
   private let given: [String: Tensor]
   /// Those that were.
@@ -179,7 +177,7 @@ final class ONNXGraphReader {
       let tensor = try file.tensor(initialiser)
       // What is learned goes by name, as in a state dict; what shapes are computed from is part of the graph.
       let isWeight = tensor.type.dtype.isFloat && tensor.shape.count > 1 && outer == nil
-      if isWeight, !graph.parameters.contains(where: { $0.name == initialiser.name }) {
+      if isWeight, graph.weights[initialiser.name] == nil {
         values[initialiser.name] = graph.addParameter(initialiser.name, tensor.type)!
         graph.weights[initialiser.name] = tensor
       } else {
@@ -244,7 +242,7 @@ final class ONNXGraphReader {
     var (needed, waiting) = (Set<Int>(), [id])
     while let next = waiting.popLast() {
       if there(next) != nil { continue }
-      guard let index = producers[next], graph[next].type.shape.count <= Self.mostFolded else { return nil }
+      guard let index = producers[next], graph[next].type.shape.count <= Node.mostFolded else { return nil }
       // Of a loop nobody knows how long it takes.
       guard !(graph.nodes[index].op is any ControlOp) else { return nil }
       if needed.insert(index).inserted { waiting += graph.nodes[index].inputs }
@@ -289,6 +287,9 @@ final class ONNXGraphReader {
     depth += 1
     defer { depth -= 1 }
     guard depth < 64 else { throw BadFile(file.path, "function \(function.name) calls itself") }
+    // Functions that call each other twice are a few lines, and more nodes than anybody can read.
+    inlined += function.node.count
+    guard inlined <= Self.mostInlined else { throw BadFile(file.path, "its functions are more than a million nodes") }
     let prefix = (call.name.isEmpty ? call.opType : call.name) + "/"
     var names: [String: String] = [:]
     for (inner, outer) in zip(
@@ -317,6 +318,8 @@ final class ONNXGraphReader {
     }
   }
   private var depth = 0
+  private var inlined = 0
+  private static let mostInlined = 1 << 20
 
   /// Adds a node, or what it computes where all that it reads is known.
   func add(_ name: String, _ op: any Op, _ inputs: [ValueID], stored: DType? = nil) throws -> [ValueID] {

@@ -89,7 +89,9 @@ extension ONNXFile {
     }
     let tensor = try Tensor(uninitialized: type)
     data.withUnsafeBytes { bytes in
-      tensor.storage.pointer.copyMemory(from: bytes.baseAddress! + offset, byteCount: length)
+      // Of an empty file there is no address.
+      guard let base = bytes.baseAddress, length > 0 else { return }
+      tensor.storage.pointer.copyMemory(from: base + offset, byteCount: length)
     }
     return tensor
   }
