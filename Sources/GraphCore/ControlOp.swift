@@ -1,3 +1,4 @@
+import Synchronization
 import TensorCore
 
 /// An op that runs graphs of its own: branches and loops. Each body is planned like a graph; the op says when which one runs, and
@@ -23,7 +24,9 @@ extension ControlOp {
 }
 
 /// A graph as an attribute: two are equal that compute the same function.
-public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
+///
+/// Coded as a number: see ``GraphBodies``.
+public struct GraphBody: Hashable, Sendable, Codable, CustomStringConvertible {
   /// With the weights it reads.
   public let graph: Graph
   private let structure: Digest
@@ -40,6 +43,23 @@ public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
   public func hash(into hasher: inout Hasher) {
     hasher.combine(structure.value)
     hasher.combine(weights.value)
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let number = try decoder.singleValueContainer().decode(Int.self)
+    guard let bodies = decoder.userInfo[GraphBodies.key] as? GraphBodies, let body = bodies[number] else {
+      throw GraphError("there is no graph \(number) before the one that runs it")
+    }
+    self = body
+  }
+
+  /// - Throws: ``GraphError`` where nothing keeps the graph itself.
+  public func encode(to encoder: any Encoder) throws {
+    guard let bodies = encoder.userInfo[GraphBodies.key] as? GraphBodies, let number = bodies.number(of: self) else {
+      throw GraphError("\(self) is a graph of its own, which is kept beside what runs it")
+    }
+    var container = encoder.singleValueContainer()
+    try container.encode(number)
   }
 
   /// What it computes of such arguments, in NCHW.
@@ -63,6 +83,29 @@ public struct GraphBody: Hashable, Sendable, CustomStringConvertible {
 
   /// Its graph's name, and what tells it from others of that name.
   public var description: String { "\(graph.name)#\(structure.hex.prefix(8))" }
+}
+
+/// The bodies of a file's graphs by number, as coders' `userInfo` has them: ops are coded with the number alone. A graph comes
+/// behind those that its nodes run.
+package final class GraphBodies: Sendable {
+  package static let key = CodingUserInfoKey(rawValue: "pacer.bodies")!
+  private let all = Mutex<[GraphBody]>([])
+
+  package init() {}
+
+  subscript(_ number: Int) -> GraphBody? { all.withLock { $0[safe: number] } }
+  package func number(of body: GraphBody) -> Int? { all.withLock { $0.firstIndex(of: body) } }
+  package func append(_ body: GraphBody) { all.withLock { $0.append(body) } }
+  /// By number.
+  package var graphs: [Graph] { all.withLock { $0.map(\.graph) } }
+
+  /// Adds the graphs that a graph's nodes run, each once, and before them those that run in them.
+  package func append(bodiesOf graph: Graph) {
+    for body in graph.nodes.flatMap({ ($0.op as? any ControlOp)?.bodies ?? [] }) where number(of: body) == nil {
+      append(bodiesOf: body.graph)
+      append(body)
+    }
+  }
 }
 
 extension Graph {

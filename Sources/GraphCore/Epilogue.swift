@@ -5,7 +5,7 @@
 #endif
 
 /// Limits applied to an output: `relu` is 0…∞, `relu6` 0…6.
-public struct Clamp: Hashable, Sendable, CustomStringConvertible {
+public struct Clamp: Hashable, Sendable, Codable, CustomStringConvertible {
   public var min: Float
   public var max: Float
 
@@ -34,7 +34,7 @@ public struct Clamp: Hashable, Sendable, CustomStringConvertible {
 ///
 /// To add one: a case here, one in `CIntrinsics.h` and `KernelSources/Epilogue.swift`, one in `epilogue.glsl`, and its nodes in the
 /// ONNX writer.
-public enum Epilogue: Hashable, Sendable, CustomStringConvertible {
+public enum Epilogue: Hashable, Sendable, Codable, CustomStringConvertible {
   case clamp(Clamp)
   /// A clamp for each channel.
   case clampChannels([Clamp])

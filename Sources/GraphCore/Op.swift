@@ -1,7 +1,7 @@
 import TensorCore
 
 /// One kind of operation with its attributes. Ops are values: two equal ops compute the same function.
-public protocol Op: Hashable, Sendable {
+public protocol Op: Hashable, Sendable, Codable {
   /// Name of the kind: `conv2d`.
   static var name: String { get }
   /// Name as graph text and profiles print it: that of the kind, or of the function that it computes where the kind has many.

@@ -36,18 +36,36 @@ public struct PanelLayout: Hashable, Sendable, CustomStringConvertible {
 
   /// - Parameter lanes: divides `width`; nil for `width`.
   public init(width: Int, lanes: Int? = nil, depth: Depth, groups: Int = 1, depthMultiple: Int = 1) {
-    self.width = width
-    self.lanes = lanes ?? width
+    self.init(unchecked: width, lanes ?? width, depth, groups, depthMultiple)
     precondition(width % self.lanes == 0, "a panel of \(width) is no multiple of \(self.lanes) lanes")
-    self.depth = depth
-    self.groups = groups
-    self.depthMultiple = depthMultiple
+  }
+
+  /// Of numbers from outside: ``TensorType/fault`` says whether they are panels.
+  init(unchecked width: Int, _ lanes: Int, _ depth: Depth, _ groups: Int, _ depthMultiple: Int) {
+    (self.width, self.lanes, self.depth, self.groups, self.depthMultiple) = (width, lanes, depth, groups, depthMultiple)
   }
 
   public var description: String {
     "panels\(width)" + (lanes != width ? "/\(lanes)" : "") + "\(depth == .tapsThenChannels ? "t" : "c")"
       + (groups > 1 ? "g\(groups)" : "")
       + (depthMultiple > 1 ? "p\(depthMultiple)" : "")
+  }
+
+  /// Of more outputs, or of more lanes, no kernel wants a panel.
+  static let widest = 1 << 24
+
+  /// What is wrong with panels of a weight of this shape, whose elements can be counted; nil where a kernel may read them.
+  func fault(for shape: Shape) -> String? {
+    let isSound = [width, lanes, depthMultiple].allSatisfy((1...Self.widest).contains) && width % lanes == 0
+    guard isSound, groups >= 1 else {
+      return "\(width) outputs in \(lanes) lanes, \(groups) groups and channels by \(depthMultiple) are no panels"
+    }
+    guard shape.rank > 0, shape.count > 0, shape[0] % groups == 0 else {
+      return "\(shape) has no outputs that \(groups) groups divide"
+    }
+    let channels = shape.rank > 1 ? shape[1] : 1
+    let sizes = [groups, paddedOutputs(shape[0] / groups), shape.count / shape[0] / channels, paddedChannels(channels)]
+    return Shape(sizes).elementCount == nil ? "\(self) of \(shape) are more than memory can hold" : nil
   }
 
   /// Elements stored for a weight of this shape, padding included.

@@ -1,6 +1,6 @@
 /// What the integers of a tensor stand for: `real = scale · (stored − zeroPoint)`, for the whole tensor or for each index of
 /// one axis (ONNX, QuantizeLinear).
-public struct Quantization: Hashable, Sendable, CustomStringConvertible {
+public struct Quantization: Hashable, Sendable, Codable, CustomStringConvertible {
   /// One, or one for each index of `axis`.
   public let scales: [Float]
   /// As many as scales.

@@ -14,13 +14,15 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral, Cus
   public var count: Int { extents.reduce(1, *) }
   /// The same, or nil where an extent is negative or no memory could hold so many elements: for shapes from outside.
   public var elementCount: Int? {
-    var count = 1
+    // Beside an extent of 0 the others are limited too: their products are strides.
+    var (count, isEmpty) = (1, false)
     for extent in extents {
-      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      let (product, overflow) = count.multipliedReportingOverflow(by: max(extent, 1))
       guard extent >= 0, !overflow, product < 1 << 40 else { return nil }
       count = product
+      if extent == 0 { isEmpty = true }
     }
-    return count
+    return isEmpty ? 0 : count
   }
   public subscript(axis: Int) -> Int { extents[axis] }
   public var description: String { extents.map(String.init).joined(separator: "x") }

@@ -53,16 +53,19 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     if shape.rank > Self.highestRank { return "rank \(shape.rank) is over \(Self.highestRank)" }
     if isUpperBound, format != .nchw && format != .nhwc { return "an upper bound has no \(format)" }
     if shape.elementCount == nil { return "\(shape) is more than memory can hold" }
+    return formatFault ?? quantization?.fault(for: shape, dtype)
+  }
+
+  private var formatFault: String? {
     switch format {
-    case .nchw: break
-    case .nhwc where shape.rank != 4: return "nhwc needs rank 4, not \(shape)"
-    case .panels(let layout) where shape.rank < 1 || layout.groups < 1 || shape[0] % layout.groups != 0:
-      return "\(shape) has no outputs that \(layout.groups) groups divide"
-    case .winograd where shape.rank != 4: return "winograd weights have rank 4, not \(shape)"
-    case .winograd where dtype != .float32: return "winograd weights are float32, not \(dtype.rawValue)"
-    default: break
+    case .nchw: return nil
+    case .nhwc: return shape.rank == 4 ? nil : "nhwc needs rank 4, not \(shape)"
+    case .panels(let layout): return layout.fault(for: shape)
+    case .winograd(let layout):
+      guard shape.rank == 4, shape[2] == 3, shape[3] == 3 else { return "winograd needs 3×3 filters, not \(shape)" }
+      if dtype != .float32 { return "winograd weights are float32, not \(dtype.rawValue)" }
+      return (1...1 << 16).contains(layout.width) ? nil : "\(layout.width) outputs are no panel"
     }
-    return quantization?.fault(for: shape, dtype)
   }
 
   public var description: String {

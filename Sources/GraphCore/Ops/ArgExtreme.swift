@@ -4,7 +4,7 @@ import TensorCore
 public struct ArgExtreme: Op {
   public static let name = "arg_extreme"
 
-  public enum Function: String, Hashable, Sendable { case maximum, minimum }
+  public enum Function: String, Hashable, Sendable, Codable { case maximum, minimum }
 
   public var function: Function
   public var axis: Int

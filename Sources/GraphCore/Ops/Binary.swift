@@ -10,7 +10,7 @@ import TensorCore
 public struct Binary: FusingOp {
   public static let name = "binary"
 
-  public enum Function: String, Sendable, CaseIterable {
+  public enum Function: String, Sendable, Codable, CaseIterable {
     case add, subtract, multiply
     /// Of integers towards zero; by zero 0.
     case divide

@@ -18,7 +18,7 @@ public struct Conv2D: FusingOp {
   /// does not.
   public var multipliesFloat16 = false
 
-  public enum Algorithm: String, Sendable {
+  public enum Algorithm: String, Sendable, Codable {
     case direct
     /// Winograd's F(4×4, 3×3): a quarter of the multiplications, and more rounding.
     case winograd

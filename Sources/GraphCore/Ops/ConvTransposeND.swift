@@ -36,6 +36,7 @@ public struct ConvTransposeND: Op {
       groups > 0 && groups < 1 << 30 && x[1] == weight[0] && x[1] % groups == 0
         && window.kernel == Array(weight.extents[2...]),
       "\(name) weight \(weight) with \(groups) groups does not fit input \(x)")
+    try expect(weight[1] < 1 << 30, "\(name) of weight \(weight)")
     try expect(
       outputPadding.count == axes && outputPadding.allSatisfy { (0...1 << 30).contains($0) },
       "\(name): output padding \(outputPadding)")

@@ -4,7 +4,7 @@ import TensorCore
 public struct Cumulative: Op {
   public static let name = "cumulative"
 
-  public enum Function: String, Hashable, Sendable { case sum, product }
+  public enum Function: String, Hashable, Sendable, Codable { case sum, product }
 
   public var function: Function
   public var axis: Int

@@ -12,6 +12,21 @@ public struct Einsum: Op {
 
   public init(_ terms: [[Character]], to result: [Character]) { (self.terms, self.result) = (terms, result) }
 
+  /// Letters are coded as texts: `["ij", "jk"]` and `"ik"`.
+  private enum CodingKeys: CodingKey { case terms, result }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    terms = try container.decode([String].self, forKey: .terms).map(Array.init)
+    result = Array(try container.decode(String.self, forKey: .result))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(terms.map { String($0) }, forKey: .terms)
+    try container.encode(String(result), forKey: .result)
+  }
+
   public var attributes: [(String, String)] {
     [("equation", terms.map { String($0) }.joined(separator: ",") + "->" + String(result))]
   }

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// What a gate of a recurrent layer applies to its sum: ONNX's names and parameters.
-public enum GateActivation: Hashable, Sendable, CustomStringConvertible {
+public enum GateActivation: Hashable, Sendable, Codable, CustomStringConvertible {
   case sigmoid, tanh, relu, softsign, softplus
   /// `alpha · x + beta`.
   case affine(alpha: Float, beta: Float)

@@ -7,14 +7,14 @@ import TensorCore
 public struct GridSample: Op {
   public static let name = "grid_sample"
 
-  public enum Mode: String, Sendable {
+  public enum Mode: String, Sendable, Codable {
     case nearest, linear
     /// Of images of two axes.
     case cubic
   }
 
   /// What lies outside.
-  public enum Outside: String, Sendable {
+  public enum Outside: String, Sendable, Codable {
     case zeros, border, reflection
   }
 

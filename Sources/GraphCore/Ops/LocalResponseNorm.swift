@@ -23,7 +23,7 @@ public struct LocalResponseNorm: Op {
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
     try expect(inputs.count == 1 && inputs[0].shape.rank > 1, "\(name) takes one input with channels")
     try expectReals(inputs, name)
-    try expect(size > 0, "\(name): size \(size)")
+    try expect((1...1 << 28).contains(size), "\(name): size \(size)")
     return inputs
   }
 

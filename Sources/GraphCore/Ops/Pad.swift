@@ -6,7 +6,7 @@ import TensorCore
 public struct Pad: Op {
   public static let name = "pad"
 
-  public enum Mode: String, Hashable, Sendable {
+  public enum Mode: String, Hashable, Sendable, Codable {
     case constant
     /// Mirrored at the outermost elements, which are not repeated; to and fro where more are added than there are.
     case reflect

@@ -5,7 +5,7 @@ import TensorCore
 public struct PoolND: Op {
   public static let name = "pool"
 
-  public enum Function: Hashable, Sendable {
+  public enum Function: Hashable, Sendable, Codable {
     /// Padding never wins.
     case maximum
     /// With `countsPadding` padding counts as zeros.
@@ -15,7 +15,7 @@ public struct PoolND: Op {
   }
 
   /// In which order a second output numbers the elements of an image, where the largest came from.
-  public enum Order: String, Sendable {
+  public enum Order: String, Sendable, Codable {
     case rows
     case columns
   }

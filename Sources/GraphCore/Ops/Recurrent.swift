@@ -12,7 +12,7 @@ import TensorCore
 public struct Recurrent: Op {
   public static let name = "recurrent"
 
-  public enum Kind: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable, Codable {
     case rnn
     /// With `resetsProduct` the reset gate multiplies what `r` makes of the state (ONNX's `linear_before_reset`), else the
     /// state.
@@ -40,13 +40,13 @@ public struct Recurrent: Op {
     }
   }
 
-  public enum Direction: String, Sendable {
+  public enum Direction: String, Sendable, Codable {
     case forward, reverse, bidirectional
     public var count: Int { self == .bidirectional ? 2 : 1 }
   }
 
   /// Inputs behind the weights.
-  public struct Given: OptionSet, Hashable, Sendable {
+  public struct Given: OptionSet, Hashable, Sendable, Codable {
     public let rawValue: Int
     public init(rawValue: Int) { self.rawValue = rawValue }
     public static let bias = Given(rawValue: 1)

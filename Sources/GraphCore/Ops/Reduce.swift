@@ -4,7 +4,7 @@ import TensorCore
 public struct Reduce: Op {
   public static let name = "reduce"
 
-  public enum Function: String, Sendable, CaseIterable {
+  public enum Function: String, Sendable, Codable, CaseIterable {
     case sum, mean, maximum, minimum, product
     /// Of absolute values.
     case l1

@@ -5,7 +5,7 @@ public struct Reshape: Op {
   public static let name = "reshape"
 
   /// An extent of the result.
-  public enum Extent: Hashable, Sendable, CustomStringConvertible {
+  public enum Extent: Hashable, Sendable, Codable, CustomStringConvertible {
     case fixed(Int)
     /// That of an axis of the input.
     case axis(Int)
@@ -47,7 +47,7 @@ public struct Reshape: Op {
       switch extent {
       case .fixed(let number): result.append(number)
       case .axis(let axis):
-        try expect(axis < input.rank, "reshape: \(input) has no axis \(axis)")
+        try expect((0..<input.rank).contains(axis), "reshape: \(input) has no axis \(axis)")
         result.append(input[axis])
       case .rest:
         rest.append(position)

@@ -6,7 +6,7 @@ public struct Resize: Op {
   public static let name = "resize"
 
   /// An axis that changes.
-  public struct Axis: Hashable, Sendable {
+  public struct Axis: Hashable, Sendable, Codable {
     public var axis: Int
     /// Of the result.
     public var extent: Int
@@ -22,13 +22,13 @@ public struct Resize: Op {
   }
 
   /// From a first place to a last one, which may lie before it.
-  public struct ClosedRegion: Hashable, Sendable {
+  public struct ClosedRegion: Hashable, Sendable, Codable {
     public var start: Float
     public var end: Float
     public init(_ start: Float, _ end: Float) { (self.start, self.end) = (start, end) }
   }
 
-  public enum Mode: Hashable, Sendable {
+  public enum Mode: Hashable, Sendable, Codable {
     case nearest(Rounding)
     case linear
     /// Keys' cubic convolution; `a` is the slope that its weights have at distance 1.
@@ -36,7 +36,7 @@ public struct Resize: Op {
   }
 
   /// Which element is the nearest.
-  public enum Rounding: String, Sendable {
+  public enum Rounding: String, Sendable, Codable {
     case preferFloor = "round_prefer_floor"
     case preferCeil = "round_prefer_ceil"
     case floor
@@ -46,7 +46,7 @@ public struct Resize: Op {
   }
 
   /// Where a place of the result lies in the input; by ONNX's names.
-  public enum Coordinates: String, Sendable {
+  public enum Coordinates: String, Sendable, Codable {
     case halfPixel = "half_pixel"
     case halfPixelSymmetric = "half_pixel_symmetric"
     case halfPixelPyTorch = "pytorch_half_pixel"

@@ -10,7 +10,7 @@ public struct Scan: ControlOp {
   public static let name = "scan"
 
   /// An axis that is gone along.
-  public struct Way: Hashable, Sendable, CustomStringConvertible {
+  public struct Way: Hashable, Sendable, Codable, CustomStringConvertible {
     public var axis: Int
     public var isReverse: Bool
     public init(axis: Int, isReverse: Bool = false) { (self.axis, self.isReverse) = (axis, isReverse) }

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// What becomes of an element that is written to.
-public enum ScatterReduction: String, Hashable, Sendable {
+public enum ScatterReduction: String, Hashable, Sendable, Codable {
   /// It is overwritten; of several that are written to one place, the last one stays.
   case none
   case add, multiply, maximum, minimum

@@ -5,7 +5,7 @@ import TensorCore
 public struct Slice: Op {
   public static let name = "slice"
 
-  public struct Cut: Hashable, Sendable {
+  public struct Cut: Hashable, Sendable, Codable {
     public var axis: Int
     public var start: Int
     public var end: Int

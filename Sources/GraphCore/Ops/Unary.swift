@@ -5,7 +5,7 @@ public struct Unary: Op {
   public static let name = "unary"
 
   /// With the parameters of those that have some, as ONNX names them.
-  public enum Function: Hashable, Sendable {
+  public enum Function: Hashable, Sendable, Codable {
     case absolute, negate, sign
     /// `round` goes to the even one of two that are as near.
     case ceil, floor, round, squareRoot, reciprocal, exp, log

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// A height and a width.
-public struct Pair: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Pair: Hashable, Sendable, Codable, ExpressibleByIntegerLiteral, CustomStringConvertible {
   public var h: Int
   public var w: Int
 
@@ -15,7 +15,7 @@ public struct Pair: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStrin
 }
 
 /// Rows above and below an image and columns beside it that a window may reach.
-public struct Padding: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Padding: Hashable, Sendable, Codable, ExpressibleByIntegerLiteral, CustomStringConvertible {
   /// Rows above and below, columns to the left and to the right; each is 0 or more.
   public var top: Int
   public var left: Int
@@ -40,7 +40,7 @@ public struct Padding: Hashable, Sendable, ExpressibleByIntegerLiteral, CustomSt
 }
 
 /// The window that convolution and pooling move over an image.
-public struct Window: Hashable, Sendable {
+public struct Window: Hashable, Sendable, Codable {
   public var kernel: Pair
   public var stride: Pair
   public var padding: Padding

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// The window that convolution and pooling move over images of any number of axes. Its lists have an entry for each of them.
-public struct WindowND: Hashable, Sendable {
+public struct WindowND: Hashable, Sendable, Codable {
   public var kernel: [Int]
   public var strides: [Int]
   public var dilations: [Int]
