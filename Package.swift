@@ -49,8 +49,8 @@ let wideKernels =
 /// What the module Pacer re-exports. Who imports Pacer depends on these by name too: a build follows only the
 /// dependencies that are named, and would leave objects behind that know an older layout of a type.
 let runtime: [Target.Dependency] = [
-  "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelZoo", "RuntimeCore", "GraphCore",
-  "TensorCore",
+  "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelFiles", "ModelZoo", "RuntimeCore",
+  "GraphCore", "TensorCore",
 ]
 /// What the module PacerBench re-exports besides.
 let harness: [Target.Dependency] = [
@@ -94,7 +94,7 @@ let targets: [Target] = [
       "BenchProtocol", "BenchStatistics", "ModelFiles", "RuntimeCore", "TensorCore",
       .product(name: "Yams", package: "Yams"),
     ]),
-  module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "ModelFiles", "Pacer"] + runtime),
+  module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "Pacer"] + runtime),
   module(
     "BenchRunner",
     [
@@ -108,8 +108,8 @@ let targets: [Target] = [
   module(
     "BenchCommands",
     [
-      "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "ModelFiles",
-      "CMeasure", "Pacer",
+      "BenchProtocol", "BenchStatistics", "BenchModel", "BenchWorker", "BenchRunner", "BenchReport", "CMeasure",
+      "Pacer",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ] + runtime),
   module("PacerBench", harness + ["Pacer"] + runtime),
@@ -127,8 +127,8 @@ let targets: [Target] = [
   tests("TensorCore", ["TensorCore"]),
   tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),
-  tests("GraphPasses", runtime + ["Pacer", "TestSupport", "ModelFiles"]),
-  tests("ModelFiles", ["ModelFiles", "TestSupport"] + runtime, exclude: ["Cases"]),
+  tests("GraphPasses", runtime + ["Pacer", "TestSupport"]),
+  tests("ModelFiles", ["Pacer", "TestSupport"] + runtime, exclude: ["Cases"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"], exclude: ["Fixtures"]),
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),

@@ -202,6 +202,22 @@ public struct Graph: Sendable {
     for name in weights.keys where isForgotten(name) { weights[name] = nil }
   }
 
+  /// Gives weights that are parts of a file memory of their own; those of bodies stay.
+  /// - Returns: how many there were.
+  package mutating func copyMappedWeights() throws -> Int {
+    var copied = 0
+    for value in values {
+      guard case .constant(let tensor) = value.source, tensor.storage.isMapped else { continue }
+      self[value.id].source = .constant(try tensor.copiedFromFile())
+      copied += 1
+    }
+    for (name, tensor) in weights where tensor.storage.isMapped {
+      weights[name] = try tensor.copiedFromFile()
+      copied += 1
+    }
+    return copied
+  }
+
   /// Infers the type of every computed value anew, in order.
   public mutating func inferTypes() throws {
     for node in nodes {
@@ -238,6 +254,11 @@ public struct Graph: Sendable {
         node.name, node.op, node.inputs.map { known[$0]! }, placed: node.placed, stored: node.stored)
     ])
     return graph
+  }
+
+  /// A value for a graph that is put together from its parts; ``verify()`` says whether they fit.
+  package mutating func appendValue(_ name: String, _ type: TensorType, _ source: ValueSource) -> ValueID {
+    add(name, type, source)
   }
 
   private mutating func add(_ name: String, _ type: TensorType, _ source: ValueSource) -> ValueID {

@@ -4,6 +4,7 @@
 @_exported import BackendVulkan
 @_exported import GraphCore
 @_exported import GraphPasses
+@_exported import ModelFiles
 @_exported import ModelZoo
 @_exported import RuntimeCore
 @_exported import TensorCore

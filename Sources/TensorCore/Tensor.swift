@@ -144,6 +144,14 @@ public struct Tensor: Sendable {
     return result
   }
 
+  /// Itself, or of a part of a file a copy in memory of its own.
+  package func copiedFromFile() throws -> Tensor {
+    guard storage.isMapped else { return self }
+    let copy = try Tensor(uninitialized: type)
+    copy.write(self)
+    return copy
+  }
+
   /// Overwrites the elements, given as they lie in memory.
   public func write(_ values: [Float]) {
     precondition(values.count == floats.count, "\(values.count) values for \(type)")

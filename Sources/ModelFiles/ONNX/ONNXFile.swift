@@ -11,6 +11,10 @@ public struct ONNXFile: Sendable {
     public var kind: DType?
     /// Extents; a text names one that is not fixed.
     public var extents: [Extent]
+
+    package init(name: String, kind: DType?, extents: [Extent]) {
+      (self.name, self.kind, self.extents) = (name, kind, extents)
+    }
   }
   public enum Extent: Sendable, Equatable {
     case fixed(Int)

@@ -11,10 +11,12 @@ package enum HugePages {
   ///
   /// Blocks lie beside each other in the heap: each page of which they are at least half is asked for, whatever else is
   /// on it. That is `MADV_COLLAPSE`, of Linux 6.1.
+  ///
+  /// Files are left where they are: who wants their weights on huge pages copies them out of the mapping first.
   package static func back(_ blocks: [Storage]) {
     #if os(Linux)
       var occupied: [UInt: Int] = [:]
-      for block in blocks {
+      for block in blocks where !block.isMapped {
         let begin = UInt(bitPattern: block.pointer)
         let end = begin + UInt(block.byteCount)
         for page in begin / UInt(size)...max(begin, end - 1) / UInt(size) {

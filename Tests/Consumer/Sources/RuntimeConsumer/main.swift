@@ -24,4 +24,13 @@ let fast = try CPUBackend().prepare(mobile, PrepareOptions()).makeSession()
 fast.inputs[0].write(model.input.values)
 try fast.run()
 precondition(fast.outputs[0].values.count == 1000)
+
+// Saved once, mapped wherever it is used.
+let path = CommandLine.arguments[0] + ".pacer"
+try PacerContents(optimising: model.graph, for: [.best], inputs: [model.input]).write(to: path)
+let file = try PacerFile(path)
+let mapped = try CPUBackend().prepare(file).makeSession()
+mapped.inputs[0].write(file.bundledInputs[0].tensor)
+try mapped.run()
+precondition(mapped.outputs[0].values == fast.outputs[0].values)
 print("consumer: the runtime alone works")
