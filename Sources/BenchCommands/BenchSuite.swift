@@ -81,8 +81,8 @@ struct RootCommand: AsyncParsableCommand {
       CommandGroup(
         name: "Models",
         subcommands: [
-          VerifyCommand.self, ClassifyCommand.self, ExportCommand.self, PlacementCommand.self, OpsCommand.self,
-          BisectAccuracyCommand.self,
+          OptimizeCommand.self, VerifyCommand.self, ClassifyCommand.self, ExportCommand.self, PlacementCommand.self,
+          OpsCommand.self, BisectAccuracyCommand.self,
         ]),
       CommandGroup(
         name: "Machine",

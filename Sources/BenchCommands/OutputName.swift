@@ -13,7 +13,7 @@ import Pacer
 struct OutputName {
   /// Extensions of known formats, which cannot be meant as part of a name.
   private static let known: Set = [
-    "json", "md", "html", "htm", "csv", "txt", "svg", "xml", "onnx", "yaml", "yml", "pdf", "png",
+    "json", "md", "html", "htm", "csv", "txt", "svg", "xml", "onnx", "yaml", "yml", "pdf", "png", "pacer",
   ]
 
   let path: String

@@ -56,6 +56,9 @@ public enum ModelReference: Hashable, Sendable {
     }
   }
 
+  /// Whether it is a file that holds graphs of Pacer's, optimised already.
+  public var isPacerFile: Bool { path.map { $0.lowercased().hasSuffix(".pacer") } ?? false }
+
   /// Of the file; nil for a model that is built in.
   public var path: String? { if case .file(let path, _) = self { path } else { nil } }
 }

@@ -150,7 +150,7 @@ package struct Inspector: Sendable {
     }
     if let expect, expect != Axes.engine.standard { return try await outputs(of: expect, work, within: seconds) }
     do { return Reference(outputs: try await oracleOutputs(work, within: seconds)) } catch let lack as OracleLacks {
-      guard expect == nil, work.modelReference.path != nil else {
+      guard expect == nil, work.modelReference.path != nil, !work.modelReference.isPacerFile else {
         throw UserError("no reference output: \(lack.reason)")
       }
       return try await outputs(of: Self.usualEngine, work, within: seconds)

@@ -90,6 +90,10 @@ public struct Workers: Sendable {
   package func perform(_ configuration: Configuration, _ job: Job, within seconds: Double = .infinity) async
     -> JobOutcome
   {
+    let engine = configuration[Axes.engine]
+    if engine != Axes.engine.standard, configuration.modelReference.isPacerFile {
+      return JobOutcome([.skipped(reason: "\(engine) reads no .pacer files")])
+    }
     do {
       return await launcher.run(
         try await assignment(configuration, job), timeout: max(min(timeout, seconds), 0.01))

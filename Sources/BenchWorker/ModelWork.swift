@@ -38,10 +38,26 @@ package struct ModelWork: Sendable {
   package var graph: Graph
   /// One for each input of the graph.
   package var inputs: [Tensor]
+  /// Of a file that is optimised already, the passes that are still to run; else nil, for those of the configuration.
+  package private(set) var remaining: [any Pass]?
+  /// What its times should be read with.
+  package private(set) var notes: [String] = []
 
-  /// - Parameter files: what the job names: of a model file the ONNX whose extents are fixed, and the list of its inputs.
+  /// - Parameters:
+  ///   - files: what the job names: of an ONNX file one whose extents are fixed, and the list of its inputs; of a `.pacer` file
+  ///     itself, and the list where its own inputs are not taken.
+  ///   - settings: what it is to run on; nil where the model is built in.
   /// - Throws: ``Unsupported`` where there is no op for a node, and what reading throws.
-  package init(_ configuration: Configuration, files: [String: String], _ runtime: Runtime) throws {
+  package init(
+    _ configuration: Configuration, files: [String: String], _ runtime: Runtime, for settings: Settings? = nil
+  ) throws {
+    if configuration.modelReference.isPacerFile {
+      guard let path = files["pacer"], let settings else {
+        throw UserError("the job names no file of \(configuration.model)")
+      }
+      self = try ModelWork(PacerFile(path), files["inputs"], configuration, settings, runtime)
+      return
+    }
     guard configuration.modelReference.path != nil else {
       let shapes: InputShapes? = configuration["shape"].flatMap { InputShapes(axisValue: $0) }
       let built = try ModelInput(
@@ -66,6 +82,42 @@ package struct ModelWork: Sendable {
       throw BadFile(list, "its inputs are not those of \(configuration.model)")
     }
     (self.graph, inputs) = (graph, try given.map { try $0.tensor() })
+  }
+
+  /// - Parameter list: of its inputs; nil for those that it brings.
+  private init(
+    _ file: PacerFile, _ list: String?, _ configuration: Configuration, _ settings: Settings, _ runtime: Runtime
+  ) throws {
+    MappedFiles.explainBusErrors()
+    guard settings.passes.isEmpty else { throw UserError("passes: \(configuration.model) is optimised already") }
+    let set = settings.precision == .fp32 ? PacerFile.packedFor(settings.backend) : nil
+    // The oracle takes weights as they are, and where they are.
+    let kernels = (settings.backend as? CPUBackend)?.kernels
+    let isOracle = kernels == .reference
+    var (graph, passes, notes): (Graph, [any Pass], [String])
+    if let set, file.variants.contains(where: { $0.instructionSet == set }) {
+      (graph, passes, notes) = (try file.graph(for: set), [], [])
+    } else {
+      let packing = isOracle ? [] : try runtime.passes(file.targetPasses)
+      (graph, passes) = (try file.graph(), settings.precision.passes + packing)
+      notes = set.map { ["no variant for \($0): weights were packed at load"] } ?? []
+    }
+    graph.name = configuration.model
+    if settings.options.hugePages, kernels != nil, !isOracle, try graph.copyMappedWeights() > 0 {
+      notes.append("weights were copied out of the file, for huge pages")
+    }
+    (self.graph, remaining, self.notes) = (graph, passes, notes)
+    let wanted = graph.inputs.map { (name: graph[$0].name, type: graph[$0].type) }
+    guard let list else {
+      inputs = file.bundledInputs.map(\.tensor)
+      guard inputs.count == wanted.count else { throw UserError("\(configuration.model) brings no inputs") }
+      return
+    }
+    let given = try InputFile.list(list)
+    inputs = try given.map { try $0.tensor() }
+    guard given.map(\.name) == wanted.map(\.name), inputs.map(\.type) == wanted.map(\.type) else {
+      throw BadFile(list, "its inputs are not those of \(configuration.model)")
+    }
   }
 
   /// Of all inputs together; of a single one its own.

@@ -87,13 +87,14 @@ public struct Worker {
 
     let start = monotonicNanoseconds()
     let model: ModelWork
-    do { model = try ModelWork(configuration, files: job.files, catalog.runtime) } catch let error as Unsupported {
-      return try emit(.skipped(reason: "\(error)"))
-    }
+    do {
+      model = try ModelWork(configuration, files: job.files, catalog.runtime, for: settings)
+    } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-    let (optimised, reports) = try Pipeline(passes, checksNumbers: false).run(on: model.graph, for: placer)
+    let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
+      .run(on: model.graph, for: placer)
     let optimisedAt = monotonicNanoseconds()
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))
@@ -136,6 +137,7 @@ public struct Worker {
       try session.run()
       try emitOutputs(session)
     case .inspect:
+      for note in model.notes { try emit(.note(note)) }
       try emitNotes(settings, model.graph)
       try inspect(
         session, infer, nodes: executable.placement.count, checksOutputs: backend.computesOutputs)

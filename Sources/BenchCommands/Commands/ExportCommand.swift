@@ -39,7 +39,7 @@ struct ExportCommand: AsyncParsableCommand {
   func run() async throws {
     try await userFacing {
       let configuration = try configuration()
-      let graph = try optimised(graph(configuration), configuration[Axes.passes])
+      let graph = try optimised(Self.graph(configuration), configuration[Axes.passes])
       let url = URL(fileURLWithPath: output ?? graph.name + ".onnx")
       let data = try ONNXWriter.write(graph)
       // A name that nobody gave is nobody's to write over.
@@ -62,15 +62,20 @@ struct ExportCommand: AsyncParsableCommand {
     return configurations[0]
   }
 
-  private func graph(_ configuration: Configuration) throws -> Graph {
+  /// A configuration's model, with its weights and at its extents. Of a `.pacer` file it is the portable graph.
+  static func graph(_ configuration: Configuration) throws -> Graph {
     guard let path = configuration.modelReference.path else {
       return try ModelInput(
         Harness.current.runtime.model(configuration.model), shape: configuration[Axes.shape]?.only,
         weights: configuration[Axes.weights]
       ).graph
     }
+    if configuration.modelReference.isPacerFile {
+      guard configuration[Axes.shape] == nil else { throw UserError("shape: the extents of \(path) are fixed") }
+      return try PacerFile(path).graph()
+    }
     let file = try ONNXFile(path)
-    return try file.graph(file.shapes(configuration[Axes.shape]))
+    return try file.graph(file.ports.shapes(configuration[Axes.shape]))
   }
 
   private func optimised(_ graph: Graph, _ names: [String]) throws -> Graph {

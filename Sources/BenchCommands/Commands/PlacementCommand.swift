@@ -44,10 +44,10 @@ struct PlacementCommand: AsyncParsableCommand {
       if !isElsewhere, case .unavailable(let reason) = backend.availability(settings.options) {
         throw UserError("backend \(backend.name) is unavailable: \(reason)")
       }
-      let input = try ModelWork(configurations[0], in: runtime)
+      let input = try ModelWork(configurations[0], in: runtime, for: settings)
       let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-      let graph = try Pipeline(runtime.passes(settings), checksNumbers: false).run(on: input.graph, for: placer)
-        .graph
+      let passes = try input.remaining ?? runtime.passes(settings)
+      let graph = try Pipeline(passes, checksNumbers: false).run(on: input.graph, for: placer).graph
       let table = PlacementTable(configurations[0], try placer.plan(graph))
       let text = json ? try JSONEncoder.text(table) : plan ? table.plan : table.report.markdown
       StandardOutput.print(text, terminator: "")

@@ -19,10 +19,10 @@ extension AccuracyBisection {
     case .available(let device): info = device
     case .unavailable(let reason): throw UserError("backend \(backend.name) is unavailable: \(reason)")
     }
-    let model = try ModelWork(configuration, in: runtime)
+    let model = try ModelWork(configuration, in: runtime, for: settings)
     let inputs = model.inputs
     let placer = try Placer(backend, fallback: settings.fallback, options)
-    var optimised = try Pipeline(runtime.passes(settings), checksNumbers: false)
+    var optimised = try Pipeline(model.remaining ?? runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer).graph
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       throw UserError("\(settings.precision) has no place here: \(reason)")

@@ -8,7 +8,8 @@ public enum Axes {
   private static let pacer = ["pacer"]
 
   public static let model = Axis<String>(
-    "model", "Models: built-in ones by name, or ONNX files by path.", standard: "", values: .model, role: .work,
+    "model", "Models: built-in ones by name, or ONNX or .pacer files by path.", standard: "", values: .model,
+    role: .work,
     label: { _, _ in nil })
 
   public static let engine = Axis<String>(
@@ -67,7 +68,9 @@ public enum Axes {
     standard: true, values: .flag, engines: pacer, label: { isOn, _ in isOn ? nil : "in-place off" })
 
   public static let hugePages = Axis(
-    "huge-pages", "Whether the system is asked for pages of 2 MiB: on (default) or off.", standard: true,
+    "huge-pages",
+    "Whether the system is asked for pages of 2 MiB: on (default) or off; of a .pacer file off (default), its weights used "
+      + "where they lie, or on, copied out of it.", standard: true,
     values: .flag, engines: pacer, backends: ["cpu", "null"], label: { isOn, _ in isOn ? nil : "huge pages off" })
 
   public static let inputBuffer = Axis<InputBuffer?>(

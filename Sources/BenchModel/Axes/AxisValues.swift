@@ -1,5 +1,6 @@
 import BenchProtocol
 import Foundation
+import ModelFiles
 import TensorCore
 
 /// What may be chosen on an axis: what suggestions, help texts and schemas are made from.
@@ -68,9 +69,10 @@ public enum AxisValues: Sendable {
     guard exists, !isFolder.boolValue else {
       throw UserError("\(text) cannot be read: \(exists ? "it is a folder" : "no such file")")
     }
-    guard (text as NSString).pathExtension.lowercased() == "onnx" else {
+    guard ["onnx", PacerFile.nameExtension].contains((text as NSString).pathExtension.lowercased()) else {
       throw UserError(
-        "\(text): a model is an ONNX file (.onnx), or one of \(catalog.models.map(\.name).joined(separator: ", "))")
+        "\(text): a model is an ONNX file (.onnx), one that optimize wrote (.pacer), or one of "
+          + catalog.models.map(\.name).joined(separator: ", "))
     }
     let path = URL(fileURLWithPath: text).standardizedFileURL.path
     do { return .file(path: path, digest: try ModelDigest.of(path)) } catch { throw UserError("\(error)") }

@@ -34,6 +34,7 @@ public enum Labels {
     let parts = zip(axes.axes, contexts).compactMap { axis, context -> String? in
       guard axis.applies(to: configuration), !settled.contains(axis.key) else { return nil }
       // Passes are what rows are about: the word for none is never left out.
+      if axis.role == .passes, configuration.modelReference.isPacerFile { return "optimised" }
       if axis.role == .passes, configuration[axis.key] == nil {
         var context = context
         context.differs = true

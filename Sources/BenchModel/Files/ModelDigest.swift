@@ -1,3 +1,4 @@
+import BenchProtocol
 import Foundation
 import ModelFiles
 import Synchronization
@@ -10,6 +11,11 @@ package enum ModelDigest {
 
   /// - Throws: ``BadFile`` where it is no model.
   package static func of(_ path: String) throws -> String {
+    if ModelReference.file(path: path, digest: "").isPacerFile {
+      // Whether it is one is seen at its head.
+      _ = try PacerFile(path)
+      return FileDigest.of(path)
+    }
     let own = FileDigest.of(path)
     let others: [String]
     if let files = known.withLock({ $0[own] }) {

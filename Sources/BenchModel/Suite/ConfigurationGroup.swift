@@ -50,7 +50,10 @@ public struct ConfigurationGroup: Sendable {
       guard let texts = choices[shorthand.key] else { continue }
       configurations = try configurations.flatMap { try shorthand.apply($0, texts, catalog) }
     }
-    for configuration in configurations { try checkModel(configuration) }
+    for index in configurations.indices {
+      try checkModel(configurations[index])
+      if configurations[index].modelReference.isPacerFile { try settleFile(&configurations[index]) }
+    }
     return try applicable(configurations, catalog.axes)
   }
 
@@ -76,6 +79,21 @@ public struct ConfigurationGroup: Sendable {
       guard configuration[Axes.weights] == nil else { throw UserError("weights: \(configuration.model) has its own") }
     } else if let shape = configuration[Axes.shape], shape.only == nil {
       throw UserError("shape: \(configuration.model) has one input; write 1x3x224x224, not \(shape)")
+    }
+  }
+
+  /// What a file that is optimised already says itself.
+  private func settleFile(_ configuration: inout Configuration) throws {
+    // No more passes is what there are.
+    let settled = [Axes.passes.key, Axes.preset.key, Shorthand.disable.key, Shorthand.format.key]
+    for key in settled where choices[key] != nil && choices[key] != ["none"] {
+      throw UserError(
+        "\(key): \(configuration.model) is optimised already; name other passes when it is made (optimize --disable)")
+    }
+    configuration[Axes.passes] = Axes.passes.standard
+    // Its weights stay in the file unless somebody wants them elsewhere.
+    if choices[Axes.hugePages.key] == nil, configuration[Axes.kernels] != .reference {
+      configuration[Axes.hugePages] = false
     }
   }
 

@@ -1,9 +1,14 @@
 import BenchModel
 import BenchProtocol
 import ModelFiles
+import Pacer
 
-/// What the user says of the shapes of a file's inputs.
-extension ONNXFile {
+/// The inputs of a model in a file, and what the user says of their shapes.
+struct ModelPorts {
+  /// Of the file, or the model's name.
+  var path: String
+  var inputs: [ONNXFile.Port]
+
   /// The extents of each input, by name: as asked for, or as the file fixes them.
   /// - Throws: ``UserError`` where neither says them.
   func shapes(_ asked: InputShapes?) throws -> [String: [Int]] {
@@ -44,7 +49,7 @@ extension ONNXFile {
 
   /// The extents that the file fixes.
   /// - Throws: ``UserError`` where it does not.
-  func fixed(_ port: Port) throws -> [Int] {
+  func fixed(_ port: ONNXFile.Port) throws -> [Int] {
     try port.extents.map { extent in
       guard case .fixed(let number) = extent else {
         throw UserError(
@@ -69,5 +74,32 @@ extension ONNXFile.Port {
         index < 1 ? "1" : extents.count == 4 ? "224" : "128"
       }
     }.joined(separator: "x")
+  }
+}
+
+extension ONNXFile {
+  var ports: ModelPorts { ModelPorts(path: path, inputs: inputs) }
+}
+
+extension PacerFile {
+  /// Those of its portable graph.
+  /// - Throws: ``BadFile``.
+  var ports: ModelPorts {
+    get throws {
+      let graph = try graph()
+      return ModelPorts(graph, path: path)
+    }
+  }
+}
+
+extension ModelPorts {
+  /// Those of a graph, all of fixed extents.
+  init(_ graph: Graph, path: String) {
+    self.path = path
+    inputs = graph.inputs.map { id in
+      let type = graph[id].type
+      return ONNXFile.Port(
+        name: graph[id].name, kind: type.dtype, extents: type.shape.extents.map(ONNXFile.Extent.fixed))
+    }
   }
 }
