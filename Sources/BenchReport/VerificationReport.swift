@@ -37,7 +37,10 @@ extension Verification {
     if cases.count == 1 {
       let item = cases[0]
       switch item.status {
-      case .passed: return "\(item.name): all outputs hold."
+      case .passed:
+        guard let bytes = item.wholeBytes else { return "\(item.name): all outputs hold." }
+        let outputs = item.outputs.isEmpty ? "no folder test_data_set_0 lies beside it" : "all outputs hold"
+        return "\(item.name): its \(Format.bytes(Double(bytes))) are what was written; \(outputs)."
       case .differs: return "\(item.name): outputs DIFFER."
       case .failed, .unsupported, .noData: return "\(item.name): \(item.status.rawValue): \(item.reason ?? "")"
       }

@@ -90,23 +90,10 @@ package struct ModelWork: Sendable {
   ) throws {
     MappedFiles.explainBusErrors()
     guard settings.passes.isEmpty else { throw UserError("passes: \(configuration.model) is optimised already") }
-    let set = settings.precision == .fp32 ? PacerFile.packedFor(settings.backend) : nil
-    // The oracle takes weights as they are, and where they are.
-    let kernels = (settings.backend as? CPUBackend)?.kernels
-    let isOracle = kernels == .reference
-    var (graph, passes, notes): (Graph, [any Pass], [String])
-    if let set, file.variants.contains(where: { $0.instructionSet == set }) {
-      (graph, passes, notes) = (try file.graph(for: set), [], [])
-    } else {
-      let packing = isOracle ? [] : try runtime.passes(file.targetPasses)
-      (graph, passes) = (try file.graph(), settings.precision.passes + packing)
-      notes = set.map { ["no variant for \($0): weights were packed at load"] } ?? []
-    }
+    let work = try file.work(settings, runtime)
+    var graph = work.graph
     graph.name = configuration.model
-    if settings.options.hugePages, kernels != nil, !isOracle, try graph.copyMappedWeights() > 0 {
-      notes.append("weights were copied out of the file, for huge pages")
-    }
-    (self.graph, remaining, self.notes) = (graph, passes, notes)
+    (self.graph, remaining, notes) = (graph, work.remaining, work.notes)
     let wanted = graph.inputs.map { (name: graph[$0].name, type: graph[$0].type) }
     guard let list else {
       inputs = file.bundledInputs.map(\.tensor)
@@ -126,5 +113,30 @@ package struct ModelWork: Sendable {
     var digest = Digest()
     for input in inputs { digest.combine(input.digest.value) }
     return digest.hex
+  }
+}
+
+extension PacerFile {
+  /// The graph for a configuration's backend, the passes that are still to run on it, and what its times should be read with.
+  /// - Throws: ``BadFile``, ``UnknownName`` where there is no pass that it asks for.
+  package func work(
+    _ settings: Settings, _ runtime: Runtime
+  ) throws -> (graph: Graph, remaining: [any Pass], notes: [String]) {
+    let set = settings.precision == .fp32 ? Self.packedFor(settings.backend) : nil
+    // The oracle takes weights as they are, and where they are.
+    let kernels = (settings.backend as? CPUBackend)?.kernels
+    let isOracle = kernels == .reference
+    var (graph, passes, notes): (Graph, [any Pass], [String])
+    if let set, variants.contains(where: { $0.instructionSet == set }) {
+      (graph, passes, notes) = (try self.graph(for: set), [], [])
+    } else {
+      let packing = isOracle ? [] : try runtime.passes(targetPasses)
+      (graph, passes) = (try self.graph(), settings.precision.passes + packing)
+      notes = set.map { ["no variant for \($0): weights were packed at load"] } ?? []
+    }
+    if settings.options.hugePages, kernels != nil, !isOracle, try graph.copyMappedWeights() > 0 {
+      notes.append("weights were copied out of the file, for huge pages")
+    }
+    return (graph, passes, notes)
   }
 }

@@ -27,7 +27,7 @@ public struct TestData: Sendable {
     var atol: Double?
   }
 
-  /// - Parameter model: path of a `.onnx` file.
+  /// - Parameter model: path of its file.
   /// - Throws: ``BadFile``.
   public init(beside model: String) throws {
     self.model = model
@@ -86,19 +86,22 @@ public struct TestData: Sendable {
 
 extension TestData.DataSet {
   /// The tensors of a model's inputs, in its order.
+  /// - Parameters:
+  ///   - ports: the model's inputs.
+  ///   - path: of the model.
   /// - Throws: ``Unsupported`` where one is no tensor of numbers, ``BadFile`` where one is missing or is not what it should be.
-  public func inputs(of file: ONNXFile) throws -> [TensorFile] {
-    if let place = inputs.keys.max(), place >= file.inputs.count {
-      throw BadFile(inputs[place]!, "the model has \(file.inputs.count) inputs")
+  public func inputs(_ ports: [ONNXFile.Port], of path: String) throws -> [TensorFile] {
+    if let place = inputs.keys.max(), place >= ports.count {
+      throw BadFile(inputs[place]!, "the model has \(ports.count) inputs")
     }
-    return try file.inputs.enumerated().map { index, port in
-      guard let kind = port.kind else { throw Unsupported("\(file.path): input \(port.name) is no tensor of numbers") }
-      guard let path = inputs[index] else {
-        throw BadFile(file.path, "\(name) has no input_\(index).pb, for input \(port.words)")
+    return try ports.enumerated().map { index, port in
+      guard let kind = port.kind else { throw Unsupported("\(path): input \(port.name) is no tensor of numbers") }
+      guard let input = inputs[index] else {
+        throw BadFile(path, "\(name) has no input_\(index).pb, for input \(port.words)")
       }
-      var tensor = try TensorFile(path)
+      var tensor = try TensorFile(input)
       guard tensor.kind == kind, port.accepts(tensor.shape) else {
-        throw BadFile(path, "\(tensor.kind.longName) \(Shape(tensor.shape)) does not fit input \(port.words)")
+        throw BadFile(input, "\(tensor.kind.longName) \(Shape(tensor.shape)) does not fit input \(port.words)")
       }
       tensor.name = port.name
       return tensor

@@ -62,6 +62,40 @@ import Testing
     }
   }
 
+  @Test func `an optimised file: each tensor against its digest, then outputs`() throws {
+    try inFolder { folder in
+      try write("right", in: folder)
+      for (model, path) in [("right/model.onnx", "right/m.pacer"), ("right/model.onnx", "alone/m.pacer")] {
+        let place = folder.appendingPathComponent(path).deletingLastPathComponent()
+        try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+        let saved = try shell("bench-suite optimize \(model) -o \(path)", in: folder)
+        #expect(saved.status == 0, "\(saved)")
+      }
+      let right = try shell("bench-suite verify right/m.pacer", in: folder)
+      #expect(right.status == 0 && right.output.contains("what was written; all outputs hold"), "\(right)")
+      #expect(
+        right.output.components(separatedBy: "holds").count == 2 && right.output.contains("optimised"), "\(right)")
+      let alone = try shell("bench-suite verify alone/m.pacer", in: folder)
+      #expect(alone.status == 0 && alone.output.contains("what was written; no folder test_data_set_0"), "\(alone)")
+      let passes = try shell("bench-suite verify right/m.pacer --passes all", in: folder)
+      #expect(passes.status == 1 && passes.errors.contains("optimised already"), "\(passes)")
+
+      let saved = try shell("bench-suite optimize mobilenet-v2 --shape 1x3x32x32 --skip-check -o m.pacer", in: folder)
+      #expect(saved.status == 0, "\(saved)")
+      let url = folder.appendingPathComponent("m.pacer")
+      let whole = try Data(contentsOf: url)
+      // Its last byte is a weight's, whose digest alone can tell.
+      var damaged = whole
+      damaged[damaged.count - 1] ^= 1
+      try damaged.write(to: url)
+      let weight = try shell("bench-suite verify m.pacer", in: folder)
+      #expect(weight.status == 1 && weight.errors.contains("is damaged: f32["), "\(weight)")
+      try Data(whole.dropLast()).write(to: url)
+      let short = try shell("bench-suite verify m.pacer", in: folder)
+      #expect(short.status == 1 && short.errors.contains("it is cut short"), "\(short)")
+    }
+  }
+
   @Test func `what cannot be verified says what to do`() throws {
     try inFolder { folder in
       try write("bare", in: folder)

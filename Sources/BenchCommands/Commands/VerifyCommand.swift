@@ -9,7 +9,8 @@ import Pacer
 
 struct VerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "verify", abstract: "Hold a model's outputs against those that came with it.",
+    commandName: "verify",
+    abstract: "Hold a model's outputs against those that came with it, and a .pacer file against its digests.",
     discussion: """
       Test data is laid out as the ONNX project and its model zoo do: beside model.onnx there are folders test_data_set_0,
       … with input_0.pb, … and output_0.pb, …, in the order of the model's inputs and outputs. A folder of such folders is
@@ -18,15 +19,16 @@ struct VerifyCommand: AsyncParsableCommand {
       bench-suite verify resnet50-v1-7              a folder with a model and its data
       bench-suite verify yolo/model.onnx --isa sse2
       bench-suite verify node-tests --json          many of them
+      bench-suite verify resnet50-v1-7/model.pacer  what optimize saved: all tensors first, then as any other
 
-      Each runs without passes and with all, unless --passes says otherwise. An output holds where each element differs by
-      at most atol + rtol · |expected|; an expected NaN has to be one.
+      An ONNX model runs without passes and with all, unless --passes says otherwise. An output holds where each element
+      differs by at most atol + rtol · |expected|; an expected NaN has to be one.
 
-      Exit status: 0 all outputs hold, 3 one does not, 1 a model cannot be read or run, or an op is missing, 5 there is no
-      data set.
+      Exit status: 0 all outputs hold, 3 one does not, 1 a model is damaged or cannot be read or run, or an op is missing,
+      5 an ONNX model has no data set.
       """)
 
-  @Argument(help: "An ONNX file, or a folder of models with their data.")
+  @Argument(help: "An ONNX or .pacer file, or a folder of models with their data.")
   var path: String
   @OptionGroup(title: "Configuration") var axes: AxisOptions
   @Option(
@@ -99,8 +101,13 @@ struct VerifyCommand: AsyncParsableCommand {
     return folder.hasPrefix(path + "/") ? String(folder.dropFirst(path.count + 1)) : model
   }
 
-  /// Of no model: without passes and with all unless something says which.
+  /// Of no model: without passes and with all unless something says which. A `.pacer` file settles its passes.
   private func configurations() throws -> [Configuration] {
+    if ModelReference.file(path: path, digest: "").isPacerFile {
+      // A damaged one is what was asked about, and no fault of the command line.
+      _ = try PacerFile(path)
+      return try axes.group(models: path).configurations(catalog)
+    }
     var group = try axes.group(models: catalog.models.first?.name)
     if axes.preset == nil, axes.passes == nil { group.choices[Axes.passes.key] = ["none", "all"] }
     return try group.configurations(catalog).map { configuration in

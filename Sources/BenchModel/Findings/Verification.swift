@@ -50,6 +50,8 @@ public struct Verification: Codable, Sendable {
     /// Inputs whose values had to be known before the run, and are part of the graph that ran.
     public var fixed: [String] = []
     public var outputs: [Output] = []
+    /// Bytes of a file that brings digests of all that is in it, and holds what it should; nil of one that brings none.
+    public var wholeBytes: Int?
 
     package init(name: String, op: String, status: Status, reason: String? = nil, missing: [String] = []) {
       (self.name, self.op, self.status, self.reason, self.missing) = (name, op, status, reason, missing)
