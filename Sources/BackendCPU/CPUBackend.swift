@@ -50,7 +50,7 @@ public struct CPUBackend: Backend {
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
     if node.op is any ControlOp { return .kernel("control") }
     if kernels == .reference { return .kernel(Support.reference) }
-    if isView(node, in: graph) { return .kernel("view") }
+    if viewOffset(of: node, in: graph) != nil { return .kernel("view") }
     // What there is no kernel for runs on the op's own loops.
     return .kernel(kernel(for: node, in: graph, options)?.name ?? Support.reference)
   }
@@ -99,10 +99,24 @@ extension TensorType {
   var isPlainFloat: Bool { dtype == .float32 && quantization == nil && !isUpperBound }
 }
 
-/// Ops whose output is their input's memory.
-func isView(_ node: Node, in graph: Graph) -> Bool {
+/// Where the output of a node lies in its input's memory, in bytes; nil where it is no part of that, or one that begins where kernels
+/// do not want their tensors to.
+func viewOffset(of node: Node, in graph: Graph) -> Int? {
   // Where extents lie behind the elements, another shape puts them elsewhere.
-  (node.op is Reshape || node.op is Dropout) && node.stored == nil && !graph[node.inputs[0]].type.isUpperBound
+  guard node.stored == nil, !node.inputs.isEmpty, !graph[node.inputs[0]].type.isUpperBound else { return nil }
+  if node.op is Reshape || node.op is Dropout { return 0 }
+  guard node.op is Slice, let move = move(node, in: graph), let offset = move.sources?[0] else { return nil }
+  return offset % Storage.alignment == 0 ? offset : nil
+}
+
+/// Whether the output of a node is its inputs, one behind the other, each where kernels want a tensor to begin.
+func joins(_ node: Node, in graph: Graph) -> Bool {
+  guard node.op is Concat, node.stored == nil, let targets = move(node, in: graph)?.targets else { return false }
+  return targets.count == node.inputs.count && targets.allSatisfy { $0 % Storage.alignment == 0 }
+}
+
+private func move(_ node: Node, in graph: Graph) -> MoveKernel? {
+  MoveKernel.make(node.op, node.inputs.map { graph[$0].type }, graph[node.outputs[0]].type)
 }
 
 /// What the fast kernels want and are good at.

@@ -9,30 +9,36 @@ struct CPULowering: Lowering {
   private let options: PrepareOptions
   /// By node; nil for views and for what runs elsewhere.
   private let kernels: [(any CPUKernel)?]
-  private let views: Set<Int>
+  /// Offsets of views, by node.
+  private let views: [Int: Int]
+  /// Nodes whose output is their inputs one behind the other.
+  private let joins: Set<Int>
   let space = MemorySpace.host
   let device = "cpu"
 
   init(_ nodes: [Int], of graph: Graph, _ backend: CPUBackend, _ options: PrepareOptions) throws {
     (self.backend, self.options) = (backend, options)
     var kernels = [(any CPUKernel)?](repeating: nil, count: graph.nodes.count)
-    var views = Set<Int>()
+    var (views, joins) = ([Int: Int](), Set<Int>())
     for index in nodes {
       let node = graph.nodes[index]
       if let op = node.op as? any ControlOp {
         kernels[index] = try ControlKernel(op, node, of: graph, backend, options)
       } else if backend.kernels == .reference {
         kernels[index] = ReferenceKernel(node, of: graph)
-      } else if BackendCPU.isView(node, in: graph) {
-        views.insert(index)
+      } else if let offset = BackendCPU.viewOffset(of: node, in: graph) {
+        views[index] = offset
       } else {
+        if BackendCPU.joins(node, in: graph) { joins.insert(index) }
         kernels[index] = backend.kernel(for: node, in: graph, options) ?? ReferenceKernel(node, of: graph)
       }
     }
-    (self.kernels, self.views) = (kernels, views)
+    (self.kernels, self.views, self.joins) = (kernels, views, joins)
   }
 
-  func isView(_ node: Int) -> Bool { views.contains(node) }
+  func viewOffset(_ node: Int) -> Int? { views[node] }
+
+  func joins(_ node: Int) -> Bool { joins.contains(node) }
 
   func kernel(for node: Int) -> PlannedKernel {
     let kernel = kernels[node]!

@@ -39,7 +39,15 @@ struct MoveKernel: CPUKernel {
     }
 
     var lineCount: Int { loops.reduce(1) { $0 * $1.extent } }
+
+    /// Whether its elements follow each other, here and there.
+    var isOneRun: Bool { loops.isEmpty && line.source == 1 && line.target == 1 }
   }
+
+  /// Where the inputs' elements lie in them, in bytes, if all they are is copied as they are.
+  var sources: [Int]? { parts.allSatisfy(\.isOneRun) ? parts.map { $0.source * size } : nil }
+  /// The same in the output.
+  var targets: [Int]? { parts.allSatisfy(\.isOneRun) ? parts.map { $0.target * size } : nil }
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { make($0.node.op, $0.inputs, $0.output) }
 

@@ -43,7 +43,7 @@ struct VulkanLowering: Lowering {
     weights = Set(own.flatMap { node in node.op.parameterInputs.compactMap { node.inputs[safe: $0] } })
   }
 
-  func isView(_ node: Int) -> Bool { views.contains(node) }
+  func viewOffset(_ node: Int) -> Int? { views.contains(node) ? 0 : nil }
 
   func kernel(for node: Int) -> PlannedKernel {
     let kernel = kernels[node]!

@@ -9,9 +9,9 @@ extension Rewriter {
     var rewrites = 0
     for handle in handles {
       guard let node = self[handle], let found = Chain(self).function(node),
-        self[found.input].type == self[node.outputs[0]].type, node.stored == nil
+        self[found.inputs[0]].type == self[node.outputs[0]].type, node.stored == nil
       else { continue }
-      let result = try insert(node.name, found.op, [found.input], before: handle, placed: node.placed)
+      let result = try insert(node.name, found.op, found.inputs, before: handle, placed: node.placed)
       remove(handle, readersRead: result)
       rewrites += 1
     }
@@ -26,12 +26,12 @@ private struct Chain {
   init(_ graph: Rewriter) { self.graph = graph }
 
   /// The function that ends with a node, and what it is a function of.
-  func function(_ node: Node) -> (op: any Op, input: ValueID)? {
-    if let input = hardSigmoid(node) { return (Activation(.hardSigmoid), input) }
-    if let input = hardSwish(node) { return (Activation(.hardSwish), input) }
-    if let input = activated(node, .sigmoid) { return (Activation(.silu), input) }
-    if let input = gelu(node) { return (Unary(.gelu(isApproximate: false)), input) }
-    return nil
+  func function(_ node: Node) -> (op: any Op, inputs: [ValueID])? {
+    if let input = hardSigmoid(node) { return (Activation(.hardSigmoid), [input]) }
+    if let input = hardSwish(node) { return (Activation(.hardSwish), [input]) }
+    if let input = activated(node, .sigmoid) { return (Activation(.silu), [input]) }
+    if let input = gelu(node) { return (Unary(.gelu(isApproximate: false)), [input]) }
+    return layerNorm(node) ?? layerNormParameter(node)
   }
 
   private func producer(_ id: ValueID) -> Node? { graph.producer(of: id).flatMap { graph[$0] } }
@@ -89,6 +89,59 @@ private struct Chain {
       return x
     }
     return nil
+  }
+
+  /// `(x − mean) / √(mean (x − mean)² + ε)` along the last axes.
+  private func layerNorm(_ node: Node) -> (op: any Op, inputs: [ValueID])? {
+    guard Binary.computes(.divide, node.op), let (x, axis) = centred(node.inputs[0]),
+      let root = producer(node.inputs[1]), (root.op as? Unary)?.function == .squareRoot,
+      let sum = producer(root.inputs[0]), let (variance, epsilon) = operand(sum, .add), epsilon >= 0,
+      let (squares, own) = mean(variance), own == axis, let base = square(squares),
+      let (other, _) = centred(base), other == x
+    else { return nil }
+    return (LayerNorm(axis: axis, epsilon: epsilon), [x])
+  }
+
+  /// A factor or a sum of each element that follows a layer norm that has none yet, and that nothing else reads.
+  private func layerNormParameter(_ node: Node) -> (op: any Op, inputs: [ValueID])? {
+    let count = Binary.computes(.multiply, node.op) ? 1 : Binary.computes(.add, node.op) ? 2 : 0
+    guard count > 0, (node.op as? Binary)?.epilogue == nil else { return nil }
+    for side in 0...1 {
+      let (id, parameter) = (node.inputs[side], node.inputs[1 - side])
+      guard let norm = producer(id), let op = norm.op as? LayerNorm, !op.isRootMeanSquare, !op.givesStatistics,
+        norm.inputs.count == count, graph.uses(of: id) == 1, graph.data(of: parameter) != nil,
+        graph[parameter].type.shape.extents == Array(graph[id].type.shape.extents[op.axis...])
+      else { continue }
+      return (op, norm.inputs + [parameter])
+    }
+    return nil
+  }
+
+  /// A value less its mean along the last axes, from this one on.
+  private func centred(_ id: ValueID) -> (x: ValueID, axis: Int)? {
+    guard let node = producer(id), Binary.computes(.subtract, node.op), (node.op as? Binary)?.epilogue == nil,
+      let (x, axis) = mean(node.inputs[1]), x == node.inputs[0]
+    else { return nil }
+    return (x, axis)
+  }
+
+  /// What a value is the mean of, along the last axes from this one on, which stay.
+  private func mean(_ id: ValueID) -> (of: ValueID, axis: Int)? {
+    guard let node = producer(id), let op = node.op as? Reduce, op.function == .mean, op.keepsAxes,
+      let first = op.axes.first, case let type = graph[node.inputs[0]].type, type.format == .nchw,
+      op.axes == Array(first..<type.shape.rank)
+    else { return nil }
+    return (node.inputs[0], first)
+  }
+
+  /// What a value is the square of.
+  private func square(_ id: ValueID) -> ValueID? {
+    guard let node = producer(id), let op = node.op as? Binary, op.epilogue == nil else { return nil }
+    switch op.function {
+    case .multiply: return node.inputs[0] == node.inputs[1] ? node.inputs[0] : nil
+    case .power: return number(node.inputs[1]) == 2 ? node.inputs[0] : nil
+    default: return nil
+    }
   }
 
   /// A product of two values and a number, however it is put together.

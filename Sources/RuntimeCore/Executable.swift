@@ -21,11 +21,13 @@ public struct PlannedGraph: Sendable {
     }
     (self.placer, self.lowerings) = (placer, lowerings)
     plan = Plan(graph, on: lowerings, placed: placed, inPlace: placer.options.inPlace)
+    let kernels = Dictionary(
+      uniqueKeysWithValues: plan.steps.compactMap { step in step.node.map { ($0, step.kernel) } })
     placement = graph.nodes.enumerated().map { index, node in
       let lowering = lowerings[placed[index]]
       return Placement(
         node: node.name, op: node.op.name, backend: placer.backends[placed[index]].name,
-        device: lowering.device, kernel: lowering.isView(index) ? "view" : lowering.kernel(for: index).name,
+        device: lowering.device, kernel: kernels[index] ?? "view",
         refusals: refusals[index])
     }
   }

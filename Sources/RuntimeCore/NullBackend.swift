@@ -23,7 +23,7 @@ public struct NullBackend: Backend {
 private struct NullLowering: Lowering {
   var space: MemorySpace { .device("null") }
   var device: String { "null" }
-  func isView(_ node: Int) -> Bool { false }
+  func viewOffset(_ node: Int) -> Int? { nil }
   func kernel(for node: Int) -> PlannedKernel { PlannedKernel(name: "null") }
   func byteCount(of value: ValueID) -> Int { 0 }
   func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {

@@ -7,8 +7,11 @@ public protocol Lowering: Sendable {
   var space: MemorySpace { get }
   /// Name of the device, as placements give it.
   var device: String { get }
-  /// Whether a node's output is its first input's memory, so that there is nothing to run.
-  func isView(_ node: Int) -> Bool
+  /// Where a node's output lies in its first input's memory, in bytes, so that there is nothing to run; nil of a node that computes.
+  func viewOffset(_ node: Int) -> Int?
+  /// Whether the output of a node that is no view is its inputs, one behind the other: there is nothing to run where they could be
+  /// written there in the first place.
+  func joins(_ node: Int) -> Bool
   /// The kernel of a node that is no view.
   func kernel(for node: Int) -> PlannedKernel
   /// Bytes of a value in `space`, if that is a space of its own.
@@ -16,6 +19,10 @@ public protocol Lowering: Sendable {
   /// - Parameter segments: all of this lowering in the plan.
   /// - Throws: where the device has not what they need.
   func compile(_ segments: [Plan.Segment], of plan: Plan) throws -> any CompiledSegments
+}
+
+extension Lowering {
+  public func joins(_ node: Int) -> Bool { false }
 }
 
 /// What a plan has to know of a kernel.

@@ -44,6 +44,49 @@ import Testing
     #expect(sessions[0].outputs[0].values == sessions[1].outputs[0].values)
   }
 
+  /// In memory the channels of one image follow each other in NCHW: joining and cutting them is a matter of where they lie.
+  @Test(arguments: [AllocatorKind.system, .caching, .mapped, .arena])
+  func `tensors are joined and cut without a copy where the plan allows it, and with one elsewhere`(
+    allocator: AllocatorKind
+  ) throws {
+    for (batch, channels, isFree) in [(1, 4, true), (2, 4, false), (1, 1, false)] {
+      var graph = Graph(name: "joined")
+      // 36 elements of a channel: only those of four begin where kernels want them to.
+      let x = graph.addInput("x", TensorType([batch, 2 * channels, 6, 6]))
+      let halves = try (0..<2).map { half in
+        let cut = Slice([.init(axis: 1, start: half * channels, end: (half + 1) * channels)])
+        return try graph.addNode(
+          "half\(half)", Reshape(to: [batch, channels, 6, 6]), [graph.addNode("cut\(half)", cut, [x])])
+      }
+      let parts = try halves.enumerated().map { index, half in
+        try graph.addNode("part\(index)", Activation(index == 0 ? .relu : .hardSwish), [half])
+      }
+      let all = try graph.addNode("all", Concat(axis: 1), parts)
+      let twice = try graph.addNode("twice", Concat(axis: 1), [all, graph.addNode("more", Activation(.relu6), [all])])
+      graph.setOutputs([twice, try graph.addNode("end", Activation(.sigmoid), [twice])])
+      let input = try Tensor(
+        graph[x].type.shape, (0..<graph[x].type.shape.count).map { Float($0 % 17) / 2 - 4 })
+
+      let fast = try CPUBackend().prepare(graph, PrepareOptions(allocator: allocator))
+      let names = ["cut0", "cut1", "all", "twice"]
+      let kernels = names.map { name in fast.placement.first { $0.node == name }?.kernel }
+      // What begins at the beginning is a part wherever the rest lies.
+      if isFree { #expect(kernels == ["view", "view", "view", "view"]) }
+      if batch > 1 { #expect(kernels == ["move", "move", "move", "move"]) }
+      if channels == 1 { #expect(kernels == ["view", "move", "move", "move"]) }
+      let sessions = try [fast, CPUBackend(kernels: .reference).prepare(graph)].map { try $0.makeSession() }
+      for session in sessions {
+        session.inputs[0].write(input)
+        for _ in 0..<2 { try session.run() }
+      }
+      #expect(sessions[0].inputs[0].values == input.values)
+      for (own, expected) in zip(sessions[0].outputs, sessions[1].outputs) {
+        let difference = zip(own.values, expected.values).map { ($0 - $1).magnitude }.max()!
+        #expect(difference < 1e-6)
+      }
+    }
+  }
+
   @Test(arguments: [ModelDescription.mobileNetV2, .resNet18], [AllocatorKind.system, .caching, .mapped, .arena])
   func `every allocator gives the same bits, in place and not, fused and not`(
     model: ModelDescription, allocator: AllocatorKind

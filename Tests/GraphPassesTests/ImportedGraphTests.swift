@@ -91,6 +91,51 @@ import Testing
     }
   }
 
+  @Test(arguments: ["power", "product", "several axes", "other axis", "shared", "no square", "of another"])
+  func `a layer norm in pieces becomes one, with its factors and sums`(form: String) throws {
+    var graph = Graph(name: "pieces")
+    let x = graph.addInput("x", TensorType([2, 3, 4]))
+    let y = graph.addInput("y", TensorType([2, 3, 4]))
+    func add(_ name: String, _ op: any Op, _ inputs: [ValueID]) throws -> ValueID {
+      try graph.addNode(name, op, inputs)
+    }
+    func number(_ name: String, _ value: Float) throws -> ValueID { graph.addConstant(name, try Tensor([], [value])) }
+    let axes = ["several axes": [1, 2], "other axis": [1]][form] ?? [2]
+    let mean = try add("mean", Reduce(.mean, axes: axes), [x])
+    let centred = try add("centred", Binary(.subtract), [form == "of another" ? y : x, mean])
+    let square =
+      form == "product"
+      ? try add("square", Binary(.multiply), [centred, centred])
+      : try add("square", Binary(.power), [centred, number("two", form == "no square" ? 3 : 2)])
+    let variance = try add("variance", Reduce(.mean, axes: axes), [square])
+    let root = try add("root", Unary(.squareRoot), [add("sum", Binary(.add), [variance, number("eps", 1e-6)])])
+    let normal = try add("normal", Binary(.divide), [centred, root])
+    let shape = Shape(form == "several axes" ? [3, 4] : [4])
+    let values = (0..<shape.count).map { Float($0) + 1 }
+    let scaled = try add(
+      "scaled", Binary(.multiply), [graph.addConstant("scale", try Tensor(shape, values)), normal])
+    let end = try add("end", Binary(.add), [scaled, graph.addConstant("bias", try Tensor(shape, values))])
+    graph.setOutputs(form == "shared" ? [end, normal] : [end])
+
+    let (text, _) = try run(FuseActivation(), on: graph)
+    switch form {
+    case "power", "product", "several axes":
+      let (axis, type) = form == "several axes" ? (1, "3x4") : (2, "4")
+      #expect(
+        text == """
+          graph pieces
+            input %x : f32[2x3x4]
+            input %y : f32[2x3x4]
+            %end = layer_norm(%x, #scale<f32[\(type)]>, #bias<f32[\(type)]>) {axis=\(axis) eps=1e-06} : f32[2x3x4]
+            return %end
+
+          """)
+    case "shared":
+      #expect(text.contains("%normal = layer_norm(%x) {axis=2 eps=1e-06}") && text.contains("%end = add("), "\(text)")
+    default: #expect(!text.contains("layer_norm"), "\(text)")
+    }
+  }
+
   @Test(arguments: [(2, 2, 0, 0), (3, 2, 1, 1), (3, 1, 0, 0), (4, 3, 1, 0), (1, 2, 0, 1)])
   func `a transposed convolution is one convolution whose channels are spread`(
     kernel: Int, stride: Int, padding: Int, extra: Int

@@ -53,7 +53,7 @@ private struct StubLowering: Lowering {
   let fault: StubBackend.Fault
   let space = MemorySpace.device("stub")
   let device = "stub"
-  func isView(_ node: Int) -> Bool { false }
+  func viewOffset(_ node: Int) -> Int? { nil }
   func kernel(for node: Int) -> PlannedKernel { PlannedKernel(name: "stub") }
   func byteCount(of value: ValueID) -> Int { graph[value].type.byteCount + 64 }
   func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {

@@ -8,6 +8,8 @@ public final class HostMemory {
   private let plan: Plan
   /// Address of each slot; nil while it has no memory.
   private let pointers: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
+  /// Slots that lie in each slot's memory, with their offsets.
+  private let parts: [[(slot: Int, offset: Int)]]
   /// Where memory comes from that is not planned: of this run.
   private var allocator: any Allocator
   private let own: any Allocator
@@ -37,30 +39,39 @@ public final class HostMemory {
     yieldsToScope = kind == .system
     pointers = .allocate(capacity: plan.slots.count)
     pointers.initialize(repeating: nil)
+    var parts = [[(slot: Int, offset: Int)]](repeating: [], count: plan.slots.count)
+    for (index, slot) in plan.slots.enumerated() {
+      if case .part(let whole, let offset) = slot.source { parts[whole].append((index, offset)) }
+    }
+    self.parts = parts
     for (index, slot) in plan.slots.enumerated() where slot.space == .host {
       switch slot.source {
       case .input(let input): pointers[index] = inputs[input].storage.pointer
       case .output(let output): pointers[index] = outputs[output].storage.pointer
       // The plan's graph keeps it.
       case .constant: pointers[index] = plan.graph.data(of: slot.values[0])?.storage.pointer
-      case .parameter, .computed: break
+      case .parameter, .computed, .part: break
       }
     }
     func onHost(_ slots: [Int], _ source: Plan.Slot.Source) -> [Int] {
       slots.filter { plan.slots[$0].space == .host && plan.slots[$0].source == source }
     }
+    // Memory of which a part is written first is there from then on.
+    var known = Set<Int>()
     let hostSteps = Set(plan.segments.filter { plan.space(of: $0) == .host }.flatMap(\.steps))
     duties = plan.steps.enumerated().map { index, step in
       let isHere = hostSteps.contains(index)
       precondition(!isHere || step.scratch.count <= 1, "a kernel in the host's memory has one piece of working memory")
       return (
-        onHost(step.inputs, .parameter), onHost(step.outputs.filter { !step.inputs.contains($0) }, .computed),
+        onHost(step.inputs.map(plan.root(of:)), .parameter),
+        onHost(step.outputs.map(plan.root(of:)).filter { known.insert($0).inserted }, .computed),
         isHere ? step.scratch.first ?? 0 : 0, onHost(step.released, .computed)
       )
     }
     let arena = Arena(plan, in: .host)
     guard kind == .arena, !arena.offsets.isEmpty else {
       (block, self.arena, plannedScratch) = (nil, nil, [])
+      for slot in plan.slots.indices { placeParts(of: slot) }
       return
     }
     let block: Storage
@@ -76,6 +87,7 @@ public final class HostMemory {
     }
     if hugePages { HugePages.back([block]) }
     (self.block, self.arena) = (block, arena)
+    for slot in plan.slots.indices { placeParts(of: slot) }
   }
 
   deinit { pointers.deallocate() }
@@ -88,7 +100,9 @@ public final class HostMemory {
   /// Lets a run read other tensors in the place of the inputs.
   package func bind(inputs: [Tensor]) {
     for (index, slot) in plan.slots.enumerated() {
-      if case .input(let input) = slot.source, slot.space == .host { pointers[index] = inputs[input].storage.pointer }
+      guard case .input(let input) = slot.source, slot.space == .host else { continue }
+      pointers[index] = inputs[input].storage.pointer
+      placeParts(of: index)
     }
   }
 
@@ -113,6 +127,7 @@ public final class HostMemory {
     guard block == nil else { return plannedScratch[index] }
     for slot in duties[index].allocated {
       pointers[slot] = try allocator.allocate(byteCount: plan.slots[slot].byteCount)
+      placeParts(of: slot)
     }
     let byteCount = duties[index].scratchByteCount
     guard byteCount > 0 else { return nil }
@@ -147,6 +162,13 @@ public final class HostMemory {
     let name = plan.graph[plan.slots[slot].values[0]].name
     guard let tensor = plan.graph.weights[name] else { throw MissingWeight(name) }
     pointers[slot] = tensor.storage.pointer
+    placeParts(of: slot)
+  }
+
+  /// Lets the parts of a slot follow it.
+  private func placeParts(of slot: Int) {
+    guard let pointer = pointers[slot] else { return }
+    for part in parts[slot] { pointers[part.slot] = pointer + part.offset }
   }
 
   private func release(_ slot: Int) {

@@ -32,6 +32,8 @@ public struct Plan: Sendable {
       case parameter
       /// Written by a step.
       case computed
+      /// A part of another slot, which is none itself, from a byte on.
+      case part(of: Int, offset: Int)
     }
 
     public let space: MemorySpace
@@ -107,11 +109,18 @@ private struct Planner {
     var space: MemorySpace
   }
 
+  /// Where a value lies: in the memory of a value that is no view, from a byte on.
+  struct Part: Hashable {
+    var place: Place
+    var offset: Int
+    var byteCount: Int
+  }
+
   enum Action {
     case node(Int)
-    case copies([(from: Place, to: Place)])
+    case copies([(from: Part, to: Place)])
     /// What is not computed where the caller reads it.
-    case outputs([(from: Place, output: Int)])
+    case outputs([(from: Part, output: Int)])
   }
 
   let graph: Graph
@@ -119,6 +128,10 @@ private struct Planner {
   let placed: [Int]
   private let producers: [ValueID: Int]
   private let inputs: [ValueID: Int]
+  /// Nodes that find their output written.
+  private var joins = Set<Int>()
+  /// Values that are written where such a node wants them: its output, and where in that.
+  private var joined: [ValueID: (whole: ValueID, offset: Int)] = [:]
 
   init(_ graph: Graph, _ lowerings: [any Lowering], _ placed: [Int]) {
     (self.graph, self.lowerings, self.placed) = (graph, lowerings, placed)
@@ -126,6 +139,42 @@ private struct Planner {
     for (index, node) in graph.nodes.enumerated() { for id in node.outputs { producers[id] = index } }
     self.producers = producers
     inputs = Dictionary(uniqueKeysWithValues: graph.inputs.enumerated().map { ($1, $0) })
+    join()
+  }
+
+  /// Finds the nodes that have nothing to do since their inputs can be written where they belong: each is computed in this space, in
+  /// memory that is nobody else's.
+  private mutating func join() {
+    let results = Set(graph.outputs.map { root(of: $0).value })
+    for (index, node) in graph.nodes.enumerated() where lowering(index).joins(index) {
+      let space = lowering(index).space
+      var (parts, offset): ([ValueID: (whole: ValueID, offset: Int)], Int) = ([:], 0)
+      for id in node.inputs {
+        let (value, start) = root(of: id)
+        guard let producer = producers[value], lowering(producer).space == space, start == 0,
+          lowering(producer).viewOffset(producer) == nil,
+          byteCount(of: Place(value: value, space: space)) == byteCount(of: Place(value: id, space: space)),
+          joined[value] == nil, parts[value] == nil, !results.contains(value)
+        else { break }
+        parts[value] = (node.outputs[0], offset)
+        offset += byteCount(of: Place(value: id, space: space))
+      }
+      guard parts.count == node.inputs.count else { continue }
+      joined.merge(parts) { first, _ in first }
+      joins.insert(index)
+    }
+  }
+
+  /// The value whose memory another one is in its own space, before anything is joined.
+  private func root(of value: ValueID) -> (value: ValueID, offset: Int) {
+    var (value, offset) = (value, 0)
+    while let node = producers[value], let own = lowering(node).viewOffset(node),
+      home(of: graph.nodes[node].inputs[0]) == lowering(node).space
+    {
+      value = graph.nodes[node].inputs[0]
+      offset += own
+    }
+    return (value, offset)
   }
 
   private func lowering(_ node: Int) -> any Lowering { lowerings[placed[node]] }
@@ -137,14 +186,26 @@ private struct Planner {
     return .host
   }
 
-  /// A value in a space as the value whose memory it is there.
-  private func place(_ value: ValueID, in space: MemorySpace) -> Place {
-    var value = value
-    while let node = producers[value], lowering(node).space == space, lowering(node).isView(node) {
-      value = graph.nodes[node].inputs[0]
+  /// Where a value lies in a space.
+  private func part(_ value: ValueID, in space: MemorySpace) -> Part {
+    let byteCount = byteCount(of: Place(value: value, space: space))
+    var (value, offset) = (value, 0)
+    while let node = producers[value], lowering(node).space == space {
+      if let own = lowering(node).viewOffset(node) {
+        value = graph.nodes[node].inputs[0]
+        offset += own
+      } else if let own = joined[value] {
+        value = own.whole
+        offset += own.offset
+      } else {
+        break
+      }
     }
-    return Place(value: value, space: space)
+    return Part(place: Place(value: value, space: space), offset: offset, byteCount: byteCount)
   }
+
+  /// Whether it is all of that memory.
+  private func isWhole(_ part: Part) -> Bool { part.offset == 0 && part.byteCount == byteCount(of: part.place) }
 
   /// Nodes and copies in order, and the segments they form.
   private func actions(bound: inout [Place: Int]) -> (actions: [Action], segments: [Plan.Segment]) {
@@ -162,31 +223,31 @@ private struct Planner {
     while next < graph.nodes.count {
       let end = placed[next...].firstIndex { $0 != placed[next] } ?? graph.nodes.count
       let (nodes, space, first) = (next..<end, lowering(next).space, actions.count)
-      var uploads: [(from: Place, to: Place)] = []
+      var uploads: [(from: Part, to: Place)] = []
       for id in nodes.lazy.flatMap({ graph.nodes[$0].inputs }) {
         // What the host reads of a device was brought there when it was computed.
         guard space != .host, let home = home(of: id), home != space else { continue }
         let target = Place(value: id, space: space)
-        if present.insert(target).inserted { uploads.append((place(id, in: .host), target)) }
+        if present.insert(target).inserted { uploads.append((part(id, in: .host), target)) }
       }
       if !uploads.isEmpty { actions.append(.copies(uploads)) }
-      actions += nodes.filter { !lowering($0).isView($0) }.map { .node($0) }
+      actions += nodes.filter { lowering($0).viewOffset($0) == nil && !joins.contains($0) }.map { .node($0) }
       if space != .host {
         let downloads = nodes.lazy.flatMap { graph.nodes[$0].outputs }.filter(neededOnHost.contains)
-          .map { (from: place($0, in: space), to: Place(value: $0, space: .host)) }
+          .map { (from: part($0, in: space), to: Place(value: $0, space: .host)) }
         if !downloads.isEmpty { actions.append(.copies(Array(downloads))) }
       }
       if actions.count > first { segments.append(Plan.Segment(backend: placed[next], steps: first..<actions.count)) }
       next = end
     }
 
-    var copied: [(from: Place, output: Int)] = []
+    var copied: [(from: Part, output: Int)] = []
     for (index, id) in graph.outputs.enumerated() {
-      let place = place(id, in: .host)
-      if producers[place.value] != nil, bound[place] == nil {
-        bound[place] = index
+      let part = part(id, in: .host)
+      if producers[part.place.value] != nil, bound[part.place] == nil, isWhole(part) {
+        bound[part.place] = index
       } else {
-        copied.append((place, index))
+        copied.append((part, index))
       }
     }
     if !copied.isEmpty {
@@ -196,9 +257,9 @@ private struct Planner {
     return (actions, segments)
   }
 
-  private func reads(_ action: Action) -> [Place] {
+  private func reads(_ action: Action) -> [Part] {
     switch action {
-    case .node(let node): graph.nodes[node].inputs.map { place($0, in: lowering(node).space) }
+    case .node(let node): graph.nodes[node].inputs.map { part($0, in: lowering(node).space) }
     case .copies(let copies): copies.map(\.from)
     case .outputs(let copies): copies.map(\.from)
     }
@@ -210,11 +271,13 @@ private struct Planner {
     let (actions, segments) = actions(bound: &bound)
 
     var lastReads: [Place: Int] = [:]
-    for (index, action) in actions.enumerated() { for place in reads(action) { lastReads[place] = index } }
+    for (index, action) in actions.enumerated() { for part in reads(action) { lastReads[part.place] = index } }
 
     var slots: [Plan.Slot] = []
     var slotOf: [Place: Int] = [:]
-    /// The last step that touches each slot.
+    /// Slots of parts.
+    var partOf: [Part: Int] = [:]
+    /// The last step that touches each slot, or a part of it.
     var lastUses: [Int] = []
     func add(_ place: Place, _ source: Plan.Slot.Source, _ byteCount: Int) -> Int {
       slots.append(Plan.Slot(space: place.space, source: source, values: [place.value], byteCount: byteCount))
@@ -232,30 +295,53 @@ private struct Planner {
       case .node: preconditionFailure("\(value.name) is read in \(place.space) before it is there")
       }
     }
+    /// The slot of a part of what a slot holds.
+    func slot(of part: Part, in whole: Int, _ value: ValueID) -> Int {
+      guard !isWhole(part) else { return whole }
+      if let slot = partOf[part] { return slot }
+      slots.append(
+        Plan.Slot(
+          space: part.place.space, source: .part(of: whole, offset: part.offset), values: [value],
+          byteCount: part.byteCount))
+      lastUses.append(-1)
+      partOf[part] = slots.count - 1
+      return slots.count - 1
+    }
+    func root(of slot: Int) -> Int { if case .part(let whole, _) = slots[slot].source { whole } else { slot } }
     /// Makes the slot of what step `index` computes.
-    func result(_ place: Place, at index: Int) -> Int {
-      let slot = add(place, bound[place].map { .output($0) } ?? .computed, byteCount(of: place))
-      lastUses[slot] = lastReads[place] ?? index
-      return slot
+    func result(_ part: Part, _ value: ValueID, at index: Int) -> Int {
+      let place = part.place
+      // The first part that is written makes the whole.
+      let whole =
+        slotOf[place] ?? add(place, bound[place].map { .output($0) } ?? .computed, byteCount(of: place))
+      lastUses[whole] = max(lastUses[whole], lastReads[place] ?? index, index)
+      return slot(of: part, in: whole, value)
     }
 
     var steps: [Plan.Step] = []
     var outputs = [Int](repeating: -1, count: graph.outputs.count)
     for (index, action) in actions.enumerated() {
-      let read = reads(action).map(slot)
-      for slot in read { lastUses[slot] = max(lastUses[slot], index) }
+      let values: [ValueID] =
+        switch action {
+        case .node(let node): graph.nodes[node].inputs
+        case .copies(let copies): copies.map(\.to.value)
+        case .outputs(let copies): copies.map { graph.outputs[$0.output] }
+        }
+      let read = zip(reads(action), values).map { slot(of: $0, in: slot(of: $0.place), $1) }
+      for slot in read.map(root) { lastUses[slot] = max(lastUses[slot], index) }
       switch action {
       case .node(let node):
         let lowering = lowering(node)
         let kernel = lowering.kernel(for: node)
-        let places = graph.nodes[node].outputs.map { Place(value: $0, space: lowering.space) }
         var written: [Int] = []
         var isInPlace = false
-        for (position, place) in places.enumerated() {
+        for (position, value) in graph.nodes[node].outputs.enumerated() {
+          let part = part(value, in: lowering.space)
+          let place = part.place
           let overwritten = kernel.overwritableInputs.lazy.compactMap { read[safe: $0] }.first { input in
-            inPlace && position == 0 && bound[place] == nil && slots[input].source == .computed
-              && slots[input].byteCount == byteCount(of: place) && lastUses[input] == index
-              && read.count { $0 == input } == 1
+            inPlace && position == 0 && bound[place] == nil && isWhole(part) && slots[input].source == .computed
+              && slots[input].byteCount == part.byteCount && lastUses[input] == index
+              && read.count { root(of: $0) == input } == 1
           }
           if let overwritten {
             slotOf[place] = overwritten
@@ -264,7 +350,7 @@ private struct Planner {
             isInPlace = true
             written.append(overwritten)
           } else {
-            written.append(result(place, at: index))
+            written.append(result(part, value, at: index))
           }
         }
         steps.append(
@@ -272,7 +358,9 @@ private struct Planner {
             node: node, copies: [], kernel: kernel.name, inputs: read, outputs: written, isInPlace: isInPlace,
             scratch: kernel.scratch, released: [], bodies: kernel.bodies))
       case .copies(let copies):
-        let written = copies.map { result($0.to, at: index) }
+        let written = copies.map { copy in
+          result(Part(place: copy.to, offset: 0, byteCount: byteCount(of: copy.to)), copy.to.value, at: index)
+        }
         steps.append(Self.copies(from: read, to: written))
       case .outputs(let copies):
         let written = copies.map { copy in

@@ -13,7 +13,7 @@ extension Plan {
   public func lifetimes(in space: MemorySpace) -> [(owner: Owner, interval: MemoryPlan.Interval)] {
     var uses: [Int: (first: Int, last: Int)] = [:]
     for (index, step) in steps.enumerated() {
-      for slot in step.inputs + step.outputs {
+      for slot in (step.inputs + step.outputs).map(root(of:)) {
         uses[slot] = (uses[slot]?.first ?? index, index)
       }
     }
@@ -37,6 +37,11 @@ extension Plan {
       }
     }
     return lifetimes
+  }
+
+  /// The slot whose memory one lies in: another one's, of a part.
+  package func root(of slot: Int) -> Int {
+    if case .part(let whole, _) = slots[slot].source { whole } else { slot }
   }
 
   /// Bytes that a session has at its largest, whatever the allocator: weights, inputs, outputs, and what is computed. Bodies run one

@@ -51,6 +51,7 @@ extension Plan.Slot.Source: CustomStringConvertible {
     case .constant: "constant"
     case .parameter: "parameter"
     case .computed: "computed"
+    case .part(let slot, let offset): "part of &\(slot) at \(offset)"
     }
   }
 }

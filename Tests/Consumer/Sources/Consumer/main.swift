@@ -61,7 +61,7 @@ struct Negator: Backend {
   struct Lowered: Lowering {
     let space = MemorySpace.host
     let device = "negator"
-    func isView(_ node: Int) -> Bool { false }
+    func viewOffset(_ node: Int) -> Int? { nil }
     func kernel(for node: Int) -> PlannedKernel { PlannedKernel(name: "negate", overwritableInputs: [0]) }
     func byteCount(of value: ValueID) -> Int { 0 }
     func compile(_ segments: [Plan.Segment], of plan: Plan) -> any CompiledSegments {
