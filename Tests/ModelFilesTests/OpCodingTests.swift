@@ -56,6 +56,38 @@ import Testing
     #expect(clamp.min.sign == .minus)
   }
 
+  /// One after the other each integer that an op is coded with, at the ends of what it may be: whatever a file says, types are refused
+  /// or made, without an overflow.
+  @Test(
+    arguments: Dictionary(grouping: ONNXCase.all.filter { !$0.isUnsupported }, by: \.op).sorted { $0.key < $1.key }.map(
+      \.value))
+  func `integers beyond every tensor are refused`(_ cases: [ONNXCase]) throws {
+    let integer = #/[:,\[](-?\d+)(?=[,}\]])/#
+    var known = Set<Data>()
+    let nodes = try cases.map { try $0.graph() }.flatMap { graph in
+      graph.nodes.map { (op: $0.op, inputs: $0.inputs.map { graph[$0].type }) }
+    }
+    for node in nodes {
+      let (encoder, decoder, bodies) = (PacerLayout.encoder(), PacerLayout.decoder(), GraphBodies())
+      for body in (node.op as? any ControlOp)?.bodies ?? [] where bodies.number(of: body) == nil { bodies.append(body) }
+      encoder.userInfo = [GraphBodies.key: bodies]
+      decoder.userInfo = [GraphBodies.key: bodies, OpKinds.key: OpKinds(adding: [])]
+      let stored = StoredNode(name: "n", op: node.op, inputs: [], outputs: [], stored: nil)
+      let data = try encoder.encode(stored)
+      guard known.insert(data).inserted else { continue }
+      let text = String(decoding: data, as: UTF8.self)
+      for place in text.matches(of: integer).prefix(24).map({ $0.1.startIndex..<$0.1.endIndex }) {
+        for extreme in [Int.min, .max, .max / 2 + 1, -1 << 31, 1 << 31, 1 << 40, -1, 0] {
+          let changed = text.replacingCharacters(in: place, with: "\(extreme)")
+          guard let op = (try? decoder.decode(StoredNode.self, from: Data(changed.utf8)))?.op,
+            let types = try? op.checkedOutputTypes(for: node.inputs)
+          else { continue }
+          #expect(types.allSatisfy { $0.fault == nil } && op.cost(for: node.inputs).macs >= 0, "\(changed)")
+        }
+      }
+    }
+  }
+
   // MARK: The format
 
   /// Graphs that stand for those that ops run.

@@ -40,7 +40,7 @@ public struct Loop: ControlOp {
   private var heads: Int { (hasTripCount ? 1 : 0) + (hasCondition ? 1 : 0) }
 
   public func outputTypes(for inputs: [TensorType]) throws -> [TensorType] {
-    try expect(carried >= 0 && inputs.count >= heads + carried, "loop over \(carried) values: \(inputs.count) inputs")
+    try expect(carried >= 0 && carried <= inputs.count - heads, "loop over \(carried) values: \(inputs.count) inputs")
     if hasTripCount {
       try expect(inputs[0].dtype == .int64 && inputs[0].shape.count == 1, "loop: \(inputs[0]) is no number")
     }

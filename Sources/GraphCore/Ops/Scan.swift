@@ -49,7 +49,7 @@ public struct Scan: ControlOp {
   }
 
   public func outputTypes(for types: [TensorType]) throws -> [TensorType] {
-    try expect(states >= 0 && types.count >= states + inputs.count, "scan takes more than \(types.count) inputs")
+    try expect(states >= 0 && states <= types.count - inputs.count, "scan takes more than \(types.count) inputs")
     let scanned = types[states..<(states + inputs.count)]
     let steps = try steps(scanned.map(\.shape))
     let slices = try zip(inputs, scanned).map { way, type in
