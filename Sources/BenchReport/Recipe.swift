@@ -10,13 +10,24 @@ public struct Recipe: Sendable {
   let catalog: Catalog
   /// Release whose records are current; those of another say which.
   let release: String
+  /// Whether it is of records that somebody named, and of the models in them, and not of all that is kept.
+  let isOfRecords: Bool
 
   /// Suites whose configurations are the models as they are used; those of others are tiny, or of other engines.
   static let suites = ["default", "ablation", "attribution", "full", "allocators"]
 
   public init(_ library: RecordLibrary, catalog: Catalog, release: String) {
     self.library = RecordLibrary(entries: library.entries.filter { Self.suites.contains($0.file.suite) })
-    (self.catalog, self.release) = (catalog, release)
+    (self.catalog, self.release, isOfRecords) = (catalog, release, false)
+  }
+
+  /// What some records say, of models of whatever kind.
+  public init(of records: [Record], catalog: Catalog, release: String) {
+    let entries = records.map {
+      RecordLibrary.Entry(version: $0.version, host: hostAlias($0.environment.processor), file: $0)
+    }
+    library = RecordLibrary(entries: entries.sorted { $0.file.started < $1.file.started })
+    (self.catalog, self.release, isOfRecords) = (catalog, release, true)
   }
 
   /// A section of which nothing is measured, and what would give it some.
@@ -33,6 +44,7 @@ public struct Recipe: Sendable {
 
   /// Suites that would fill what is missing.
   public var gaps: [Gap] {
+    guard !isOfRecords else { return [] }
     var gaps: [Gap] = []
     let suites = Set(library.entries.map(\.file.suite))
     if suites.isDisjoint(with: ["default", "ablation"]) { gaps.append(Gap(section: "Passes", suite: "ablation")) }
@@ -44,9 +56,14 @@ public struct Recipe: Sendable {
 
   // MARK: Reading results
 
+  /// The records of a host that count, oldest first.
+  private func entries(on host: String) -> [RecordLibrary.Entry] {
+    isOfRecords ? library.entries.filter { $0.host == host } : library.newest(on: host)
+  }
+
   /// A value of one host: of the newest result that has it.
   private func find<Value>(_ host: String, _ pick: (RecordLibrary.Entry) -> Value?) -> (Value, RecordLibrary.Entry)? {
-    for entry in library.newest(on: host).reversed() { if let value = pick(entry) { return (value, entry) } }
+    for entry in entries(on: host).reversed() { if let value = pick(entry) { return (value, entry) } }
     return nil
   }
 
@@ -66,13 +83,16 @@ public struct Recipe: Sendable {
 
   private var hosts: [String] { library.hosts }
   private var models: [String] { shownModels.map(\.name) }
-  /// Those that only run where they are named, where somebody did.
-  private var shownModels: [Catalog.Model] {
-    catalog.models.filter { model in
-      !model.isOptional
-        || hosts.contains { host in
-          library.newest(on: host).contains { $0.file.rows.contains { $0.configuration.model == model.name } }
-        }
+  /// Those of the records; of all that is kept, the built-in ones, those that only run where they are named where somebody did.
+  private var shownModels: [(name: String, character: String)] {
+    let measured = library.entries.flatMap { $0.file.rows.map(\.configuration.model) }.uniqued()
+    guard !isOfRecords else {
+      return measured.map { name in
+        (name, catalog.models.first { $0.name == name }?.character() ?? "what its file holds")
+      }
+    }
+    return catalog.models.filter { !$0.isOptional || measured.contains($0.name) }.compactMap { model in
+      model.character().map { (model.name, $0) }
     }
   }
 
@@ -81,15 +101,19 @@ public struct Recipe: Sendable {
   public var document: Document {
     var document = Document("Performance recipe")
     document.text(
-      "What each option of Pacer buys, as measured on the machines below, and how to switch it on. Nothing here is "
-        + "remembered: `bench-suite recipe` writes this page from the results beside it, and `bench-suite recipe --check` "
-        + "proves that it is theirs. An effect is the speed-up with the option over without it, with its 95 % interval; "
+      "What each option of Pacer buys, as measured on the machines below, and how to switch it on. "
+        + (isOfRecords
+          ? "Each figure is from the records below. "
+          : "Nothing here is remembered: `bench-suite recipe` writes this page from the results beside it, and "
+            + "`bench-suite recipe --check` proves that it is theirs. ")
+        + "An effect is the speed-up with the option over without it, with its 95 % interval; "
         + "\"not significant\" means that the interval holds 1, \"not resolved\" that there were fewer than five pairs, \"same "
         + "graph\" that there was nothing to do."
     )
     describeHosts(&document)
     describeDecisions(&document)
-    for pass in catalog.passes { describe(pass, &document) }
+    for pass in catalog.passes where !isOfRecords || hasEffect(pass) { describe(pass, &document) }
+    describeIdlePasses(&document)
     describeInteractions(&document)
     describeOptions(&document)
     describeMeasuring(&document)
@@ -102,10 +126,14 @@ public struct Recipe: Sendable {
       Table(
         ["host", "machine", "suite", "version", "when"], left: 5,
         hosts.flatMap { host in
-          library.newest(on: host).map { entry in
+          entries(on: host).map { entry in
             [host, entry.file.environment.summary, entry.file.suite, entry.version, entry.file.started]
           }
         }))
+    if isOfRecords {
+      document.text("Measured with:")
+      document.code(library.entries.compactMap(\.file.command).uniqued().joined(separator: "\n"))
+    }
     for gap in gaps { document.note("\(gap.section): nothing measured yet. `\(gap.command)` gives some.") }
   }
 
@@ -116,9 +144,8 @@ public struct Recipe: Sendable {
     document.heading("If your model looks like this, start with …")
     var rows: [[String]] = []
     for model in shownModels {
-      guard let character = model.character() else { continue }
       func row(_ name: String, _ best: @escaping (Attribution) -> [String]?) -> [String] {
-        [model.name, character, name]
+        [model.name, model.character, name]
           + hosts.map { host in
             // One suite that varies a single thing says nothing about what to begin with.
             column(host, { $0.file.suite == "allocators" ? nil : best(attribution($0, model.name)) }) {
@@ -127,11 +154,14 @@ public struct Recipe: Sendable {
           }
       }
       rows.append(row("passes", bestPasses))
-      rows.append(row("then", bestOptions))
+      rows += [row("leave out", worsePasses), row("then", bestOptions)].filter { row in
+        !row.dropFirst(3).allSatisfy { $0 == "–" } || row[2] == "then" && !isOfRecords
+      }
     }
     document.table(Table(["model", "which has", ""] + hosts, left: 3 + hosts.count, rows))
     document.text(
-      "The passes that cost most when they alone are left out, then what else made it faster. All passes together are what "
+      "The passes that cost most when they alone are left out, those without which it is faster, then what else made it "
+        + "faster. All passes together are what "
         + "`optimizeForMobile(graph)` does.")
   }
 
@@ -140,6 +170,13 @@ public struct Recipe: Sendable {
     guard attribution.hasPasses else { return nil }
     return best(
       catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }, atMost: 3)
+  }
+
+  /// Passes without which it is faster; nil where that is shown of none.
+  private func worsePasses(_ attribution: Attribution) -> [String]? {
+    let slower = catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }
+      .filter { $0.1.finding == .slower }
+    return slower.isEmpty ? nil : slower.map { "\($0.0) \(Format.speedup($0.1.ratio!))×" }
   }
 
   /// The two other options that made most of it; nil where none was varied.
@@ -160,6 +197,30 @@ public struct Recipe: Sendable {
   }
 
   // MARK: Passes
+
+  /// Whether somebody measured it where it had something to do.
+  private func hasEffect(_ pass: Catalog.Pass) -> Bool {
+    library.entries.contains { entry in
+      models.contains { model in
+        let attribution = attribution(entry, model)
+        return [attribution.alone(pass.name), attribution.inOrder(pass.name), attribution.last(pass.name)]
+          .contains { $0 != nil && $0?.finding != .sameGraph }
+      }
+    }
+  }
+
+  private func describeIdlePasses(_ document: inout Document) {
+    guard isOfRecords else { return }
+    let idle = catalog.passes.map(\.name).filter { pass in
+      !hasEffect(catalog.passes.first { $0.name == pass }!)
+        && library.entries.contains { entry in
+          models.contains { attribution(entry, $0).last(pass)?.finding == .sameGraph }
+        }
+    }
+    guard !idle.isEmpty else { return }
+    document.heading("Passes with nothing to do")
+    document.text(idle.joined(separator: ", ") + ".")
+  }
 
   private func describe(_ pass: Catalog.Pass, _ document: inout Document) {
     document.heading(pass.name)
@@ -200,12 +261,12 @@ public struct Recipe: Sendable {
       }
     }
     if !idle.isEmpty { document.text("Nothing to do, so no effect, on \(idle.joined(separator: ", ")).") }
+    guard !isOfRecords else { return }
     document.text("Measured with:")
     document.code(Self.suites.prefix(2).map(Self.command).joined(separator: "\n"))
   }
 
   private func describeInteractions(_ document: inout Document) {
-    document.heading("Passes that change each other's effect")
     var rows: [[String]] = []
     var hasAny = false
     for model in models {
@@ -224,6 +285,8 @@ public struct Recipe: Sendable {
         }
       }
     }
+    guard !rows.isEmpty || !isOfRecords else { return }
+    document.heading("Passes that change each other's effect")
     guard hasAny else {
       return document.text("Nothing measured yet: `\(Self.command("attribution"))` gives some.")
     }
@@ -278,12 +341,10 @@ public struct Recipe: Sendable {
   }
 
   private func section(_ title: String, _ axis: String, _ text: String, _ document: inout Document) {
-    document.heading(title)
-    document.text(text)
     var rows: [[String]] = []
     for model in models {
       let all = hosts.flatMap { host in
-        library.newest(on: host).flatMap { attribution($0, model).options.filter { $0.axis == axis } }
+        entries(on: host).flatMap { attribution($0, model).options.filter { $0.axis == axis } }
       }
       for (to, row) in all.map({ [$0.to, $0.row] }).uniqued().map({ ($0[0], $0[1]) }) {
         func option(_ entry: RecordLibrary.Entry) -> Attribution.Option? {
@@ -298,6 +359,9 @@ public struct Recipe: Sendable {
         rows.append([model, "", "peak memory"] + change("peak-resident"))
       }
     }
+    guard !rows.isEmpty || !isOfRecords else { return }
+    document.heading(title)
+    document.text(text)
     if rows.isEmpty {
       let reasons = hosts.compactMap { host in
         find(host) { entry -> String? in
@@ -313,7 +377,7 @@ public struct Recipe: Sendable {
       document.table(Table(["model", "option", ""] + hosts, left: 3, rows))
       guard axis == "backend" else { return }
       for host in hosts {
-        for device in library.newest(on: host).flatMap({ ResultTable.devices($0.file) }).uniqued() {
+        for device in entries(on: host).flatMap({ ResultTable.devices($0.file) }).uniqued() {
           document.text("On \(host), \(device)")
         }
       }

@@ -214,4 +214,24 @@ enum KnownResult {
     #expect(empty.document.markdown.contains("nothing measured yet. `bench-suite run ablation"))
     #expect(!empty.document.markdown.contains("× (1.9"))
   }
+
+  @Test func `records of one's own: their models, what helps, what to leave out, and no more`() {
+    let (freeze, packing) = ("freeze", "prepack-weights")
+    let all = KnownResult.passes
+    let file = KnownResult.file(
+      [[], all] + all.map { pass in all.filter { $0 != pass } }, model: "/somewhere/my.onnx@0123456789abcdef"
+    ) { set in
+      (set.contains(freeze) ? 0.5 : 1) * (set.contains(packing) ? 1.25 : 1)
+    }
+    let recipe = Recipe(of: [file], catalog: KnownResult.catalog, release: "2")
+    let text = recipe.document.markdown.replacing(#/ +/#, with: " ")
+    #expect(text.contains("| my.onnx@01234567 | what its file holds | passes | freeze 2.000× "), "\(text)")
+    #expect(text.contains("| my.onnx@01234567 | what its file holds | leave out | prepack-weights 0.800× "), "\(text)")
+    #expect(text.contains("| my.onnx@01234567 | ablation: all others on | 0.800× (0.7"), "\(text)")
+    // Neither what nobody measured nor what is said of results that are kept.
+    for words in ["Allocators", "--check", "mobilenet-v2", "nothing measured yet", "| then |"] {
+      #expect(!text.contains(words), "\(words): \(text)")
+    }
+    #expect(recipe.gaps.isEmpty)
+  }
 }

@@ -111,6 +111,11 @@ import Testing
         let line = try inspected("o.jsonl", row: row, in: folder)
         #expect(line["status"] as? String == "measured" && line["expectedFrom"] == nil, "\(line)")
       }
+      let recipe = try shell("bench-suite recipe o.jsonl; bench-suite recipe o.jsonl --output r.html", in: folder)
+      #expect(recipe.status == 0 && recipe.output.contains("| my.onnx@"), "\(recipe)")
+      #expect(recipe.output.hasSuffix("recipe  r.html\n"), "\(recipe)")
+      let check = try shell("bench-suite recipe --check o.jsonl", in: folder)
+      #expect(check.status == 64 && check.errors.contains("name no record"), "\(check)")
       // An operator that nobody has: other engines' rows are measured, held against what the format was made for.
       let path = folder.appendingPathComponent("my.onnx")
       var model = try Data(contentsOf: path)

@@ -9,31 +9,44 @@ import Pacer
 
 struct RecipeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "recipe", abstract: "Write the performance recipe from the results kept under Results/.",
+    commandName: "recipe",
+    abstract: "Write the performance recipe, from the results kept under Results/ or from records of yours.",
     discussion: """
       bench-suite recipe                          writes Results/RECIPE.md
       bench-suite recipe --measure --host desk    first measures what no result has yet, and keeps it
       bench-suite recipe --check                  says whether the file is what the results give
+      bench-suite recipe mine.jsonl               prints that of a record, of whatever models it has
+
+      For a model file, such a record comes from
+
+      bench-suite measure my.onnx --passes none,all,ladder,all-but-one --output mine.jsonl
 
       Exit status: 0 written, or the file is theirs; 1 the tool failed; 2 the file differs from its results.
       """)
 
+  @Argument(help: "Records to write it from, instead of the results that are kept.")
+  var records: [String] = []
   @Flag(help: "Write nothing: only say whether the file is what the results give.")
   var check = false
   @Flag(help: "Measure what no result has yet.")
   var measure = false
   @Option(help: "With --measure: alias of this machine (default: made from the processor's name).")
   var host: String?
-  @Option(help: "File to write, Markdown or a page (default: Results/RECIPE.md).")
+  @Option(help: "File to write, Markdown or a page (default: Results/RECIPE.md; of records: standard output).")
   var output: String?
 
   func validate() throws {
     if check && measure { throw ValidationError("--check measures nothing") }
+    if !records.isEmpty, check || measure {
+      throw ValidationError("\(check ? "--check" : "--measure") is about the results that are kept: name no record")
+    }
+    if host != nil && !measure { throw ValidationError("--host is for --measure") }
     if let output { _ = try OutputName(output, check ? ["md"] : ["md", "html"]) }
   }
 
   func run() async throws {
     let status = try await userFacing {
+      if !records.isEmpty { return try write(records) }
       let folder = projectFolder.appendingPathComponent("Results")
       let file = output.map { URL(fileURLWithPath: $0) } ?? folder.appendingPathComponent("RECIPE.md")
       func read() throws -> Recipe {
@@ -53,6 +66,20 @@ struct RecipeCommand: AsyncParsableCommand {
       return difference(recipe.document.markdown, file)
     }
     if status != 0 { throw ExitCode(status) }
+  }
+
+  private func write(_ paths: [String]) throws -> Int32 {
+    let records = try paths.map { try Record.read(URL(fileURLWithPath: $0), catalog) }
+    let recipe = Recipe(of: records, catalog: catalog, release: pacerRelease)
+    let format = try output.map { try OutputName($0, ["md", "html"]).format } ?? nil
+    let text = recipe.document.text(as: format)
+    guard let output else {
+      StandardOutput.print(text, terminator: "")
+      return 0
+    }
+    try writeFile(Data(text.utf8), to: URL(fileURLWithPath: output))
+    StandardOutput.print("recipe  \(output)")
+    return 0
   }
 
   private func difference(_ text: String, _ file: URL) -> Int32 {

@@ -6,6 +6,10 @@ public struct RecordLibrary: Sendable {
     public var version: String
     public var host: String
     public var file: Record
+
+    package init(version: String, host: String, file: Record) {
+      (self.version, self.host, self.file) = (version, host, file)
+    }
   }
 
   /// Oldest first.
