@@ -62,14 +62,16 @@ public struct CPUBackend: Backend {
   /// Nil where there is none for the op or the element types: then the op's own loops run.
   func kernel(for node: Node, in graph: Graph, _ options: PrepareOptions) -> (any CPUKernel)? {
     let inputs = graph.inputTypes(of: node)
-    // What computes something of nothing is none of a kernel's business.
-    guard !inputs.isEmpty else { return nil }
     let output = graph[node.outputs[0]].type
     let all = inputs + node.outputs.map { graph[$0].type }
+    // What computes something of nothing, or nothing, is none of a kernel's business.
+    guard !inputs.isEmpty, all.allSatisfy({ $0.shape.count > 0 }) else { return nil }
     guard node.outputs.count == 1 || node.op is Recurrent && kernels == .fast && all.allSatisfy(\.isPlainFloat) else {
       return nil
     }
-    if let kernel = MoveKernel.make(node.op, inputs, output), node.stored == nil, kernels == .fast { return kernel }
+    if node.stored == nil, kernels == .fast {
+      for make in movingKernelMakers { if let kernel = make(node.op, inputs, output) { return kernel } }
+    }
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
     // What only moves numbers may as well move wider ones.
     let isFloat = if case .any = node.op.elementTypes { node.op is ConvertFormat } else { true }

@@ -34,6 +34,15 @@ struct KernelCall {
   func input(_ index: Int) -> UnsafePointer<Float>? {
     index < inputs.count ? UnsafePointer(inputs[index].assumingMemoryBound(to: Float.self)) : nil
   }
+
+  /// Runs a kernel that moves lines of so many bytes, on all threads unless waking them takes longer than the work.
+  func runLines<Work>(_ kernel: PacerKernel, _ work: Work, count: Int, byteCount: Int) {
+    if count * byteCount < 16 << 10 {
+      withUnsafePointer(to: work) { kernel($0, 0, count, 0) }
+    } else {
+      pool.run(kernel, work, count: count)
+    }
+  }
 }
 
 /// What a kernel is chosen by.
@@ -70,6 +79,11 @@ let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   MaxPoolKernel.make,
   GlobalPoolKernel.make,
   FormatKernel.make,
+]
+
+/// Kernels that only move elements, of any type, in order of preference.
+let movingKernelMakers: [@Sendable (any Op, [TensorType], TensorType) -> (any CPUKernel)?] = [
+  { MoveKernel.make($0, $1, $2) }, { GatherKernel.make($0, $1, $2) }, { PadKernel.make($0, $1, $2) },
 ]
 
 /// A weight that is either in the kernel's format already or is rearranged at each call.

@@ -49,8 +49,6 @@ struct MoveKernel: CPUKernel {
   /// The same in the output.
   var targets: [Int]? { parts.allSatisfy(\.isOneRun) ? parts.map { $0.target * size } : nil }
 
-  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { make($0.node.op, $0.inputs, $0.output) }
-
   /// Whatever the element type is.
   static func make(_ op: any Op, _ inputs: [TensorType], _ output: TensorType) -> MoveKernel? {
     guard output.shape.count > 0, (inputs + [output]).allSatisfy({ !$0.isUpperBound && $0.format.isPlain }) else {
@@ -120,9 +118,6 @@ struct MoveKernel: CPUKernel {
       withUnsafePointer(to: part) { part in
         let work = Work(
           source: UnsafeRawPointer(call.inputs[part.pointee.input]), target: call.outputs[0], part: part, size: size)
-        // Below some kilobytes waking a thread takes longer than the work.
-        let lines = part.pointee.lineCount
-        let bytes = lines * part.pointee.line.extent * size
         let kernel: PacerKernel = { raw, begin, end, _ in
           let work = raw!.assumingMemoryBound(to: Work.self).pointee
           switch work.size {
@@ -132,11 +127,7 @@ struct MoveKernel: CPUKernel {
           default: MoveKernel.move(work, begin, end, UInt64.self)
           }
         }
-        if bytes < 16 << 10 {
-          withUnsafePointer(to: work) { kernel($0, 0, lines, 0) }
-        } else {
-          call.pool.run(kernel, work, count: lines)
-        }
+        call.runLines(kernel, work, count: part.pointee.lineCount, byteCount: part.pointee.line.extent * size)
       }
     }
   }

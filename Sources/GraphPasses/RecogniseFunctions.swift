@@ -31,7 +31,12 @@ private struct Chain {
     if let input = hardSwish(node) { return (Activation(.hardSwish), [input]) }
     if let input = activated(node, .sigmoid) { return (Activation(.silu), [input]) }
     if let input = gelu(node) { return (Unary(.gelu(isApproximate: false)), [input]) }
-    return layerNorm(node) ?? layerNormParameter(node)
+    if let found = layerNorm(node) ?? layerNormParameter(node) { return found }
+    // A product is a tenth of the work of a power.
+    if Binary.computes(.power, node.op), let base = square(node.outputs[0]) {
+      return (Binary(.multiply), [base, base])
+    }
+    return nil
   }
 
   private func producer(_ id: ValueID) -> Node? { graph.producer(of: id).flatMap { graph[$0] } }

@@ -57,6 +57,22 @@ private struct WinogradEverywhere: Pass {
 }
 
 @Suite struct KernelTests {
+  @Test(arguments: [DType.float32, .float16]) func `tensors without elements run, on the ops' own loops`(
+    _ dtype: DType
+  ) throws {
+    var graph = Graph(name: "empty")
+    let x = graph.addInput("x", TensorType([0, 3, 4, 4], dtype))
+    let weight = graph.addConstant("w", try Tensor(zeros: TensorType([2, 3, 1, 1], dtype)))
+    let sums = try graph.addNode("sum", Binary(.add), [x, x])
+    let active = try graph.addNode("active", Activation(.hardSwish), [sums])
+    graph.setOutputs([try graph.addNode("conv", Conv2D(), [active, weight]), active])
+    let executable = try CPUBackend().prepare(graph)
+    #expect(executable.placement.allSatisfy { $0.kernel == Support.reference })
+    let session = try executable.makeSession()
+    try session.run()
+    #expect(session.outputs.map(\.shape) == [[0, 2, 4, 4], [0, 3, 4, 4]])
+  }
+
   @Test func `an input without elements moves none of another's place`() throws {
     var graph = Graph(name: "concat")
     let inputs = [[2, 0, 3], [2, 4, 3], [2, 0, 3], [2, 1, 3]].enumerated().map { index, shape in

@@ -62,7 +62,7 @@ public struct Pad: Op {
   }
 
   /// For each index along an axis the one it is taken from; −1 where that is none.
-  private func sources(_ axis: Int, _ extent: Int) -> [Int] {
+  package func sources(_ axis: Int, _ extent: Int) -> [Int] {
     // What is cut off goes first.
     let first = max(0, -before[axis])
     let kept = extent + min(before[axis], 0) + min(after[axis], 0)
