@@ -65,13 +65,14 @@ public struct CPUBackend: Backend {
     let output = graph[node.outputs[0]].type
     let all = inputs + node.outputs.map { graph[$0].type }
     // What computes something of nothing, or nothing, is none of a kernel's business.
-    guard !inputs.isEmpty, all.allSatisfy({ $0.shape.count > 0 }) else { return nil }
+    guard !inputs.isEmpty, output.shape.count > 0 else { return nil }
     guard node.outputs.count == 1 || node.op is Recurrent && kernels == .fast && all.allSatisfy(\.isPlainFloat) else {
       return nil
     }
     if node.stored == nil, kernels == .fast {
       for make in movingKernelMakers { if let kernel = make(node.op, inputs, output) { return kernel } }
     }
+    guard all.allSatisfy({ $0.shape.count > 0 }) else { return nil }
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
     // What only moves numbers may as well move wider ones.
     let isFloat = if case .any = node.op.elementTypes { node.op is ConvertFormat } else { true }

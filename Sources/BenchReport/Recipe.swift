@@ -144,17 +144,20 @@ public struct Recipe: Sendable {
     document.heading("If your model looks like this, start with …")
     var rows: [[String]] = []
     for model in shownModels {
-      func row(_ name: String, _ best: @escaping (Attribution) -> [String]?) -> [String] {
+      func row(_ name: String, _ best: @escaping (Attribution) -> [String]?, none: String) -> [String] {
         [model.name, model.character, name]
           + hosts.map { host in
             // One suite that varies a single thing says nothing about what to begin with.
             column(host, { $0.file.suite == "allocators" ? nil : best(attribution($0, model.name)) }) {
-              $0.isEmpty ? "none is shown to make it faster" : $0.joined(separator: ", then ")
+              $0.isEmpty ? none : $0.joined(separator: ", then ")
             }
           }
       }
-      rows.append(row("passes", bestPasses))
-      rows += [row("leave out", worsePasses), row("then", bestOptions)].filter { row in
+      rows.append(row("passes", bestPasses, none: "none is shown to make it faster"))
+      rows += [
+        row("leave out", worsePasses, none: "–"),
+        row("then", bestOptions, none: "none is shown to make it faster"),
+      ].filter { row in
         !row.dropFirst(3).allSatisfy { $0 == "–" } || row[2] == "then" && !isOfRecords
       }
     }
@@ -172,11 +175,11 @@ public struct Recipe: Sendable {
       catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }, atMost: 3)
   }
 
-  /// Passes without which it is faster; nil where that is shown of none.
+  /// Passes without which it is faster; nil where passes were not varied.
   private func worsePasses(_ attribution: Attribution) -> [String]? {
-    let slower = catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }
-      .filter { $0.1.finding == .slower }
-    return slower.isEmpty ? nil : slower.map { "\($0.0) \(Format.speedup($0.1.ratio!))×" }
+    guard attribution.hasPasses else { return nil }
+    return catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }
+      .filter { $0.1.finding == .slower }.map { "\($0.0) \(Format.speedup($0.1.ratio!))×" }
   }
 
   /// The two other options that made most of it; nil where none was varied.

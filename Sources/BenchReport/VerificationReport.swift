@@ -39,7 +39,10 @@ extension Verification {
       switch item.status {
       case .passed:
         guard let bytes = item.wholeBytes else { return "\(item.name): all outputs hold." }
-        let outputs = item.outputs.isEmpty ? "no folder test_data_set_0 lies beside it" : "all outputs hold"
+        let outputs =
+          !item.outputs.isEmpty
+          ? "all outputs hold"
+          : item.reason.map { "the data beside it does not fit (\($0))" } ?? "no folder test_data_set_0 lies beside it"
         return "\(item.name): its \(Format.bytes(Double(bytes))) are what was written; \(outputs)."
       case .differs: return "\(item.name): outputs DIFFER."
       case .failed, .unsupported, .noData: return "\(item.name): \(item.status.rawValue): \(item.reason ?? "")"

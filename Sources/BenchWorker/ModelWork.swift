@@ -122,18 +122,16 @@ extension PacerFile {
   package func work(
     _ settings: Settings, _ runtime: Runtime
   ) throws -> (graph: Graph, remaining: [any Pass], notes: [String]) {
-    let set = settings.precision == .fp32 ? Self.packedFor(settings.backend) : nil
-    // The oracle takes weights as they are, and where they are.
+    let precision = settings.precision.passes
+    var (graph, passes) = try graph(for: settings.backend, after: precision, passes: runtime.passes)
+    var notes: [String] = []
+    if passes.count > precision.count {
+      let target = Self.packedFor(settings.backend).map { precision.isEmpty ? "variant for \($0)" : "such variant" }
+      notes = ["no \(target ?? "variant for \(settings.backend.name)"): weights were packed at load"]
+    }
+    // The oracle takes weights where they are.
     let kernels = (settings.backend as? CPUBackend)?.kernels
     let isOracle = kernels == .reference
-    var (graph, passes, notes): (Graph, [any Pass], [String])
-    if let set, variants.contains(where: { $0.instructionSet == set }) {
-      (graph, passes, notes) = (try self.graph(for: set), [], [])
-    } else {
-      let packing = isOracle ? [] : try runtime.passes(targetPasses)
-      (graph, passes) = (try self.graph(), settings.precision.passes + packing)
-      notes = set.map { ["no variant for \($0): weights were packed at load"] } ?? []
-    }
     if settings.options.hugePages, kernels != nil, !isOracle, try graph.copyMappedWeights() > 0 {
       notes.append("weights were copied out of the file, for huge pages")
     }

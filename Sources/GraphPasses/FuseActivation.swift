@@ -2,13 +2,14 @@ import GraphCore
 
 /// Lets a convolution or linear layer apply the activation behind it to its sums, before they are stored.
 ///
-/// Before that it writes what files hold as chains of simple ops as the activation that it is.
+/// Before that it writes functions that files hold as chains of simple ops as the one op that each of them is: activations, GELU, layer
+/// norms, squares.
 public struct FuseActivation: Pass {
   public let name = "fuse-activation"
   public let summary =
-    "fuse relu, relu6, hard-swish, hard-sigmoid, sigmoid and SiLU, also where a file holds them as chains of simple ops, into the "
-    + "convolution or linear layer before them"
-  public let off = "each activation runs as an op of its own over the whole tensor"
+    "write functions that a file holds as chains of simple ops (activations, GELU, layer norms) as one op, and fuse relu, relu6, "
+    + "hard-swish, hard-sigmoid, sigmoid and SiLU into the convolution or linear layer before them"
+  public let off = "each of those functions runs as ops of their own over the whole tensor"
   public let pytorchName: String? = "INSERT_FOLD_PREPACK_OPS (its clamp fusion)"
 
   public init() {}

@@ -102,7 +102,7 @@ private struct Chain {
       let root = producer(node.inputs[1]), (root.op as? Unary)?.function == .squareRoot,
       let sum = producer(root.inputs[0]), let (variance, epsilon) = operand(sum, .add), epsilon >= 0,
       let (squares, own) = mean(variance), own == axis, let base = square(squares),
-      let (other, _) = centred(base), other == x
+      let (other, inner) = centred(base), other == x, inner == axis
     else { return nil }
     return (LayerNorm(axis: axis, epsilon: epsilon), [x])
   }

@@ -63,19 +63,32 @@ extension PacerFile {
   public func graph(
     for placer: Placer, passes: [any Pass] = standardPasses
   ) throws -> (graph: Graph, packing: [PassReport]) {
-    if let set = Self.packedFor(placer.backends[0]), variants.contains(where: { $0.instructionSet == set }) {
+    let (graph, own) = try graph(for: placer.backends[0], passes: passes)
+    guard !own.isEmpty else { return (graph, []) }
+    let (result, reports) = try Pipeline(own, checksNumbers: false).run(on: graph, for: placer)
+    return (result, reports)
+  }
+
+  /// The variant to run on a backend, and the passes that are to run on it first.
+  /// - Parameters:
+  ///   - portable: passes that no variant was made with: they, then those for a target run on the portable one.
+  ///   - passes: Those there are, by name.
+  /// - Throws: ``BadFile``, ``UnknownName`` where a pass is not among `passes`.
+  package func graph(
+    for backend: any Backend, after portable: [any Pass] = [], passes: [any Pass]
+  ) throws -> (graph: Graph, passes: [any Pass]) {
+    if portable.isEmpty, let set = Self.packedFor(backend), variants.contains(where: { $0.instructionSet == set }) {
       return (try graph(for: set), [])
     }
-    // Its loops take everything as it is.
-    if (placer.backends[0] as? CPUBackend)?.kernels == .reference { return (try graph(), []) }
+    // The reference loops take everything as it is.
+    if (backend as? CPUBackend)?.kernels == .reference { return (try graph(), portable) }
     let own = try targetPasses.map { name in
       guard let pass = passes.first(where: { $0.name == name }) else {
         throw UnknownName(kind: "pass", name: name, known: passes.map(\.name))
       }
       return pass
     }
-    let (graph, reports) = try Pipeline(own, checksNumbers: false).run(on: graph(), for: placer)
-    return (graph, reports)
+    return (try graph(), portable + own)
   }
 
   /// Name of the instruction set whose packing a backend's kernels want; nil where that is no set's.

@@ -40,7 +40,11 @@ public struct Quantization: Hashable, Sendable, Codable, CustomStringConvertible
   package var whole: String { "\(scales) \(zeroPoints) \(axis.map(String.init) ?? "all")" }
 
   public var description: String {
-    guard let axis else { return "scale=\(scales[0])" + (zeroPoints[0] == 0 ? "" : " zero=\(zeroPoints[0])") }
+    // Of whatever a file said, sound or not: see ``fault(for:_:)``.
+    guard let axis else {
+      return "scale=\(scales.first.map { "\($0)" } ?? "none")"
+        + (zeroPoints.first.map { $0 == 0 ? "" : " zero=\($0)" } ?? "")
+    }
     return "scales=\(scales.count) axis=\(axis)" + (zeroPoints.allSatisfy { $0 == 0 } ? "" : " zeros")
   }
 }

@@ -79,7 +79,9 @@ private struct WinogradEverywhere: Pass {
       graph.addInput("x\(index)", TensorType(Shape(shape)))
     }
     graph.setOutputs([try graph.addNode("all", Concat(axis: 1), inputs)])
-    let session = try CPUBackend().prepare(graph, PrepareOptions()).makeSession()
+    let executable = try CPUBackend().prepare(graph, PrepareOptions())
+    #expect(executable.placement.map(\.kernel) == ["move"])
+    let session = try executable.makeSession()
     let arguments = try session.inputs.enumerated().map { index, input in
       try Tensor(input.shape, (0..<input.shape.count).map { Float(100 * index + $0) })
     }

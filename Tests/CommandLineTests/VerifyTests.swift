@@ -66,8 +66,6 @@ import Testing
     try inFolder { folder in
       try write("right", in: folder)
       for (model, path) in [("right/model.onnx", "right/m.pacer"), ("right/model.onnx", "alone/m.pacer")] {
-        let place = folder.appendingPathComponent(path).deletingLastPathComponent()
-        try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
         let saved = try shell("bench-suite optimize \(model) -o \(path)", in: folder)
         #expect(saved.status == 0, "\(saved)")
       }
@@ -82,6 +80,9 @@ import Testing
 
       let saved = try shell("bench-suite optimize mobilenet-v2 --shape 1x3x32x32 --skip-check -o m.pacer", in: folder)
       #expect(saved.status == 0, "\(saved)")
+      // Beside another model's data it is no less whole.
+      let other = try shell("cp m.pacer right/other.pacer && bench-suite verify right/other.pacer", in: folder)
+      #expect(other.status == 0 && other.output.contains("the data beside it does not fit"), "\(other)")
       let url = folder.appendingPathComponent("m.pacer")
       let whole = try Data(contentsOf: url)
       // Its last byte is a weight's, whose digest alone can tell.

@@ -91,7 +91,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["power", "product", "several axes", "other axis", "shared", "no square", "of another"])
+  @Test(arguments: [
+    "power", "product", "several axes", "other axis", "shared", "no square", "of another", "other mean",
+  ])
   func `a layer norm in pieces becomes one, with its factors and sums`(form: String) throws {
     var graph = Graph(name: "pieces")
     let x = graph.addInput("x", TensorType([2, 3, 4]))
@@ -103,10 +105,14 @@ import Testing
     let axes = ["several axes": [1, 2], "other axis": [1]][form] ?? [2]
     let mean = try add("mean", Reduce(.mean, axes: axes), [x])
     let centred = try add("centred", Binary(.subtract), [form == "of another" ? y : x, mean])
+    // Centred otherwise than what is divided.
+    let spread =
+      form == "other mean"
+      ? try add("spread", Binary(.subtract), [x, add("all", Reduce(.mean, axes: [1, 2]), [x])]) : centred
     let square =
       form == "product"
-      ? try add("square", Binary(.multiply), [centred, centred])
-      : try add("square", Binary(.power), [centred, number("two", form == "no square" ? 3 : 2)])
+      ? try add("square", Binary(.multiply), [spread, spread])
+      : try add("square", Binary(.power), [spread, number("two", form == "no square" ? 3 : 2)])
     let variance = try add("variance", Reduce(.mean, axes: axes), [square])
     let root = try add("root", Unary(.squareRoot), [add("sum", Binary(.add), [variance, number("eps", 1e-6)])])
     let normal = try add("normal", Binary(.divide), [centred, root])

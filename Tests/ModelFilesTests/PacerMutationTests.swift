@@ -119,6 +119,11 @@ import Testing
   private func changed(_ data: Data, _ generator: inout Generator) -> Data {
     var text = String(decoding: data, as: UTF8.self)
     for _ in 0..<(Int.random(in: 0..<3, using: &generator) == 0 ? 2 : 1) {
+      if Int.random(in: 0..<8, using: &generator) == 0 {
+        guard let list = text.ranges(of: #/\[[^\[\]]+\]/#).randomElement(using: &generator) else { continue }
+        text.replaceSubrange(list, with: "[]")
+        continue
+      }
       let matches = Bool.random(using: &generator) ? text.ranges(of: #/-?\b\d+\b/#) : text.ranges(of: #/"[^"]*"(?!:)/#)
       guard let place = matches.randomElement(using: &generator) else { continue }
       let isNumber = text[place].first != "\""
@@ -163,6 +168,25 @@ import Testing
       parts.graphs[1] = changed(parts.graphs[1], &generator)
       try survive(parts.sealed(), place, "\(model.name), change \(number)")
     }
+  }
+
+  @Test func `a quantisation without scales, and tensors that begin elsewhere`() throws {
+    let (data, place) = (try PacerFileTests.small.data(), TemporaryFile())
+    var parts = try Parts(data)
+    let text = String(decoding: parts.graphs[0], as: UTF8.self)
+    let type = try #require(text.firstRange(of: #""dtype":"f32""#))
+    for lists in [#""scales":[],"zeroPoints":[]"#, #""scales":[1],"zeroPoints":[]"#, #""scales":[],"zeroPoints":[1]"#] {
+      parts.graphs[0] = Data(
+        text.replacingCharacters(in: type, with: #""dtype":"i8","quantization":{\#(lists)}"#).utf8)
+      try survive(parts.sealed(), place, lists)
+      #expect(throws: BadFile.self) { try PacerFile(place.path).graph() }
+    }
+    // No digest is of where they begin: it follows from what is before.
+    var moved = data
+    let offset = data.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 40, as: UInt64.self) }
+    withUnsafeBytes(of: offset - UInt64(PacerLayout.pageSize)) { moved.replaceSubrange(40..<48, with: $0) }
+    try moved.write(to: URL(fileURLWithPath: place.path))
+    #expect { try PacerFile(place.path) } throws: { "\($0)".contains("do not begin behind its graphs") }
   }
 
   @Test func `graphs within graphs beyond any use`() throws {

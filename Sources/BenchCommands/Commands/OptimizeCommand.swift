@@ -66,6 +66,9 @@ struct OptimizeCommand: AsyncParsableCommand {
     try await userFacing {
       let graph = try graph()
       let url = URL(fileURLWithPath: output ?? "\(graph.name).\(PacerFile.nameExtension)")
+      // Before minutes of work.
+      try PacerContents.checkPlace(url.path)
+      try checkWritable(Data(), to: url)
       let inputs = try bundleInput.map { path in
         try ModelInputs(path: path, option: "--bundle-input").inputs(of: ModelPorts(graph, path: graph.name))
           .map { try Tensor($0) }

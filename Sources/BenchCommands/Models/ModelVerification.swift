@@ -54,7 +54,13 @@ struct ModelVerification {
         result.wholeBytes = file.byteCount
         let data = try TestData(beside: model)
         guard !data.dataSets.isEmpty else { return result }
-        try verify(data, with: file.ports.inputs, &result) { _ in try Import(file) }
+        let ports = try file.ports.inputs
+        // Data of the model that it was made of may be of other extents than it was made for.
+        do { for set in data.dataSets { _ = try set.inputs(ports, of: model) } } catch {
+          result.reason = "\(error)"
+          return result
+        }
+        try verify(data, with: ports, &result) { _ in try Import(file) }
       } else {
         let file = try ONNXFile(model)
         let operators = file.operators

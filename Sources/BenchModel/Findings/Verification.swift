@@ -43,7 +43,7 @@ public struct Verification: Codable, Sendable {
     /// The kind of its nodes, as ONNX names it; `several` where there is more than one.
     public var op: String
     public var status: Status
-    /// Why it failed or is not supported.
+    /// Why it failed or is not supported; of a whole file, why the data beside it is not for it.
     public var reason: String?
     /// Operators that Pacer does not have.
     public var missing: [String] = []

@@ -42,12 +42,7 @@ public struct PacerContents: Sendable {
   ///   graphs are wrong.
   @discardableResult public func write(to path: String) throws -> Int {
     let path = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-    var status = stat()
-    if lstat(path, &status) == 0,
-      !(status.st_mode & S_IFMT == S_IFREG && (status.st_size == 0 || PacerFile.isOne(path)))
-    {
-      throw BadFile(path, "it is there already and is no .pacer file: it is not written over")
-    }
+    let mode = try Self.modeOfFile(at: path)
     let layout = try PacerWriting(self)
     let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).tmp"
     func failed(_ words: String) -> BadFile { BadFile(path, "it cannot be written: \(words)") }
@@ -61,6 +56,10 @@ public struct PacerContents: Sendable {
         let data = Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: bytes.count, deallocator: .none)
         try file.write(contentsOf: data)
       }
+      // A file goes on being read by those who could, and by nobody else.
+      if let mode, fchmod(descriptor, mode & 0o7777) != 0 {
+        throw GraphError(String(cString: strerror(errno)))
+      }
       try file.close()
     } catch {
       unlink(temporary)
@@ -72,6 +71,22 @@ public struct PacerContents: Sendable {
       throw failed(words)
     }
     return layout.byteCount
+  }
+
+  /// Sees to it that a file may be written there, as far as can be told without writing it.
+  /// - Throws: ``BadFile`` where something else than a `.pacer` file is there.
+  public static func checkPlace(_ path: String) throws {
+    _ = try modeOfFile(at: URL(fileURLWithPath: path).resolvingSymlinksInPath().path)
+  }
+
+  /// Of a file that is there and may be written over; nil where nothing is.
+  private static func modeOfFile(at path: String) throws -> mode_t? {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { return nil }
+    guard status.st_mode & S_IFMT == S_IFREG, status.st_size == 0 || PacerFile.isOne(path) else {
+      throw BadFile(path, "it is there already and is no .pacer file: it is not written over")
+    }
+    return status.st_mode
   }
 
   /// The same in memory.

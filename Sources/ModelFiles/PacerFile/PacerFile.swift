@@ -91,6 +91,15 @@ public struct PacerFile: Sendable {
     let file = PacerFileParts(
       file: file, graphOffset: PacerLayout.headLength + length, tensorOffset: Int(head.tensorOffset))
     let index = try PacerLayout.decoder().decode(PacerLayout.Index.self, from: data)
+    // Behind the last text; a graph that lies elsewhere is found when it is read.
+    let texts = index.variants.reduce(PacerLayout.headLength + length) { end, variant in
+      let place = [PacerLayout.headLength, length, variant.graph.offset, variant.graph.length]
+      return max(end, place.reduce(0) { $0.addingReportingOverflow($1).partialValue })
+    }
+    let padding = Int(head.tensorOffset) - texts
+    guard (0..<PacerLayout.pageSize).contains(padding) else {
+      throw GraphError("its tensors do not begin behind its graphs")
+    }
     (self.path, self.file, self.index, kinds) = (path, file, index, OpKinds(adding: ops))
     (name, release, targetPasses) = (index.name, index.release, index.targetPasses)
     variants = index.variants.map {

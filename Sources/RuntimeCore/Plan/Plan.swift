@@ -38,7 +38,7 @@ public struct Plan: Sendable {
 
     public let space: MemorySpace
     public let source: Source
-    /// The values it holds, one after the other; views of them take no slot.
+    /// The values it holds, one after the other; views of all of it take no slot, those of a part are slots without memory of their own.
     public fileprivate(set) var values: [ValueID]
     /// Bytes in its space.
     public let byteCount: Int

@@ -69,7 +69,9 @@ extension Plan {
   public func name(of owner: Owner) -> String {
     switch owner {
     case .slot(let slot):
-      let names = slots[slot].values.map { graph[$0].name }
+      // Its parts were there before what they make together.
+      let parts = slots.filter { if case .part(slot, _) = $0.source { true } else { false } }.flatMap(\.values)
+      let names = (parts + slots[slot].values).map { graph[$0].name }
       return names.count > 2 ? "\(names[0]) … \(names.last!)" : names.joined(separator: ", ")
     case .scratch(let step, _): return "working memory of \(name(ofStep: step).node)"
     }
