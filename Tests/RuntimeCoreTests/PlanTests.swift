@@ -342,6 +342,19 @@ struct DrawnLowering: Lowering {
 
         """)
 
+    // Around large tensors the whole would be there for longer than a copy of its small part takes.
+    var round = Graph(name: "round")
+    let small = try round.addNode("small", AnyOp(outputs: [16]), [round.addInput("x", TensorType([1, 16]))])
+    var large = small
+    for (index, extent) in [160, 320, 160].enumerated() {
+      large = try round.addNode("wide\(index)", AnyOp(outputs: [extent]), [large])
+    }
+    let ends = try round.addNode("ends", Concat(axis: 1), [small, large])
+    round.setOutputs([try round.addNode("last", AnyOp(outputs: [16]), [ends])])
+    let apart = Plan(round, on: [Joining(graph: round)])
+    #expect(
+      apart.steps.count { $0.kernel == "concat" } == 1 && apart.leastBytes == 64 + 640 + 1280 + 64 + 64, "\(apart)")
+
     // What is overwritten while a part of it is read would not be what it was.
     var read = Graph(name: "read")
     let whole = try read.addNode("whole", Activation(.relu), [read.addInput("x", TensorType([2, 16]))])

@@ -96,8 +96,17 @@ extension Plan {
   ///   - placed: for each node the position of its lowering; nil where all run on the first.
   ///   - inPlace: whether outputs may take the memory of inputs.
   package init(_ graph: Graph, on lowerings: [any Lowering], placed: [Int]? = nil, inPlace: Bool = true) {
-    let planner = Planner(graph, lowerings, placed ?? [Int](repeating: 0, count: graph.nodes.count))
-    self = planner.plan(inPlace: inPlace)
+    let placed = placed ?? [Int](repeating: 0, count: graph.nodes.count)
+    let planner = Planner(graph, lowerings, placed, joins: true)
+    let plan = planner.plan(inPlace: inPlace)
+    guard planner.joinsAny else {
+      self = plan
+      return
+    }
+    // What is joined is there from its first part on. Where that takes more memory than copies do, as with a long way round a
+    // bottleneck, they are made.
+    let apart = Planner(graph, lowerings, placed, joins: false).plan(inPlace: inPlace)
+    self = plan.computedBytes <= apart.computedBytes ? plan : apart
   }
 }
 
@@ -133,13 +142,16 @@ private struct Planner {
   /// Values that are written where such a node wants them: its output, and where in that.
   private var joined: [ValueID: (whole: ValueID, offset: Int)] = [:]
 
-  init(_ graph: Graph, _ lowerings: [any Lowering], _ placed: [Int]) {
+  var joinsAny: Bool { !joins.isEmpty }
+
+  /// - Parameter joins: whether tensors may be written behind each other in the first place.
+  init(_ graph: Graph, _ lowerings: [any Lowering], _ placed: [Int], joins: Bool) {
     (self.graph, self.lowerings, self.placed) = (graph, lowerings, placed)
     var producers: [ValueID: Int] = [:]
     for (index, node) in graph.nodes.enumerated() { for id in node.outputs { producers[id] = index } }
     self.producers = producers
     inputs = Dictionary(uniqueKeysWithValues: graph.inputs.enumerated().map { ($1, $0) })
-    join()
+    if joins { join() }
   }
 
   /// Finds the nodes that have nothing to do since their inputs can be written where they belong: each is computed in this space, in

@@ -47,11 +47,14 @@ extension Plan {
   /// Bytes that a session has at its largest, whatever the allocator: weights, inputs, outputs, and what is computed. Bodies run one
   /// at a time.
   public var leastBytes: Int {
-    let spaces = Set(slots.map(\.space))
-    let computed = spaces.reduce(0) { $0 + MemoryPlan.lowerBound(lifetimes(in: $1).map(\.interval)) }
     let given = (graph.inputs + graph.outputs).reduce(0) { $0 + graph[$1].type.storageByteCount }
     let bodies = steps.flatMap(\.bodies).map(\.leastBytes).max() ?? 0
-    return graph.weightBytes + computed + given + bodies
+    return graph.weightBytes + computedBytes + given + bodies
+  }
+
+  /// Those of what is computed, and of working memory.
+  var computedBytes: Int {
+    Set(slots.map(\.space)).reduce(0) { $0 + MemoryPlan.lowerBound(lifetimes(in: $1).map(\.interval)) }
   }
 
   /// Where a segment's kernels read and write.
