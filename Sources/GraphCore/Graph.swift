@@ -132,7 +132,7 @@ public struct Graph: Sendable {
   ///   - stored: see ``Node``.
   public mutating func addNode(
     _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil,
-    stored: DType? = nil
+    stored: StoredType? = nil
   ) throws -> ValueID {
     try addNodes(name, op, inputs, at: position, placed: placed, stored: stored)[0]
   }
@@ -140,7 +140,7 @@ public struct Graph: Sendable {
   /// The same of an op with several outputs: all of them.
   package mutating func addNodes(
     _ name: String, _ op: any Op, _ inputs: [ValueID], at position: Int? = nil, placed: Int? = nil,
-    stored: DType? = nil
+    stored: StoredType? = nil
   ) throws -> [ValueID] {
     let node = try makeNode(name, op, inputs, placed: placed, stored: stored)
     nodes.insert(node, at: position ?? nodes.count)
@@ -149,7 +149,7 @@ public struct Graph: Sendable {
 
   /// A node and the values it computes, before it has a place among the others.
   mutating func makeNode(
-    _ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?, stored: DType?
+    _ name: String, _ op: any Op, _ inputs: [ValueID], placed: Int?, stored: StoredType?
   ) throws -> Node {
     var node = Node(name: name, op: op, inputs: inputs, outputs: [], placed: placed, stored: stored)
     let types = try node.outputTypes(for: inputs.map { self[$0].type })

@@ -8,10 +8,10 @@ public struct Node: Sendable {
   public var outputs: [ValueID]
   /// Position of the backend it is placed on, among those it was placed with; nil where none has been chosen yet.
   public var placed: Int?
-  /// The element type its results are rounded to, where that is not the float32 it computes.
-  public var stored: DType?
+  /// What its results are rounded to, where that is not the float32 it computes.
+  public var stored: StoredType?
 
-  package init(name: String, op: any Op, inputs: [ValueID], outputs: [ValueID], placed: Int?, stored: DType?) {
+  package init(name: String, op: any Op, inputs: [ValueID], outputs: [ValueID], placed: Int?, stored: StoredType?) {
     (self.name, self.op, self.inputs, self.outputs) = (name, op, inputs, outputs)
     (self.placed, self.stored) = (placed, stored)
   }
@@ -47,17 +47,21 @@ extension Node {
     if isBounded { for index in types.indices { types[index].isUpperBound = true } }
     guard let stored else { return types }
     try expect(
-      stored.isStoredFloat && types.allSatisfy { $0.dtype == .float32 },
-      "\(op.name) computes \(types), which cannot be stored as \(stored.rawValue)")
-    for index in types.indices { types[index].dtype = stored }
+      stored.isStorable && types.allSatisfy { $0.dtype == .float32 },
+      "\(op.name) computes \(types), which cannot be stored as \(stored)")
+    types = types.map(stored.type)
+    for type in types { if let fault = type.fault { throw GraphError("\(op.name) to \(type): \(fault)") } }
     return types
   }
 
-  /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored.
+  /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored, or exact where they can be
+  /// (``IntegerSums``).
   package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let widened =
-      if case .any = op.elementTypes { inputs } else { try inputs.map { try $0.rounded(to: $0.type.widened.dtype) } }
+    if let op = op as? any IntegerSums, Self.sumsIntegers(op, inputs.map(\.type)) {
+      return [try evaluateIntegers(op, inputs)]
+    }
+    let widened = op.elementTypes.isAny ? inputs : try inputs.map { try $0.widened() }
     let results = try op.evaluate(widened)
-    return try stored.map { stored in try results.map { try $0.rounded(to: stored) } } ?? results
+    return try stored.map { stored in try results.map { try $0.stored(as: stored) } } ?? results
   }
 }

@@ -33,9 +33,10 @@ public enum FormatRule: Sendable {
 
 /// Element types that an op computes on.
 public enum ElementTypes: Sendable {
-  /// What is stored in a narrower float is widened before, and the rule sees none of that.
+  /// What is stored in a narrower float, or as integers that stand for numbers, is widened before, and the rule sees none of that.
   case float32
-  /// All of them: narrower floats are widened to float32 before, the others are computed as what they are.
+  /// All of them: narrower floats and integers that stand for numbers are widened to float32 before, the others are computed as what
+  /// they are.
   case numbers
   /// All of them, in any mixture, quantised ones too: the op's own rule says the rest.
   case any
@@ -55,10 +56,9 @@ extension Op {
       if let fault = type.fault { throw GraphError("\(name): \(type): \(fault)") }
       switch elementTypes {
       case .float32:
-        try expect(type.dtype.isStoredFloat && type.quantization == nil, "\(name) computes on f32, not on \(type)")
-      case .numbers:
-        try expect(type.quantization == nil, "\(name) does not know what \(type) stands for: dequantise it")
-      case .any: break
+        try expect(
+          type.dtype.isStoredFloat || type.quantization != nil, "\(name) computes on f32, not on \(type)")
+      case .numbers, .any: break
       }
     }
     let takesAny = if case .any = elementTypes { true } else { false }

@@ -124,7 +124,7 @@ public struct Rewriter {
   /// - Returns: its first output.
   @discardableResult public mutating func insert(
     _ name: String, _ op: any Op, _ inputs: [ValueID], before place: Handle?, placed: Int?,
-    stored: DType? = nil
+    stored: StoredType? = nil
   ) throws -> ValueID {
     let node = try graph.makeNode(name, op, inputs, placed: placed, stored: stored)
     let (index, after) = (nodes.count, place?.index ?? end)

@@ -29,7 +29,9 @@ private struct Fold {
       let step = graph[user], let op = step.op as? Binary, op.epilogue == nil, step.stored == nil,
       graph[step.outputs[0]].type == graph[node.outputs[0]].type,
       // A weight that two layers share must stay as it is.
-      node.inputs[1...].allSatisfy({ graph.uses(of: $0) == 1 && graph.data(of: $0) != nil })
+      node.inputs[1...].allSatisfy({
+        graph.uses(of: $0) == 1 && graph.data(of: $0) != nil && graph[$0].type.quantization == nil
+      })
     else { return nil }
     let side = step.inputs[0] == node.outputs[0] ? 1 : 0
     let isPossible =
@@ -38,7 +40,9 @@ private struct Fold {
       case .subtract, .divide: side == 1
       default: false
       }
-    guard isPossible, step.inputs[0] != step.inputs[1], let constant = graph.data(of: step.inputs[side]) else {
+    guard isPossible, step.inputs[0] != step.inputs[1], let constant = graph.data(of: step.inputs[side]),
+      constant.type.quantization == nil
+    else {
       return nil
     }
     let outputs = graph[node.inputs[1]].type.shape[0]

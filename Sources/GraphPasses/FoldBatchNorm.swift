@@ -47,9 +47,10 @@ private struct Fold {
     (convolution, norm, epsilon) = (handle, user, batchNorm.epsilon)
   }
 
-  /// What a node or a caller makes is not there before a run.
+  /// What a node or a caller makes is not there before a run, and integers that stand for numbers would be none any more.
   private static func isWeight(_ value: Value) -> Bool {
-    switch value.source {
+    guard value.type.quantization == nil else { return false }
+    return switch value.source {
     case .constant, .parameter: true
     case .input, .node: false
     }

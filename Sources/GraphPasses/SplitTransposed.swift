@@ -38,7 +38,8 @@ private struct Split {
     guard let node = graph[handle], let op = node.op as? ConvTranspose2D, op.groups == 1, op.dilation == 1,
       node.stored == nil, op.epilogue?.channelLimits.isEmpty != false, graph[node.outputs[0]].type.dtype == .float32,
       let weight = graph.data(of: node.inputs[1]), weight.type.dtype == .float32,
-      node.inputs.count < 3 || graph.data(of: node.inputs[2]) != nil
+      node.inputs.count < 3
+        || graph.data(of: node.inputs[2]) != nil && graph[node.inputs[2]].type.quantization == nil
     else { return nil }
     let (shape, output) = (weight.shape, graph[node.outputs[0]].type.shape)
     let taps = Pair((shape[2] + op.stride.h - 1) / op.stride.h, (shape[3] + op.stride.w - 1) / op.stride.w)

@@ -33,10 +33,10 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
   public var storageByteCount: Int { isUpperBound ? extentsOffset + 8 * shape.rank : byteCount }
   var extentsOffset: Int { (byteCount + 7) / 8 * 8 }
 
-  /// The same with elements of float32, where it is stored in a narrower float.
+  /// The same with elements of float32, where it is stored in a narrower float or as integers that stand for numbers.
   package var widened: TensorType {
     var type = self
-    if dtype.isStoredFloat { type.dtype = .float32 }
+    if dtype.isStoredFloat || quantization != nil { (type.dtype, type.quantization) = (.float32, nil) }
     return type
   }
 

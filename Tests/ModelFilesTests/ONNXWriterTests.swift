@@ -40,7 +40,7 @@ import Testing
     func nodes(_ op: any Op, _ dtype: DType) throws -> [String] {
       var graph = Graph(name: "narrow")
       let x = graph.addInput("x", TensorType([2], dtype))
-      graph.setOutputs([try graph.addNode("y", op, [x], stored: dtype)])
+      graph.setOutputs([try graph.addNode("y", op, [x], stored: StoredType(dtype: dtype, quantization: nil))])
       return try model(graph).graph.node.map(\.opType)
     }
     #expect(try nodes(Unary(.exp), .float16) == ["Exp"])

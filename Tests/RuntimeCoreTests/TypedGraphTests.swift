@@ -32,11 +32,9 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
 
 @Suite struct TypedGraphTests {
   @Test func `ops that compute on floats refuse everything else, by name`() throws {
-    for (dtype, quantization) in [(.int8, nil), (.float64, nil), (.int8, Quantization(scale: 1))]
-      as [(DType, Quantization?)]
-    {
-      let type = TensorType([1, 4, 2, 2], dtype, quantization: quantization)
-      let small = TensorType([4], dtype, quantization: quantization)
+    for dtype in [DType.int8, .float64] {
+      let type = TensorType([1, 4, 2, 2], dtype)
+      let small = TensorType([4], dtype)
       for (op, inputs) in [
         (Activation(.relu), [type]), (MaxPool2D(Window(kernel: 2)), [type]),
         (GlobalAveragePool(), [type]), (Conv2D(groups: 4), [type, type, small]),
@@ -48,6 +46,42 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
         #expect("\(op)") { try graph.addNode("node", op, ids) } throws: { error in
           "\(error)".contains("\(op.name) computes on f32")
         }
+      }
+    }
+  }
+
+  @Test func `integers that stand for numbers run wherever nodes are placed, to the same bits`() throws {
+    var graph = Graph(name: "quantised")
+    let stored = StoredType(.uint8, scale: 0.1, zeroPoint: 100)
+    let x = graph.addInput("x", stored.type(of: TensorType([1, 3, 6, 6])))
+    func weight(_ name: String, _ shape: Shape) throws -> ValueID {
+      graph.addConstant(
+        name,
+        try Tensor(
+          quantized: shape, (0..<shape.count).map { Int64($0 * 37 % 255 - 127) }, StoredType(.int8, scale: 0.01)))
+    }
+    let first = try graph.addNode("first", Conv2D(padding: 1), [x, weight("w", [4, 3, 3, 3])], stored: stored)
+    let norm = try (0..<4).map { try graph.addConstant("n\($0)", Tensor([4], [1, 2, 0.5, 3])) }
+    let scaled = try graph.addNode("norm", BatchNorm(), [first] + norm, stored: stored)
+    let active = try graph.addNode("active", Activation(.hardSwish), [scaled], stored: stored)
+    let sum = try graph.addNode("sum", Binary(.add), [active, first], stored: stored)
+    let flat = try graph.addNode(
+      "flat", Reshape.flatten, [graph.addNode("pool", GlobalAveragePool(), [sum], stored: stored)])
+    graph.setOutputs([try graph.addNode("head", Linear(), [flat, weight("m", [2, 4])]), sum])
+    let input = try Tensor(quantized: [1, 3, 6, 6], (0..<108).map { Int64($0 * 53 % 256) }, stored)
+    let expected = try graph.evaluate([input])
+    var backends: [any Backend] = [CPUBackend(), CPUBackend(kernels: .reference)]
+    if hasVulkan { backends.append(VulkanBackend()) }
+    for backend in backends {
+      for passes in [[], standardPasses] {
+        let placer = try Placer(backend, fallback: backend is CPUBackend ? nil : CPUBackend(), PrepareOptions())
+        let optimised = try Pipeline(passes).run(on: graph, for: placer).graph
+        let session = try placer.prepare(optimised).makeSession()
+        session.inputs[0].write(input)
+        try session.run()
+        #expect(session.failure == nil)
+        #expect(try session.outputs[1].actual.allIntegers() == expected[1].allIntegers(), "\(backend.name)")
+        for (a, b) in zip(session.outputs[0].values, expected[0].values) { #expect((a - b).magnitude < 1e-4) }
       }
     }
   }
@@ -216,7 +250,8 @@ private let hasVulkan = if case .available = VulkanBackend().availability() { tr
     #expect(try Pipeline(passes).run(on: result.graph, for: PlainTarget()).reports.map(\.rewrites) == [0, 0])
     var wrong = Graph(name: "wrong")
     let x = wrong.addInput("x", TensorType([4]))
-    for stored in [DType.int8, .float64] {
+    for dtype in [DType.int8, .float64] {
+      let stored = StoredType(dtype: dtype, quantization: nil)
       #expect(throws: GraphError.self) { try wrong.addNode("y", Activation(.relu), [x], stored: stored) }
     }
     #expect(throws: GraphError.self) { try wrong.addNode("y", Cast(to: .int8), [x], stored: .float16) }

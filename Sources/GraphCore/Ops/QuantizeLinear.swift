@@ -50,28 +50,6 @@ public struct QuantizeLinear: Op {
   }
 }
 
-extension DType {
-  /// What integers of this type there are, where numbers are rounded to them.
-  var quantizedRange: ClosedRange<Int>? {
-    switch self {
-    case .int8: -128...127
-    case .uint8: 0...255
-    case .int16: -32768...32767
-    case .uint16: 0...65535
-    default: nil
-    }
-  }
-
-  /// The nearest integer, moved by a zero point and held within the type. What is no number becomes the lowest one.
-  /// - Precondition: it is one that numbers are rounded to.
-  func quantized(_ value: Float, zeroPoint: Int) -> Int64 {
-    let range = quantizedRange!
-    let rounded = value.rounded(.toNearestOrEven)
-    let (low, high) = (Float(range.lowerBound - zeroPoint), Float(range.upperBound - zeroPoint))
-    return Int64(rounded > low ? min(rounded, high) : low) + Int64(zeroPoint)
-  }
-}
-
 /// Which of several scales an element of a tensor has (ONNX, QuantizeLinear): of one scale all have it; a list has one for each
 /// index of an axis; scales of the tensor's own rank have one for each block along it.
 struct ScaleGrid {

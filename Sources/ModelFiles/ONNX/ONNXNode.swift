@@ -99,7 +99,9 @@ struct ONNXNode {
       let narrow = types.first(where: { $0.dtype == .float16 || $0.dtype == .bfloat16 })?.dtype
     else { return try reader.add(name, op, inputs) }
     let results = try op.checkedOutputTypes(for: types)
-    if results.allSatisfy({ $0.dtype == .float32 }) { return try reader.add(name, op, inputs, stored: narrow) }
+    if results.allSatisfy({ $0.dtype == .float32 }) {
+      return try reader.add(name, op, inputs, stored: StoredType(dtype: narrow, quantization: nil))
+    }
     // Beside what is no float each is stored by a node of its own.
     return try reader.add(name, op, inputs).enumerated().map { index, id in
       results[index].dtype == .float32 ? try cast(id, to: narrow, "stored\(index)") : id

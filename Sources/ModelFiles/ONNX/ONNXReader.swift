@@ -322,7 +322,7 @@ final class ONNXGraphReader {
   private static let mostInlined = 1 << 20
 
   /// Adds a node, or what it computes where all that it reads is known.
-  func add(_ name: String, _ op: any Op, _ inputs: [ValueID], stored: DType? = nil) throws -> [ValueID] {
+  func add(_ name: String, _ op: any Op, _ inputs: [ValueID], stored: StoredType? = nil) throws -> [ValueID] {
     let types = inputs.map { graph[$0].type }
     let isKnown = inputs.allSatisfy { if case .constant = graph[$0].source { true } else { false } }
     if isKnown, !(op is any ControlOp) {

@@ -123,9 +123,9 @@ struct StoredNode: Codable {
   var op: any Op
   var inputs: [Int]
   var outputs: [Int]
-  var stored: DType?
+  var stored: StoredType?
 
-  init(name: String, op: any Op, inputs: [Int], outputs: [Int], stored: DType?) {
+  init(name: String, op: any Op, inputs: [Int], outputs: [Int], stored: StoredType?) {
     (self.name, self.op, self.inputs, self.outputs, self.stored) = (name, op, inputs, outputs, stored)
   }
 
@@ -136,7 +136,7 @@ struct StoredNode: Codable {
     name = try container.decode(String.self, forKey: .name)
     inputs = try container.decode([Int].self, forKey: .inputs)
     outputs = try container.decode([Int].self, forKey: .outputs)
-    stored = try container.decodeIfPresent(DType.self, forKey: .stored)
+    stored = try container.decodeIfPresent(StoredType.self, forKey: .stored)
     let kind = try container.decode(String.self, forKey: .op)
     guard let kinds = decoder.userInfo[OpKinds.key] as? OpKinds, let type = kinds[kind] else {
       throw GraphError("\(name): this program has no op \(kind)")

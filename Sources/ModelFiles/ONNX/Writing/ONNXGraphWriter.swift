@@ -66,7 +66,8 @@ final class ONNXGraphWriter {
     let names = node.inputs.map(name(of:))
     let plain = ONNXNodeWriter(node, in: self, inputs: names, types: types, results: node.outputs.map(name(of:)))
     func isNarrow(_ dtype: DType?) -> Bool { dtype == .float16 || dtype == .bfloat16 }
-    guard !node.op.elementTypes.isAny, isNarrow(node.stored) || types.contains(where: { isNarrow($0.dtype) }) else {
+    guard !node.op.elementTypes.isAny, isNarrow(node.stored?.dtype) || types.contains(where: { isNarrow($0.dtype) })
+    else {
       return try translation(node.op, plain)
     }
     // One operator of ONNX stores what it computes in its inputs' type, as ours does. Several would round in between.
@@ -89,7 +90,7 @@ final class ONNXGraphWriter {
       wide.results = plain.results.map { file.fresh("\($0).wide") }
       try translation(node.op, wide)
       for (result, wide) in zip(plain.results, wide.results) {
-        append("Cast", [wide], [result], [.integer("to", Int(stored.onnx))])
+        append("Cast", [wide], [result], [.integer("to", Int(stored.dtype.onnx))])
       }
     } else {
       try translation(node.op, wide)
