@@ -121,14 +121,15 @@ let targets: [Target] = [
   .executableTarget(name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker"], swiftSettings: optimised),
 
   .target(
-    name: "TestSupport", dependencies: ["BackendCPU", "RuntimeCore", "ModelZoo", "GraphCore", "TensorCore"],
+    name: "TestSupport",
+    dependencies: ["BackendCPU", "RuntimeCore", "ModelZoo", "GraphCore", "TensorCore", "BenchStatistics"],
     path: "Tests/TestSupport",
     exclude: ["Golden"], swiftSettings: optimised),
   tests("TensorCore", ["TensorCore"]),
-  tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport"]),
+  tests("GraphCore", ["GraphCore", "TensorCore", "ModelZoo", "TestSupport", "BenchStatistics"]),
   tests("RuntimeCore", runtime + ["Pacer", "TestSupport", "BenchStatistics"]),
   tests("GraphPasses", runtime + ["Pacer", "TestSupport"]),
-  tests("ModelFiles", ["Pacer", "TestSupport"] + runtime, exclude: ["Cases"]),
+  tests("ModelFiles", ["Pacer", "TestSupport", "BenchStatistics"] + runtime, exclude: ["Cases"]),
   tests("ModelZoo", ["ModelZoo", "GraphCore", "TensorCore", "TestSupport"], exclude: ["Fixtures"]),
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),

@@ -79,15 +79,9 @@ extension Option where Value == AxisChoice? {
 
 /// The options of every command that takes configurations: one for each axis. A comma list means each of them.
 struct AxisOptions: ParsableArguments {
-  @Option(Axes.weights) var weights: AxisChoice?
+  @OptionGroup var model: ModelOptions
   @Option(Axes.input) var input: AxisChoice?
   @Option(Axes.expect) var expect: AxisChoice?
-  @Option(Axes.shape) var shape: AxisChoice?
-  @Option(
-    name: .customLong("dim"),
-    help: "An extent that a model file names, such as height=640; may be given several times.",
-    transform: { try Values.extent($0) })
-  var extents: [String] = []
   @Option(Axes.preset) var preset: AxisChoice?
   @Option(Axes.backend) var backend: AxisChoice?
   @Option(Axes.device) var device: AxisChoice?
@@ -112,7 +106,8 @@ struct AxisOptions: ParsableArguments {
 
   /// Every option that was given.
   private var named: [AxisChoice] {
-    Mirror(reflecting: self).children.compactMap { ($0.value as? Option<AxisChoice?>)?.wrappedValue } + others
+    model.choices + Mirror(reflecting: self).children.compactMap { ($0.value as? Option<AxisChoice?>)?.wrappedValue }
+      + others
   }
 
   func validate() throws {
@@ -127,12 +122,7 @@ struct AxisOptions: ParsableArguments {
   func choices(models: String?) throws -> [String: [String]] {
     let choices = named + (try models.map { [try AxisChoice(Axes.model.key, $0)] } ?? [])
     var texts = Dictionary(choices.map { ($0.key, $0.texts) }) { first, _ in first }
-    // An extent by name is a part of the shape.
-    if !extents.isEmpty {
-      texts[Axes.shape.key] = (texts[Axes.shape.key] ?? [""]).map { shape in
-        (extents + (shape.isEmpty ? [] : [shape])).joined(separator: "+")
-      }
-    }
+    model.addExtents(to: &texts)
     return texts
   }
 

@@ -17,7 +17,8 @@ extension ClassificationAccuracy {
           if let reason = row.reason {
             return [row.label, "unavailable: \(reason)"] + [String](repeating: "", count: isLabelled ? 3 : 1)
           }
-          let noise = row.signalToNoise.map { String(format: "%.1f dB", $0) } ?? (row.broken > 0 ? "–" : "same bits")
+          let noise =
+            row.signalToNoise.map { String(format: "%.1f dB", $0) } ?? (row.broken > 0 ? "–" : "no difference")
           let shares = (isLabelled ? [row.top1, row.top5] : []) + [row.agreement]
           return [row.label] + shares.map { $0.map(Self.words) ?? "–" } + [noise]
         }))

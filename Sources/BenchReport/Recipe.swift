@@ -4,7 +4,7 @@ import Foundation
 import RuntimeCore
 
 /// The performance recipe: what each option is, how to switch it on, and its effect where it was measured.
-/// Every number comes from a kept result; the same results give the same bytes.
+/// Every number comes from a result, kept or named; the same results give the same bytes.
 public struct Recipe: Sendable {
   let library: RecordLibrary
   let catalog: Catalog
@@ -38,7 +38,7 @@ public struct Recipe: Sendable {
   }
 
   /// Measures a suite and keeps the result.
-  private static func command(_ suite: String) -> String {
+  static func command(_ suite: String) -> String {
     "bench-suite run \(suite) && bench-suite record --suite \(suite) --host HOST"
   }
 
@@ -57,18 +57,18 @@ public struct Recipe: Sendable {
   // MARK: Reading results
 
   /// The records of a host that count, oldest first.
-  private func entries(on host: String) -> [RecordLibrary.Entry] {
+  func entries(on host: String) -> [RecordLibrary.Entry] {
     isOfRecords ? library.entries.filter { $0.host == host } : library.newest(on: host)
   }
 
   /// A value of one host: of the newest result that has it.
-  private func find<Value>(_ host: String, _ pick: (RecordLibrary.Entry) -> Value?) -> (Value, RecordLibrary.Entry)? {
+  func find<Value>(_ host: String, _ pick: (RecordLibrary.Entry) -> Value?) -> (Value, RecordLibrary.Entry)? {
     for entry in entries(on: host).reversed() { if let value = pick(entry) { return (value, entry) } }
     return nil
   }
 
   /// Words about a value, with the version where that is not this one.
-  private func column<Value>(
+  func column<Value>(
     _ host: String, _ pick: (RecordLibrary.Entry) -> Value?, _ words: (Value) -> String
   ) -> String {
     guard let (value, entry) = find(host, pick) else { return "–" }
@@ -77,14 +77,14 @@ public struct Recipe: Sendable {
     return isOlder && text != "–" ? "\(text) (\(entry.version))" : text
   }
 
-  private func attribution(_ entry: RecordLibrary.Entry, _ model: String) -> Attribution {
+  func attribution(_ entry: RecordLibrary.Entry, _ model: String) -> Attribution {
     Attribution(entry.file, model: model, catalog: catalog)
   }
 
-  private var hosts: [String] { library.hosts }
-  private var models: [String] { shownModels.map(\.name) }
+  var hosts: [String] { library.hosts }
+  var models: [String] { shownModels.map(\.name) }
   /// Those of the records; of all that is kept, the built-in ones, those that only run where they are named where somebody did.
-  private var shownModels: [(name: String, character: String)] {
+  var shownModels: [(name: String, character: String)] {
     let measured = library.entries.flatMap { $0.file.rows.map(\.configuration.model) }.uniqued()
     guard !isOfRecords else {
       return measured.map { name in
@@ -94,313 +94,5 @@ public struct Recipe: Sendable {
     return catalog.models.filter { !$0.isOptional || measured.contains($0.name) }.compactMap { model in
       model.character().map { (model.name, $0) }
     }
-  }
-
-  // MARK: The document
-
-  public var document: Document {
-    var document = Document("Performance recipe")
-    document.text(
-      "What each option of Pacer buys, as measured on the machines below, and how to switch it on. "
-        + (isOfRecords
-          ? "Each figure is from the records below. "
-          : "Nothing here is remembered: `bench-suite recipe` writes this page from the results beside it, and "
-            + "`bench-suite recipe --check` proves that it is theirs. ")
-        + "An effect is the speed-up with the option over without it, with its 95 % interval; "
-        + "\"not significant\" means that the interval holds 1, \"not resolved\" that there were fewer than five pairs, \"same "
-        + "graph\" that there was nothing to do."
-    )
-    describeHosts(&document)
-    describeDecisions(&document)
-    for pass in catalog.passes where !isOfRecords || hasEffect(pass) { describe(pass, &document) }
-    describeIdlePasses(&document)
-    describeInteractions(&document)
-    describeOptions(&document)
-    describeMeasuring(&document)
-    return document
-  }
-
-  private func describeHosts(_ document: inout Document) {
-    document.heading("Where this was measured")
-    document.table(
-      Table(
-        ["host", "machine", "suite", "version", "when"], left: 5,
-        hosts.flatMap { host in
-          entries(on: host).map { entry in
-            [host, entry.file.environment.summary, entry.file.suite, entry.version, entry.file.started]
-          }
-        }))
-    if isOfRecords {
-      document.text("Measured with:")
-      document.code(library.entries.compactMap(\.file.command).uniqued().joined(separator: "\n"))
-    }
-    for gap in gaps { document.note("\(gap.section): nothing measured yet. `\(gap.command)` gives some.") }
-  }
-
-  // MARK: Decisions
-
-  private func describeDecisions(_ document: inout Document) {
-    guard !hosts.isEmpty else { return }
-    document.heading("If your model looks like this, start with …")
-    var rows: [[String]] = []
-    for model in shownModels {
-      func row(_ name: String, _ best: @escaping (Attribution) -> [String]?, none: String) -> [String] {
-        [model.name, model.character, name]
-          + hosts.map { host in
-            // One suite that varies a single thing says nothing about what to begin with.
-            column(host, { $0.file.suite == "allocators" ? nil : best(attribution($0, model.name)) }) {
-              $0.isEmpty ? none : $0.joined(separator: ", then ")
-            }
-          }
-      }
-      rows.append(row("passes", bestPasses, none: "none is shown to make it faster"))
-      rows += [
-        row("leave out", worsePasses, none: "–"),
-        row("then", bestOptions, none: "none is shown to make it faster"),
-      ].filter { row in
-        !row.dropFirst(3).allSatisfy { $0 == "–" } || row[2] == "then" && !isOfRecords
-      }
-    }
-    document.table(Table(["model", "which has", ""] + hosts, left: 3 + hosts.count, rows))
-    document.text(
-      "The passes that cost most when they alone are left out, those without which it is faster, then what else made it "
-        + "faster. All passes together are what "
-        + "`optimizeForMobile(graph)` does.")
-  }
-
-  /// The three passes that cost most when left out; nil where passes were not varied.
-  private func bestPasses(_ attribution: Attribution) -> [String]? {
-    guard attribution.hasPasses else { return nil }
-    return best(
-      catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }, atMost: 3)
-  }
-
-  /// Passes without which it is faster; nil where passes were not varied.
-  private func worsePasses(_ attribution: Attribution) -> [String]? {
-    guard attribution.hasPasses else { return nil }
-    return catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }
-      .filter { $0.1.finding == .slower }.map { "\($0.0) \(Format.speedup($0.1.ratio!))×" }
-  }
-
-  /// The two other options that made most of it; nil where none was varied.
-  private func bestOptions(_ attribution: Attribution) -> [String]? {
-    let options = attribution.options.filter { $0.axis != "kernels" }
-    return options.isEmpty ? nil : best(options.map { ("\($0.axis) \($0.to)", $0.effect) }, atMost: 2)
-  }
-
-  /// Those that made it faster, the most first; what is not resolved is told of, as it may be among them.
-  private func best(_ effects: [(name: String, effect: Attribution.Effect)], atMost count: Int) -> [String] {
-    let found = effects.filter { $0.effect.finding == .faster }
-      .sorted { $0.effect.ratio!.value < $1.effect.ratio!.value }.prefix(count)
-      .map { "\($0.name) \(Format.speedup($0.effect.ratio!))×" }
-    let open = effects.count { $0.effect.finding == .unknown }
-    guard open > 0 else { return found }
-    let words = "\(open) not resolved"
-    return found.isEmpty ? [words] : found.dropLast() + ["\(found.last!); \(words)"]
-  }
-
-  // MARK: Passes
-
-  /// Whether somebody measured it where it had something to do.
-  private func hasEffect(_ pass: Catalog.Pass) -> Bool {
-    library.entries.contains { entry in
-      models.contains { model in
-        let attribution = attribution(entry, model)
-        return [attribution.alone(pass.name), attribution.inOrder(pass.name), attribution.last(pass.name)]
-          .contains { $0 != nil && $0?.finding != .sameGraph }
-      }
-    }
-  }
-
-  private func describeIdlePasses(_ document: inout Document) {
-    guard isOfRecords else { return }
-    let idle = catalog.passes.map(\.name).filter { pass in
-      !hasEffect(catalog.passes.first { $0.name == pass }!)
-        && library.entries.contains { entry in
-          models.contains { attribution(entry, $0).last(pass)?.finding == .sameGraph }
-        }
-    }
-    guard !idle.isEmpty else { return }
-    document.heading("Passes with nothing to do")
-    document.text(idle.joined(separator: ", ") + ".")
-  }
-
-  private func describe(_ pass: Catalog.Pass, _ document: inout Document) {
-    document.heading(pass.name)
-    document.text("What it does: \(pass.summary). Without it, \(pass.off).")
-    var text =
-      "In Swift it is part of `optimizeForMobile(graph)`; `optimizeForMobile(graph, disabling: [\"\(pass.name)\"])` "
-    text += "leaves it out. On the command line: `bench-suite measure MODEL --disable \(pass.name)`."
-    text += pass.pytorchName.map { " PyTorch Mobile calls it `\($0)`." } ?? ""
-    document.text(text)
-    guard !hosts.isEmpty else { return }
-    func row(_ model: String, _ name: String, _ pick: @escaping (Attribution) -> Attribution.Effect?) -> [String] {
-      [model, name] + hosts.map { host in column(host, { pick(attribution($0, model)) }, { $0.words }) }
-    }
-    func cost(_ model: String, _ metric: String) -> [String] {
-      [model, metric]
-        + hosts.map { host in
-          column(host, { attribution($0, model).last(pass.name)?.change(metric, catalog) }, { $0 })
-        }
-    }
-    let costs = ["load", "optimise", "prepare", "weight-bytes", "peak-resident", "heap-allocations", "error"]
-    document.table(
-      Table(
-        ["model", "speed-up"] + hosts, left: 2,
-        models.flatMap { model in
-          [
-            row(model, "alone") { $0.alone(pass.name) },
-            row(model, "cumulative") { $0.inOrder(pass.name) },
-            row(model, "ablation: all others on") { $0.last(pass.name) },
-          ]
-        }))
-    document.table(
-      Table(
-        ["model", "what it costs: without → with"] + hosts, left: 2,
-        models.flatMap { model in costs.map { cost(model, $0) } }.filter { $0.dropFirst(2).contains { $0 != "–" } }))
-    let idle = models.filter { model in
-      hosts.contains { host in
-        find(host) { attribution($0, model).last(pass.name) }?.0.finding == .sameGraph
-      }
-    }
-    if !idle.isEmpty { document.text("Nothing to do, so no effect, on \(idle.joined(separator: ", ")).") }
-    guard !isOfRecords else { return }
-    document.text("Measured with:")
-    document.code(Self.suites.prefix(2).map(Self.command).joined(separator: "\n"))
-  }
-
-  private func describeInteractions(_ document: inout Document) {
-    var rows: [[String]] = []
-    var hasAny = false
-    for model in models {
-      for (index, a) in catalog.passes.map(\.name).enumerated() {
-        for b in catalog.passes.map(\.name).dropFirst(index + 1) {
-          let fields = hosts.map { host in
-            column(
-              host,
-              { entry -> Attribution.Effect? in
-                let effect = attribution(entry, model).interaction(a, b)
-                hasAny = hasAny || effect != nil
-                return effect
-              }, { [.faster, .slower].contains($0.finding) ? $0.words : "–" })
-          }
-          if fields.contains(where: { !$0.hasPrefix("–") }) { rows.append([model, "\(a) and \(b)"] + fields) }
-        }
-      }
-    }
-    guard !rows.isEmpty || !isOfRecords else { return }
-    document.heading("Passes that change each other's effect")
-    guard hasAny else {
-      return document.text("Nothing measured yet: `\(Self.command("attribution"))` gives some.")
-    }
-    document.text("Together over apart: above 1 they help each other, below 1 they do each other's work.")
-    document.table(Table(["model", "passes"] + hosts, left: 2, rows))
-  }
-
-  // MARK: Other options
-
-  private func describeOptions(_ document: inout Document) {
-    document.heading("Memory format")
-    document.text(
-      "Images are kept in NCHW unless the pass channels-last is on: `--format nhwc` or `--format nchw` on the command "
-        + "line. Both have kernels of their own; the pass's own effect stands above.")
-    section(
-      "Allocators", "allocator",
-      "`PrepareOptions(allocator: .caching)` keeps freed tensors for the next request of their size class (PyTorch Mobile: "
-        + "`CPUCachingAllocator`), as does `try cache.withScope { try session.run() }` for a cache of your own; `.arena` "
-        + "plans one block ahead and allocates nothing while it runs; `.mapped` maps and unmaps each large tensor, as on "
-        + "phones of 2020. On the command line: `--allocator system,caching,arena,mapped`. `bench-suite run allocators` "
-        + "sets page faults beside the times, `bench-suite memory MODEL` shows what lies where.", &document)
-    section(
-      "Outputs in the place of inputs", "in-place",
-      "Activations, additions and residuals write over an input that nothing reads any more: on, unless "
-        + "`PrepareOptions(inPlace: false)` or `--in-place off`.", &document)
-    section(
-      "Huge pages", "huge-pages",
-      "The system is asked to back weights and planned memory with pages of 2 MiB (`MADV_COLLAPSE`, Linux 6.1), unless "
-        + "`PrepareOptions(hugePages: false)` or `--huge-pages off`; the metric huge-pages in a record says how many bytes "
-        + "of the process lie on such pages.", &document)
-    section(
-      "Reused input buffer", "input-buffer",
-      "A session owns its input and output tensors: write into `session.inputs[0]`, call `run()`, read "
-        + "`session.outputs[0]`. `session.run(with:)` takes a tensor of yours instead. On the command line: "
-        + "`--input-buffer reused,fresh`; fresh takes a tensor from the C library for each inference.", &document)
-    section(
-      "Threads", "threads",
-      "`PrepareOptions(threads: 2)`, `--threads 1,2`. The threads spin while an inference runs and sleep between two.",
-      &document)
-    section(
-      "Kernels", "kernels",
-      "`--kernels im2col` is how first mobile runtimes did it (the whole matrix, nothing fused), `reference` the scalar "
-        + "loops that outputs are held against: the floors that the fast kernels are seen from.", &document)
-    section(
-      "GPU and accelerators", "backend",
-      "`--backend vulkan,metal,nnapi`; a software driver, such as Mesa's llvmpipe, shows that kernels are right, not fast.",
-      &document)
-    section(
-      "Precision", "precision",
-      "On a GPU, `--precision fp16` stores in 16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
-      &document)
-  }
-
-  private func section(_ title: String, _ axis: String, _ text: String, _ document: inout Document) {
-    var rows: [[String]] = []
-    for model in models {
-      let all = hosts.flatMap { host in
-        entries(on: host).flatMap { attribution($0, model).options.filter { $0.axis == axis } }
-      }
-      for (to, row) in all.map({ [$0.to, $0.row] }).uniqued().map({ ($0[0], $0[1]) }) {
-        func option(_ entry: RecordLibrary.Entry) -> Attribution.Option? {
-          attribution(entry, model).options.first { $0.axis == axis && $0.to == to && $0.row == row }
-        }
-        func change(_ name: String) -> [String] {
-          hosts.map { host in column(host, { option($0)?.effect.change(name, catalog) }, { $0 }) }
-        }
-        let speedups = hosts.map { host in column(host, option, { $0.effect.words }) }
-        rows.append([model, "\(to), in \(row)", "speed-up"] + speedups)
-        rows.append([model, "", "mallocs"] + change("heap-allocations"))
-        rows.append([model, "", "peak memory"] + change("peak-resident"))
-      }
-    }
-    guard !rows.isEmpty || !isOfRecords else { return }
-    document.heading(title)
-    document.text(text)
-    if rows.isEmpty {
-      let reasons = hosts.compactMap { host in
-        find(host) { entry -> String? in
-          let absent = entry.file.rows.filter { $0.status == .unavailable && axis == "backend" }
-          let words = absent.map { "\($0.configuration[Axes.backend]): \($0.reason ?? "unavailable")" }.uniqued()
-          return words.isEmpty ? nil : words.joined(separator: "; ")
-        }.map { "on \(host) \($0.0)" }
-      }
-      let why = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
-      document.text(
-        "Nothing measured yet\(why): no kept record of the suites \(Self.suites.joined(separator: ", ")) has any.")
-    } else {
-      document.table(Table(["model", "option", ""] + hosts, left: 3, rows))
-      guard axis == "backend" else { return }
-      for host in hosts {
-        for device in entries(on: host).flatMap({ ResultTable.devices($0.file) }).uniqued() {
-          document.text("On \(host), \(device)")
-        }
-      }
-    }
-  }
-
-  // MARK: Measuring
-
-  private func describeMeasuring(_ document: inout Document) {
-    document.heading("Setting up a benchmark")
-    document.text(
-      "`bench-suite doctor` says how noisy the machine is and what to do about it. End other work; fix the frequency where "
-        + "you can. Never compare times of two sessions: interleave them, as every ratio here was measured, "
-        + "in fresh processes on the same processor. `bench-suite compare BASE HEAD` does it for two versions, "
-        + "`bench-suite gate` for a pull request.")
-    document.heading("Reading the tables")
-    document.text(
-      "A× (B–C) reads: the speed-up with the option is A, and the truth lies between B and C in 95 of 100 such "
-        + "measurements. Alone: every other pass is off. Cumulative: those before it are on. "
-        + "Ablation: all others are on, so it is what would be lost by leaving it out. A pass may buy much alone and little in an ablation, where another does its work too."
-    )
   }
 }

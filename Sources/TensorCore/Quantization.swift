@@ -36,6 +36,12 @@ public struct Quantization: Hashable, Sendable, Codable, CustomStringConvertible
     return scales.count == shape[axis] ? nil : "\(scales.count) scales for \(shape[axis]) along axis \(axis)"
   }
 
+  /// How many scales there are, and elements from one to the next: element `i` in NCHW order has scale `i / inner % extent`.
+  func grid(of shape: Shape) -> (extent: Int, inner: Int) {
+    guard let axis else { return (1, 1) }
+    return (max(shape[axis], 1), max(shape.extents[(axis + 1)...].reduce(1, *), 1))
+  }
+
   /// Every number of it, for digests.
   package var whole: String { "\(scales) \(zeroPoints) \(axis.map(String.init) ?? "all")" }
 

@@ -5,7 +5,6 @@ public struct StoredType: Hashable, Sendable, CustomStringConvertible {
   public let quantization: Quantization?
 
   public static let float16 = StoredType(dtype: .float16, quantization: nil)
-  public static let bfloat16 = StoredType(dtype: .bfloat16, quantization: nil)
 
   public init(dtype: DType, quantization: Quantization?) { (self.dtype, self.quantization) = (dtype, quantization) }
 
@@ -77,28 +76,10 @@ extension DType {
 }
 
 extension Tensor {
-  /// For each element, in NCHW order, the index of its scale.
-  private func scaleIndices(_ quantization: Quantization) -> (extent: Int, inner: Int) {
-    guard let axis = quantization.axis else { return (1, 1) }
-    return (shape[axis], shape.extents[(axis + 1)...].reduce(1, *))
-  }
-
-  /// The numbers that integers stand for, `(stored − zeroPoint) · scale`, as float32 in NCHW.
-  /// - Precondition: it is quantised.
-  package func dequantized() throws -> Tensor {
-    let quantization = type.quantization!
-    let (extent, inner) = scaleIndices(quantization)
-    let values = try allIntegers().enumerated().map { index, integer in
-      let place = index / inner % extent
-      return Float(integer - Int64(quantization.zeroPoints[place])) * quantization.scales[place]
-    }
-    return try Tensor(shape, values)
-  }
-
   /// Integers that stand for the numbers of a float32 tensor: `saturate(round(x / scale) + zeroPoint)`, in NCHW.
   package func quantized(to stored: StoredType) throws -> Tensor {
     let quantization = stored.quantization!
-    let (extent, inner) = scaleIndices(quantization)
+    let (extent, inner) = quantization.grid(of: shape)
     let integers = values.enumerated().map { index, value in
       let place = index / inner % extent
       return stored.dtype.quantized(
@@ -119,7 +100,7 @@ extension Tensor {
 
   /// As ops that compute float32 read it: narrower floats and integers that stand for numbers as those numbers.
   package func widened() throws -> Tensor {
-    type.quantization == nil ? try rounded(to: type.widened.dtype) : try dequantized()
+    type.quantization == nil ? try rounded(to: type.widened.dtype) : try Tensor(shape, values)
   }
 
   /// As it is stored behind such an op.

@@ -79,10 +79,9 @@ public struct Tensor: Sendable {
     let stored: [Double]
     if let bytes { stored = bytes.map { $0 == 0 ? 0 : 1 } } else { stored = all(kind) }
     guard let quantization = type.quantization else { return stored }
-    var (inner, extent) = (max(stored.count, 1), 1)
-    if let axis = quantization.axis { (inner, extent) = (shape.extents[(axis + 1)...].reduce(1, *), shape[axis]) }
+    let (extent, inner) = quantization.grid(of: shape)
     return stored.enumerated().map { index, value in
-      let channel = index / max(inner, 1) % max(extent, 1)
+      let channel = index / inner % extent
       return Double(quantization.scales[channel]) * (value - Double(quantization.zeroPoints[channel]))
     }
   }

@@ -30,6 +30,8 @@ import Testing
       let rows = try rows("o.jsonl", in: folder)
       #expect(rows.allSatisfy { $0["status"] as? String == "measured" }, "\(rows)")
       #expect(rows.allSatisfy { ($0["label"] as? String)?.contains("optimised") == true }, "\(rows)")
+      // The copy is held against the mapping.
+      #expect(rows.map { $0["ratio"] is [String: Any] } == [false, true], "\(rows)")
       let notes = try (0..<2).map { try inspected("o.jsonl", row: $0, in: folder)["notes"] as? [String] ?? [] }
       #expect(!notes.joined().contains { $0.contains("packed at load") }, "\(notes)")
       // What is mapped is there once, a copy twice.

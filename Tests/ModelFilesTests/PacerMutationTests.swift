@@ -1,3 +1,4 @@
+import BenchStatistics
 import Foundation
 import GraphCore
 @testable import ModelFiles
@@ -102,21 +103,13 @@ import Testing
 
   // MARK: Numbers and names
 
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return state ^ state >> 29
-    }
-  }
-
   private static let numbers = [
     "0", "1", "-1", "2", "3", "4", "5", "7", "16", "100", "-100", "2147483648", "1099511627776", "9223372036854775807",
     "-9223372036854775808", "1e30", "0.5", "\"inf\"", "\"nan\"", "null", "true", "[]",
   ]
 
   /// JSON that can be read again, with another number or another of its own words in some places.
-  private func changed(_ data: Data, _ generator: inout Generator) -> Data {
+  private func changed(_ data: Data, _ generator: inout SeededGenerator) -> Data {
     var text = String(decoding: data, as: UTF8.self)
     for _ in 0..<(Int.random(in: 0..<3, using: &generator) == 0 ? 2 : 1) {
       if Int.random(in: 0..<8, using: &generator) == 0 {
@@ -140,7 +133,7 @@ import Testing
     arguments: Dictionary(grouping: ONNXCase.all.filter { !$0.isUnsupported }, by: \.op).sorted { $0.key < $1.key }.map(
       \.value))
   func `other numbers and names under digests that are right`(_ cases: [ONNXCase]) throws {
-    var generator = Generator(state: cases[0].op.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
+    var generator = SeededGenerator(seed: cases[0].op.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
     let place = TemporaryFile()
     let count = max(Mutations.count() / 20, 1)
     for given in cases.prefix(3) {
@@ -161,7 +154,7 @@ import Testing
   func `other numbers in a network`(_ model: ModelDescription) throws {
     let (graph, _) = try seeded(model, [1, 3, 32, 32])
     let whole = try Parts(PacerContents(optimising: graph, for: [.best], checksNumbers: false).data())
-    var generator = Generator(state: 11)
+    var generator = SeededGenerator(seed: 11)
     let place = TemporaryFile()
     for number in 0..<max(Mutations.count() / 10, 1) {
       var parts = whole

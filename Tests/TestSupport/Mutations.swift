@@ -1,3 +1,4 @@
+import BenchStatistics
 import Foundation
 
 /// Damaged copies of a file, for tests of what reads it: the same ones for the same seed.
@@ -32,7 +33,7 @@ public struct Mutations: Sequence {
   }
 
   public func makeIterator() -> AnyIterator<Mutation> {
-    var (random, left) = (SplitMix(state: seed), count)
+    var (random, left) = (SeededGenerator(seed: seed), count)
     return AnyIterator {
       guard left > 0 else { return nil }
       left -= 1
@@ -46,7 +47,7 @@ public struct Mutations: Sequence {
 
   // MARK: One change
 
-  private func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix) -> String {
+  private func mutate(_ bytes: inout [UInt8], _ random: inout SeededGenerator) -> String {
     guard !bytes.isEmpty else { return "nothing left" }
     switch random.below(10) {
     case 0, 1:
@@ -79,7 +80,7 @@ public struct Mutations: Sequence {
   }
 
   /// A number of 1 to 8 bytes, as lengths, offsets and counts are, becomes the least that goes wrong where nobody looks.
-  private func overwrite(_ bytes: inout [UInt8], _ random: inout SplitMix) -> String {
+  private func overwrite(_ bytes: inout [UInt8], _ random: inout SeededGenerator) -> String {
     let (place, width) = (place(bytes, &random), 1 << random.below(4))
     let size = UInt64(bytes.count)
     let values: [UInt64] = [
@@ -93,31 +94,20 @@ public struct Mutations: Sequence {
     return "\(width) bytes at \(place) set to \(value)\(isLittle ? "" : ", big-endian")"
   }
 
-  private func place(_ bytes: [UInt8], _ random: inout SplitMix) -> Int {
+  private func place(_ bytes: [UInt8], _ random: inout SeededGenerator) -> Int {
     guard !structure.isEmpty, random.below(5) != 0 else { return random.below(bytes.count) }
     let range = structure[random.below(structure.count)]
     return Swift.min(range.lowerBound + random.below(range.count), bytes.count - 1)
   }
 
   /// Rather short than long: some are a field, few are half of the file.
-  private func block(_ bytes: [UInt8], _ random: inout SplitMix) -> Range<Int> {
+  private func block(_ bytes: [UInt8], _ random: inout SeededGenerator) -> Range<Int> {
     let (start, longest) = (place(bytes, &random), 1 << (1 + random.below(12)))
     return start..<Swift.min(start + 1 + random.below(longest), bytes.count)
   }
 }
 
-/// Steele, Lea and Flood, 2014.
-private struct SplitMix {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededGenerator {
   /// 0 up to a limit, which it does not reach.
-  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+  fileprivate mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
 }

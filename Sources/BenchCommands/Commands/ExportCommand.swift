@@ -14,16 +14,16 @@ struct ExportCommand: AsyncParsableCommand {
     discussion: """
       bench-suite export mobilenet-v2
       bench-suite export yolo.onnx --shape 1x3x320x320 --output small.onnx
+      bench-suite export yolo.onnx --dim height=320 --dim width=320
       bench-suite export resnet-18 --passes all
 
       A file is read and written anew: its shapes are fixed, and what follows from them is computed. Passes that do not know
       what the model will run on may rewrite it before.
       """)
 
-  @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
+  @Argument(help: "Model: mobilenet-v2, resnet-18, … or a file, .onnx or .pacer.")
   var model: String
-  @Option(Axes.weights) var weights: AxisChoice?
-  @Option(Axes.shape) var shape: AxisChoice?
+  @OptionGroup var options: ModelOptions
   @Option(
     help: "Passes: none (default), all of those that know no target, or names of such joined with +.",
     transform: { try AxisChoice(Axes.passes.key, $0) })
@@ -38,8 +38,8 @@ struct ExportCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await userFacing {
-      let configuration = try configuration()
-      let graph = try optimised(Self.graph(configuration), configuration[Axes.passes])
+      let configuration = try options.configuration(of: model, passes: passes?.texts ?? ["none"])
+      let graph = try optimised(configuration.graph(), configuration[Axes.passes])
       let url = URL(fileURLWithPath: output ?? graph.name + ".onnx")
       let data = try ONNXWriter.write(graph)
       // A name that nobody gave is nobody's to write over.
@@ -50,32 +50,6 @@ struct ExportCommand: AsyncParsableCommand {
       StandardOutput.print(
         "\(displayPath(url)): \(graph.nodes.count) nodes, \(Format.bytes(Double(graph.weightBytes))) of weights")
     }
-  }
-
-  private func configuration() throws -> Configuration {
-    var choices = [Axes.model.key: [model], Axes.passes.key: passes?.texts ?? ["none"]]
-    for choice in [weights, shape].compactMap({ $0 }) { choices[choice.key] = choice.texts }
-    let configurations = try ConfigurationGroup(choices: choices, place: "command line").configurations(catalog)
-    guard configurations.count == 1 else {
-      throw UserError("a file holds one model; these options mean \(configurations.count)")
-    }
-    return configurations[0]
-  }
-
-  /// A configuration's model, with its weights and at its extents. Of a `.pacer` file it is the portable graph.
-  static func graph(_ configuration: Configuration) throws -> Graph {
-    guard let path = configuration.modelReference.path else {
-      return try ModelInput(
-        Harness.current.runtime.model(configuration.model), shape: configuration[Axes.shape]?.only,
-        weights: configuration[Axes.weights]
-      ).graph
-    }
-    if configuration.modelReference.isPacerFile {
-      guard configuration[Axes.shape] == nil else { throw UserError("shape: the extents of \(path) are fixed") }
-      return try PacerFile(path).graph()
-    }
-    let file = try ONNXFile(path)
-    return try file.graph(file.ports.shapes(configuration[Axes.shape]))
   }
 
   private func optimised(_ graph: Graph, _ names: [String]) throws -> Graph {

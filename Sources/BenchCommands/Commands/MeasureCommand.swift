@@ -16,7 +16,7 @@ struct MeasureCommand: AsyncParsableCommand {
       bench-suite measure my.onnx --engine pacer,onnxruntime,openvino --threads 1,2
       """)
 
-  @Argument(help: "Models: mobilenet-v2, resnet-18, or ONNX files; a comma list means each.")
+  @Argument(help: "Models: mobilenet-v2, resnet-18, or files, .onnx or .pacer; a comma list means each.")
   var model: String
   @OptionGroup var axes: AxisOptions
   @Option(help: "Inferences before timing (default: until they are steady).", transform: Values.warmup)

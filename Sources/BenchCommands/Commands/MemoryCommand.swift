@@ -19,7 +19,7 @@ struct MemoryCommand: AsyncParsableCommand {
       page), and for each allocator a drawing of its tensors over steps and addresses (SVG).
       """)
 
-  @Argument(help: "mobilenet-v2, resnet-18 or an ONNX file.")
+  @Argument(help: "mobilenet-v2, resnet-18, or a file, .onnx or .pacer.")
   var model: String
   @OptionGroup var axes: AxisOptions
   @Flag(help: "Print everything as JSON instead of Markdown.")

@@ -33,13 +33,7 @@ struct OptimizeCommand: AsyncParsableCommand {
     transform: OptimizeCommand.sets)
   var isa: [InstructionSet] = InstructionSet.allCases
   @Option(.disable) var disable: AxisChoice?
-  @Option(Axes.weights) var weights: AxisChoice?
-  @Option(Axes.shape) var shape: AxisChoice?
-  @Option(
-    name: .customLong("dim"),
-    help: "An extent that a model file names, such as height=640; may be given several times.",
-    transform: { try Values.extent($0) })
-  var extents: [String] = []
+  @OptionGroup var options: ModelOptions
   @Option(help: "Input to keep with the model: a photo, a .npy, .pb or .bin file, or a folder with one file per input.")
   var bundleInput: String?
   @Flag(help: "Do not hold outputs against the reference ops after each pass: for models that take minutes in them.")
@@ -88,18 +82,11 @@ struct OptimizeCommand: AsyncParsableCommand {
   }
 
   private func graph() throws -> Graph {
-    var choices = [Axes.model.key: [model], Axes.passes.key: ["none"]]
-    if let weights { choices[weights.key] = weights.texts }
-    let asked = (extents + (shape?.texts ?? [])).joined(separator: "+")
-    if !asked.isEmpty { choices[Axes.shape.key] = [asked] }
-    let configurations = try ConfigurationGroup(choices: choices, place: "command line").configurations(catalog)
-    guard configurations.count == 1 else {
-      throw UserError("a file holds one model; these options mean \(configurations.count)")
-    }
-    guard !configurations[0].modelReference.isPacerFile else {
+    let configuration = try options.configuration(of: model)
+    guard !configuration.modelReference.isPacerFile else {
       throw UserError("\(model) is optimised already: optimize what it was made of")
     }
-    return try ExportCommand.graph(configurations[0])
+    return try configuration.graph()
   }
 }
 

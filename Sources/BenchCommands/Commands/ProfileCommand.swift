@@ -19,7 +19,7 @@ struct ProfileCommand: AsyncParsableCommand {
       Chrome trace events for ui.perfetto.dev, and the charts (SVG).
       """)
 
-  @Argument(help: "mobilenet-v2, resnet-18 or an ONNX file; with --diff, two profiles (JSON).")
+  @Argument(help: "mobilenet-v2, resnet-18, or a file, .onnx or .pacer; with --diff, two profiles (JSON).")
   var model: [String]
   @OptionGroup var axes: AxisOptions
   @Option(help: "Fresh processes (default: 7).", transform: Values.processes)

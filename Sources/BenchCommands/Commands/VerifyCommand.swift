@@ -45,7 +45,8 @@ struct VerifyCommand: AsyncParsableCommand {
   func validate() throws {
     for (option, isGiven) in [
       ("--engine", axes.engine != nil), ("--input", axes.input != nil), ("--expect", axes.expect != nil),
-      ("--shape", axes.shape != nil), ("--dim", !axes.extents.isEmpty), ("--weights", axes.weights != nil),
+      ("--shape", axes.model.shape != nil), ("--dim", !axes.model.extents.isEmpty),
+      ("--weights", axes.model.weights != nil),
     ] where isGiven {
       throw ValidationError("\(option): verify runs on Pacer what the data set says; leave it out")
     }

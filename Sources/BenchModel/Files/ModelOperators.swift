@@ -1,7 +1,7 @@
 import ModelFiles
 import Synchronization
 
-/// Whether Pacer has the ops of a model file: it is no measure for the others where it has not.
+/// Whether Pacer has the ops of an ONNX file: it is no measure for the others where it has not.
 package enum ModelOperators {
   /// By what the file holds.
   private static let known = Mutex<[String: Bool]>([:])

@@ -11,7 +11,8 @@ public struct ClassificationAccuracy: Codable, Sendable {
     public var top5: Proportion?
     /// Pictures for which the same class came first as in the reference.
     public var agreement: Proportion?
-    /// Of all outputs together: decibels of the reference's power over that of the difference; nil where there is no difference.
+    /// Of all outputs together: decibels of the reference's power over that of the difference; nil where there is no
+    /// difference.
     public var signalToNoise: Double?
     /// Pictures for which an output was NaN or infinite: they count as wrong.
     public var broken = 0
@@ -90,7 +91,8 @@ package struct AccuracyCount {
     var row = ClassificationAccuracy.Row(label: label)
     if labelled > 0 { (row.top1, row.top5) = (Proportion(top1, of: labelled), Proportion(top5, of: labelled)) }
     row.agreement = Proportion(agreements, of: count)
-    row.signalToNoise = noise > 0 ? 10 * log10(signal / noise) : nil
+    // Of a reference that is 0 everywhere any difference is all of it.
+    row.signalToNoise = noise > 0 ? 10 * log10(max(signal, .leastNormalMagnitude) / noise) : nil
     row.broken = broken
     return row
   }

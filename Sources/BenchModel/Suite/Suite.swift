@@ -75,8 +75,8 @@ public struct Suite: Sendable {
     for (index, configuration) in configurations.enumerated() {
       var kind = kinds[index]
       // What does not run is nobody's measure.
-      if let path = configuration.modelReference.path, configuration[Axes.engine] == Axes.engine.standard,
-        !ModelOperators.areKnown(path)
+      if let path = configuration.modelReference.path, !configuration.modelReference.isPacerFile,
+        configuration[Axes.engine] == Axes.engine.standard, !ModelOperators.areKnown(path)
       {
         continue
       }

@@ -23,8 +23,8 @@ enum PickledGlobal: Equatable {
   case tensor, typedTensor
   case parameter, parameterWithState
   /// A storage class; nil for bytes without a type.
-  case storage(StoredType?)
-  case type(StoredType)
+  case storage(FileElement?)
+  case type(FileElement)
 
   /// Nil for every other name.
   init?(module: String, name: String) {
@@ -37,9 +37,9 @@ enum PickledGlobal: Equatable {
     case ("torch.storage", "UntypedStorage"), ("torch.storage", "_UntypedStorage"), ("torch", "UntypedStorage"):
       self = .storage(nil)
     case ("torch", _):
-      if let type = StoredType(torchStorage: name) {
+      if let type = FileElement(torchStorage: name) {
         self = .storage(type)
-      } else if let type = StoredType(torch: name) {
+      } else if let type = FileElement(torch: name) {
         self = .type(type)
       } else {
         return nil
@@ -52,7 +52,7 @@ enum PickledGlobal: Equatable {
 /// A storage as a pickle names it.
 struct PickledStorage: Equatable {
   /// Nil for bytes without a type.
-  var type: StoredType?
+  var type: FileElement?
   /// Of the entry that holds its bytes.
   var key: String
   /// In elements; in bytes where there is no type.
@@ -62,7 +62,7 @@ struct PickledStorage: Equatable {
 /// A tensor as a pickle describes it: numbers that nobody has looked at yet.
 struct PickledTensor: Equatable {
   var storage: PickledStorage
-  var type: StoredType?
+  var type: FileElement?
   /// In elements, as the strides are.
   var offset: Int
   var shape: [Int]

@@ -33,7 +33,7 @@ enum SafeTensors {
       try check(entries, available: file.count - start)
       return entries.mapValues {
         StoredTensor(
-          type: StoredType(safetensors: $0.dtype), shape: Shape($0.shape), offset: start + $0.data_offsets[0])
+          type: FileElement(safetensors: $0.dtype), shape: Shape($0.shape), offset: start + $0.data_offsets[0])
       }
     } catch let flaw as Flaw { throw Flaw("it is no valid safetensors file: \(flaw.reason)") }
   }
@@ -94,7 +94,7 @@ enum SafeTensors {
   /// The tensors lie one after the other and fill the file.
   private static func check(_ entries: [String: Entry], available: Int) throws {
     for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
-      let (shown, width) = (FileText.name(name), StoredType(safetensors: entry.dtype).byteCount)
+      let (shown, width) = (FileText.name(name), FileElement(safetensors: entry.dtype).byteCount)
       let offsets = entry.data_offsets
       guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= available else {
         throw Flaw("tensor \(shown) lies at \(offsets.prefix(3)), the file has \(available) bytes of tensors")

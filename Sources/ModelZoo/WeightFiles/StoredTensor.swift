@@ -3,7 +3,7 @@ import TensorCore
 
 /// Where a tensor lies in a file, and how. Who makes one has seen to it that all of it lies inside.
 struct StoredTensor: Equatable, Sendable {
-  var type: StoredType
+  var type: FileElement
   var shape: Shape
   /// Of the first element, in bytes from the beginning of the file.
   var offset: Int

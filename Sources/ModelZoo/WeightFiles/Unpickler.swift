@@ -250,7 +250,7 @@ struct Unpickler {
 
   /// Storage, offset, shape, strides, whether it has a gradient, hooks.
   private mutating func appendTensor(
-    _ arguments: [PickledValue], type: StoredType?, metadata: PickledValue?
+    _ arguments: [PickledValue], type: FileElement?, metadata: PickledValue?
   ) throws {
     guard case .storage(let storage) = arguments[0] else { throw flaw("makes a tensor of what is no storage") }
     let (shape, strides) = (try self.arguments(arguments[2]), try self.arguments(arguments[3]))

@@ -1,7 +1,7 @@
 import TensorCore
 
 /// What a file of weights says its elements are.
-enum StoredType: Equatable, Sendable {
+enum FileElement: Equatable, Sendable {
   case plain(DType)
   /// Eight bits that become float32: there is no such `DType`.
   case float8(Float8)
@@ -49,7 +49,7 @@ enum StoredType: Equatable, Sendable {
     self = type
   }
 
-  private static let safetensors: [String: StoredType] = [
+  private static let safetensors: [String: FileElement] = [
     "F64": .plain(.float64), "F32": .plain(.float32), "F16": .plain(.float16), "BF16": .plain(.bfloat16),
     "I64": .plain(.int64), "I32": .plain(.int32), "I16": .plain(.int16), "I8": .plain(.int8),
     "U64": .plain(.uint64), "U32": .plain(.uint32), "U16": .plain(.uint16), "U8": .plain(.uint8),
@@ -57,7 +57,7 @@ enum StoredType: Equatable, Sendable {
     "F8_E4M3FNUZ": .float8(.e4m3fnuz), "F8_E5M2FNUZ": .float8(.e5m2fnuz),
   ]
 
-  private static let torchStorages: [String: StoredType] = [
+  private static let torchStorages: [String: FileElement] = [
     "DoubleStorage": .plain(.float64), "FloatStorage": .plain(.float32), "HalfStorage": .plain(.float16),
     "BFloat16Storage": .plain(.bfloat16), "LongStorage": .plain(.int64), "IntStorage": .plain(.int32),
     "ShortStorage": .plain(.int16), "CharStorage": .plain(.int8), "ByteStorage": .plain(.uint8),
@@ -65,7 +65,7 @@ enum StoredType: Equatable, Sendable {
     "ComplexDoubleStorage": .unread("complex128"),
   ]
 
-  private static let torch: [String: StoredType] = [
+  private static let torch: [String: FileElement] = [
     "float64": .plain(.float64), "float32": .plain(.float32), "float16": .plain(.float16),
     "bfloat16": .plain(.bfloat16), "int64": .plain(.int64), "int32": .plain(.int32), "int16": .plain(.int16),
     "int8": .plain(.int8), "uint64": .plain(.uint64), "uint32": .plain(.uint32), "uint16": .plain(.uint16),
