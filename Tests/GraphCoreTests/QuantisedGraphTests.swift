@@ -121,7 +121,7 @@ import Testing
         let found = try run(epilogue, stored, adds: adds)
         let finish = epilogue.function(channel: 0)
         for (index, value) in found.enumerated() {
-          let real = finish(sums[index] + (adds ? try residual.values[index] : 0))
+          let real = finish(sums[index] + (adds ? residual.values[index] : 0))
           let held = min(max(real, -30), Float(255 - 100) * 0.3)
           #expect((value - held).magnitude <= 0.151, "\(epilogue) \(adds) \(index): \(value) for \(real)")
         }

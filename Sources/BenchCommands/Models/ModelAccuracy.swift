@@ -92,6 +92,6 @@ struct ModelAccuracy {
     session.inputs[0].write(input)
     try session.run()
     if let failure = session.failure { throw failure }
-    return try session.outputs[0].actual.values
+    return session.outputs[0].actual.values
   }
 }
