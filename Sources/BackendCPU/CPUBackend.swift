@@ -74,13 +74,20 @@ public struct CPUBackend: Backend {
     }
     guard all.allSatisfy({ $0.shape.count > 0 }) else { return nil }
     if all.allSatisfy(\.isPlainFloat) { return kernel(for: node, inputs, output, options) }
+    guard kernels == .fast else { return nil }
+    if all.contains(where: { $0.quantization != nil }) {
+      let request = KernelRequest(
+        node: node, inputs: inputs, output: output, table: instructionSet.table, useIm2col: false,
+        threads: options.threads)
+      for make in integerKernelMakers { if let kernel = make(request) { return kernel } }
+      // Their sums are exact, which those of float32 are not.
+      if Node.sumsIntegers(node.op, inputs) || Node.averagesIntegers(node.op, inputs) { return nil }
+    }
     // What only moves numbers may as well move wider ones.
     let isFloat = if case .any = node.op.elementTypes { node.op is ConvertFormat } else { true }
-    guard isFloat, kernels == .fast,
-      all.allSatisfy({ $0.dtype == .float16 && $0.widened.isPlainFloat || $0.isPlainFloat })
-    else { return nil }
-    return kernel(for: node, inputs.map(\.widened), output.widened, options).map {
-      WideningKernel($0, inputs: inputs, output: output)
+    guard isFloat, all.allSatisfy({ $0.widened.isPlainFloat }) else { return nil }
+    return kernel(for: node, inputs.map(\.widened), output.widened, options).flatMap {
+      WideningKernel($0, inputs: inputs, output: output, instructionSet.table)
     }
   }
 
@@ -128,9 +135,9 @@ struct CPUTarget: TargetTraits {
 
   func addsResidual(in node: Node, of graph: Graph) -> Bool {
     // In NCHW it was measured to cost more than the addition on its own.
-    guard let conv = node.op as? Conv2D, graph[node.inputs[0]].type.format == .nhwc, isFloat32(node, graph) else {
-      return false
-    }
+    guard let conv = node.op as? Conv2D, graph[node.inputs[0]].type.format == .nhwc,
+      isFloat32(node, graph) || Node.sumsIntegers(conv, graph.inputTypes(of: node))
+    else { return false }
     return !conv.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape)
   }
 
@@ -150,12 +157,23 @@ struct CPUTarget: TargetTraits {
   }
 
   func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
+    if let layout = dotLayout(for: node, in: graph) { return [1: .dots(layout)] }
     // What has no kernel reads weights as they are.
     guard isFloat32(node, graph) else { return [:] }
     if let block = node.op as? DepthwiseBlock {
       return DepthwiseNHWCKernel.weightFormats(block, graph.inputTypes(of: node), table)
     }
     return weightFormat(for: node, in: graph).map { [1: $0] } ?? [:]
+  }
+
+  /// Of weights that are bytes, where a kernel multiplies those.
+  private func dotLayout(for node: Node, in graph: Graph) -> DotLayout? {
+    let inputs = graph.inputTypes(of: node)
+    guard let op = node.op as? any FusingOp, Node.sumsIntegers(op, inputs) else { return nil }
+    let request = KernelRequest(
+      node: node, inputs: inputs, output: graph[node.outputs[0]].type, table: table, useIm2col: false, threads: 1)
+    if DotColumnsKernel.make(request) != nil { return DotColumnsKernel.layout(table) }
+    return DotKernel.make(request) == nil ? nil : DotKernel.layout(op, inputs[1].shape, table)
   }
 
   private func isFloat32(_ node: Node, _ graph: Graph) -> Bool {

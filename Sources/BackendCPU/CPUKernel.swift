@@ -81,6 +81,15 @@ let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   FormatKernel.make,
 ]
 
+/// Kernels of bytes that stand for numbers, in order of preference.
+let integerKernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
+  DotColumnsKernel.make,
+  DotKernel.make,
+  BytePoolKernel.make,
+  LookupKernel.make,
+  RequantizeKernel.make,
+]
+
 /// Kernels that only move elements, of any type, in order of preference.
 let movingKernelMakers: [@Sendable (any Op, [TensorType], TensorType) -> (any CPUKernel)?] = [
   { MoveKernel.make($0, $1, $2) }, { GatherKernel.make($0, $1, $2) }, { PadKernel.make($0, $1, $2) },

@@ -131,7 +131,7 @@ struct IndirectConvolutionKernel: CPUKernel {
       var image = call.input(0)! + n * height * width * channels
       if let border {
         let copy = call.scratch! + weight.scratchCount
-        border.copy(image, to: copy)
+        border.copy(image, to: copy, filled: 0)
         image = UnsafePointer(copy)
       }
       for group in 0..<op.groups {
@@ -178,21 +178,23 @@ struct Border: Sendable {
   var size: Pair { Pair(image[2] + padding.total.h, image[3] + padding.total.w) }
   var count: Int { (size.h * size.w * image[1] + 15) / 16 * 16 }
 
-  func copy(_ source: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
+  func copy<Element>(
+    _ source: UnsafePointer<Element>, to target: UnsafeMutablePointer<Element>, filled value: Element
+  ) {
     let row = image[3] * image[1]
     var next = target
-    func zeros(_ count: Int) {
-      next.update(repeating: 0, count: count)
+    func fill(_ count: Int) {
+      next.update(repeating: value, count: count)
       next += count
     }
-    zeros(padding.top * size.w * image[1])
+    fill(padding.top * size.w * image[1])
     for y in 0..<image[2] {
-      zeros(padding.left * image[1])
+      fill(padding.left * image[1])
       next.update(from: source + y * row, count: row)
       next += row
-      zeros(padding.right * image[1])
+      fill(padding.right * image[1])
     }
-    zeros(target + count - next)
+    fill(target + count - next)
   }
 }
 

@@ -121,15 +121,15 @@ public enum InstructionSet: String, Sendable, CaseIterable {
     case .sse2, .neon:
       (table.lanes, table.filterTiles) = (4, 2)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (5, 8, 5, 8)
-      (table.planeBlock, table.planePanel) = (4, 8)
+      (table.planeBlock, table.planePanel, table.dotRows) = (4, 8, 3)
     case .avx2:
       (table.lanes, table.filterTiles) = (8, 2)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (6, 16, 6, 16)
-      (table.planeBlock, table.planePanel) = (4, 24)
+      (table.planeBlock, table.planePanel, table.dotRows) = (4, 24, 3)
     case .avx512:
       (table.lanes, table.filterTiles) = (16, 4)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (14, 32, 6, 64)
-      (table.planeBlock, table.planePanel) = (8, 48)
+      (table.planeBlock, table.planePanel, table.dotRows) = (8, 48, 14)
     }
     return table
   }

@@ -90,6 +90,11 @@ struct AxisOptions: ParsableArguments {
   @Option(.disable) var disable: AxisChoice?
   @Option(.format) var format: AxisChoice?
   @Option(Axes.precision) var precision: AxisChoice?
+  @Option(Axes.observer) var observer: AxisChoice?
+  @Option(Axes.weightScales) var weightScales: AxisChoice?
+  @Option(Axes.activationBits) var activationBits: AxisChoice?
+  @Option(Axes.keepFloat) var keepFloat: AxisChoice?
+  @Option(Axes.calibrate) var calibrate: AxisChoice?
   @Option(Axes.storage) var storage: AxisChoice?
   @Option(Axes.pipelineCache) var pipelineCache: AxisChoice?
   @Option(Axes.allocator) var allocator: AxisChoice?

@@ -4,6 +4,12 @@ import TensorCore
 extension KernelFamily: AxisRepresentable {}
 extension AllocatorKind: AxisRepresentable {}
 extension Precision: AxisRepresentable {}
+
+/// What a scale of int8 weights is of.
+public enum WeightScales: String, Sendable, Codable, CaseIterable {
+  case channel, tensor
+}
+extension WeightScales: AxisRepresentable {}
 extension TensorStorage: AxisRepresentable {}
 
 /// What an application does for each inference before it runs.

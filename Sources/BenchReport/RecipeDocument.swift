@@ -245,7 +245,7 @@ extension Recipe {
       &document)
     section(
       "Precision", "precision",
-      "On a GPU, `--precision fp16` stores in 16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
+      "`--precision int8` stores weights and tensors as 8-bit integers and multiplies those; give it samples with `--calibrate`. On a GPU, `fp16` stores in 16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
       &document)
   }
 

@@ -122,7 +122,7 @@ extension PacerFile {
   package func work(
     _ settings: Settings, _ runtime: Runtime
   ) throws -> (graph: Graph, remaining: [any Pass], notes: [String]) {
-    let precision = settings.precision.passes
+    let precision = settings.precisionPasses
     var (graph, passes) = try graph(for: settings.backend, after: precision, passes: runtime.passes)
     var notes: [String] = []
     if passes.count > precision.count {

@@ -8,6 +8,7 @@ extension Precision {
     case .fp32: []
     case .fp16: [ToFloat16()]
     case .fp16Arithmetic: [ToFloat16(), Float16Arithmetic()]
+    case .int8: [QuantizeInt8(evaluator: CPUBackend.evaluator)]
     }
   }
 }
@@ -15,7 +16,31 @@ extension Precision {
 extension Runtime {
   /// The passes that settings ask for, in order.
   package func passes(_ settings: Settings) throws -> [any Pass] {
-    try passes(settings.passes).adding(portable: settings.precision.passes)
+    try passes(settings.passes).adding(portable: settings.precisionPasses)
+  }
+}
+
+extension Settings {
+  /// The passes that write its precision into a graph.
+  package var precisionPasses: [any Pass] {
+    precision == .int8
+      ? [
+        QuantizeInt8(
+          quantization, samples: { [calibration] graph in try calibration.map { try [[Tensor]]($0, of: graph) } ?? [] },
+          evaluator: CPUBackend.evaluator)
+      ] : precision.passes
+  }
+}
+
+extension CPUBackend {
+  /// Computes a graph's outputs on the fast kernels.
+  package static let evaluator: @Sendable (Graph) throws -> (@Sendable ([Tensor]) throws -> [Tensor]) = { graph in
+    let executable = try CPUBackend().prepare(graph, PrepareOptions(threads: 1))
+    return { inputs in
+      let session = try executable.makeSession()
+      try session.run(with: inputs)
+      return session.outputs.map(\.actual)
+    }
   }
 }
 
@@ -24,6 +49,7 @@ extension Placer {
   /// all have.
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
     guard precision != .fp32 else { return nil }
+    // What was left in float32 by choice has kernels of its own.
     for node in graph.nodes where graph.cost(of: node).macs > 0 {
       switch backends[0].support(for: node, in: graph, options) {
       case .unsupported(let reason): return reason

@@ -1,6 +1,8 @@
 import BenchProtocol
 import Pacer
 
+extension RangeObserver: AxisRepresentable {}
+
 /// What a worker reads of a configuration. What it does not know is an error: it would measure something else.
 package struct Settings {
   package var backend: any Backend
@@ -8,6 +10,10 @@ package struct Settings {
   package var passes: [String]
   package var inputBuffer: InputBuffer?
   package var precision = Precision.fp32
+  /// Of int8.
+  package var quantization = QuantizeInt8.Options()
+  /// Where its calibration samples are; nil for the run's own inputs.
+  package var calibration: String?
   package var options = PrepareOptions()
 
   /// Choices that say how a row came to be, and those of which ``ModelWork`` is made.
@@ -28,6 +34,11 @@ package struct Settings {
     passes = try take("passes") ?? []
     inputBuffer = try take("input-buffer")
     precision = try take("precision") ?? precision
+    quantization.observer = try take("observer") ?? quantization.observer
+    quantization.scalesChannels = try take("weight-scales", WeightScales.self).map { $0 == .channel } ?? true
+    quantization.activationBits = try take("activation-bits") ?? quantization.activationBits
+    quantization.kept = Set(try take("keep-float", [String].self) ?? [])
+    calibration = try take("calibrate")
     options.allocator = try take("allocator") ?? options.allocator
     options.threads = try take("threads") ?? options.threads
     options.inPlace = try take("in-place") ?? options.inPlace

@@ -94,7 +94,7 @@ public struct Worker {
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
     let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
-      .run(on: model.graph, for: placer)
+      .run(on: model.graph, for: placer, samples: [model.inputs])
     let optimisedAt = monotonicNanoseconds()
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))

@@ -52,6 +52,14 @@ extension Node {
       && bias.scales == Self.scales(x, weight, outputs: bias.axis == nil ? 1 : inputs[1].shape[0])
   }
 
+  /// Whether it is a mean of integers, whose sums are exact as long as float32 holds them.
+  package static func averagesIntegers(_ op: any Op, _ inputs: [TensorType]) -> Bool {
+    guard op is GlobalAveragePool || op is AveragePool2D, let quantization = inputs[0].quantization else {
+      return false
+    }
+    return quantization.axis == nil && (inputs[0].dtype == .int8 || inputs[0].dtype == .uint8)
+  }
+
   /// Of sums, by output.
   package static func scales(_ x: Quantization, _ weight: Quantization, outputs: Int) -> [Float] {
     (0..<outputs).map { x.scales[0] * weight.scales[weight.axis == nil ? 0 : $0] }

@@ -60,6 +60,18 @@ extension Node {
     if let op = op as? any IntegerSums, Self.sumsIntegers(op, inputs.map(\.type)) {
       return [try evaluateIntegers(op, inputs)]
     }
+    if Self.averagesIntegers(op, inputs.map(\.type)) {
+      // Sums of integers are exact; each mean is rounded, and once more as the number that it stands for.
+      let integers = try Tensor(
+        quantized: inputs[0].shape, inputs[0].allIntegers(),
+        StoredType(
+          dtype: inputs[0].type.dtype,
+          quantization: Quantization(scale: 1, zeroPoint: inputs[0].type.quantization!.zeroPoints[0])))
+      let scale = inputs[0].type.quantization!.scales[0]
+      let result = try op.evaluate([integers.widened()])[0]
+      let reals = try Tensor(result.shape, result.values.map { $0 * scale })
+      return [try stored.map { try reals.stored(as: $0) } ?? reals]
+    }
     let widened = op.elementTypes.isAny ? inputs : try inputs.map { try $0.widened() }
     let results = try op.evaluate(widened)
     return try stored.map { stored in try results.map { try $0.stored(as: stored) } } ?? results

@@ -8,7 +8,7 @@ package let allOps: [any Op.Type] = [
   GatherND.self, GlobalAveragePool.self, GridSample.self, Hardmax.self, If.self, InstanceNorm.self, LayerNorm.self,
   Linear.self, LocalResponseNorm.self, Loop.self, MatMul.self, MatMulInteger.self, MaxPool2D.self, MaxUnpool.self,
   NonMaxSuppression.self, NonZero.self, NumberRange.self, OneHot.self, Pad.self, PoolND.self, QLinearConv.self,
-  QLinearMatMul.self, QuantizeLinear.self, Recurrent.self, Reduce.self, Reshape.self, Resize.self,
+  QLinearMatMul.self, QuantizeLinear.self, Recurrent.self, Reduce.self, Requantize.self, Reshape.self, Resize.self,
   ReverseSequence.self, RoiAlign.self, RoiPool.self, Scan.self, ScatterElements.self, ScatterND.self, ShapeOf.self,
   Slice.self, Softmax.self, Tile.self, TopK.self, Transpose.self, Trilu.self, Unary.self, Unique.self, Where.self,
 ]

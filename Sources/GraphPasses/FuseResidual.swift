@@ -11,15 +11,18 @@ public struct FuseResidual: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    try graph.rewrite { [before = graph] graph in
+    let all = graph
+    return try graph.rewrite { graph in
+      // With what was fused.
+      var before = all
       let order = Dictionary(uniqueKeysWithValues: graph.handles.enumerated().map { ($1, $0) })
       var fusions = 0
       for addition in graph.handles {
         guard let node = graph[addition], let add = node.op as? Binary, add.function == .add,
-          node.inputs[0] != node.inputs[1],
-          graph[node.inputs[0]].type == graph[node.inputs[1]].type,
-          graph[node.inputs[0]].type == graph[node.outputs[0]].type
+          node.inputs[0] != node.inputs[1]
         else { continue }
+        let types = graph.types(of: node.inputs + node.outputs)
+        guard types.allSatisfy({ $0.widened == types[0].widened }) else { continue }
         // Where both sides come from a convolution, the later one: only there is the other side computed before.
         let producers = node.inputs.map { graph.producer(of: $0) }
         guard let last = producers.compactMap({ $0 }).max(by: { order[$0]! < order[$1]! }),
@@ -30,12 +33,24 @@ public struct FuseResidual: Pass {
           graph.onlyUser(of: node.inputs[side]) == addition, convolution.placed == node.placed,
           context.target.traits(for: convolution).addsResidual(in: convolution, of: before)
         else { continue }
+        if types.allSatisfy({ $0 == types[0] }) {
+          // Rounded as it was.
+        } else if convolution.stored == nil, types[1 - side].quantization != nil,
+          graph[convolution.inputs[0]].type.quantization != nil
+        {
+          // Sums that are not rounded until the other side is added.
+          graph.update(last) { $0.stored = node.stored }
+        } else {
+          continue
+        }
         op.epilogue = add.epilogue
         graph.update(last) { fused in
           fused.op = op
           fused.inputs.append(node.inputs[1 - side])
         }
         graph.remove(addition, readersRead: node.inputs[side])
+        try graph.inferTypes(of: last)
+        before[node.inputs[side]].type = graph[node.inputs[side]].type
         fusions += 1
       }
       return fusions

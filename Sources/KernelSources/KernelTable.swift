@@ -14,6 +14,12 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.planeBlock = PlaneTile.rowCount
   table.indirectGEMM = { indirectGEMM($0, $1, $2, $3) }
   table.streamedGEMM = { streamedGEMM($0, $1, $2, $3) }
+  table.dotRows = DotTile.rowCount
+  table.dotGEMM = { dotGEMM($0, $1, $2, $3) }
+  table.dotColumns = { dotColumns($0, $1, $2, $3) }
+  table.quantize = { quantizeKernel($0, $1, $2, $3) }
+  table.dequantize = { dequantizeKernel($0, $1, $2, $3) }
+  table.bytePool = { bytePool($0, $1, $2, $3) }
   table.winograd = { winograd($0, $1, $2, $3) }
   table.streamedWinograd = { streamedWinograd($0, $1, $2, $3) }
   table.copyPhases = { copyPhases($0, $1, $2, $3) }

@@ -23,6 +23,7 @@ package enum FormatConversion {
   package static func convert(
     from type: TensorType, _ source: UnsafeMutableRawPointer, to format: MemoryFormat, _ target: UnsafeMutableRawPointer
   ) {
+    if convertDots(from: type, source, to: format, target) { return }
     func convert<Element: AdditiveArithmetic>(_ kind: Element.Type) {
       move(
         from: type, UnsafePointer(source.assumingMemoryBound(to: kind)), to: format,
@@ -37,6 +38,29 @@ package enum FormatConversion {
         target.assumingMemoryBound(to: Float.self))
     default: convert(UInt64.self)
     }
+  }
+
+  /// - Returns: whether bytes are arranged for dot products on one side, and not on the other.
+  private static func convertDots(
+    from type: TensorType, _ source: UnsafeMutableRawPointer, to format: MemoryFormat, _ target: UnsafeMutableRawPointer
+  ) -> Bool {
+    guard type.format != format else { return false }
+    let (bytes, result) = (source.assumingMemoryBound(to: Int8.self), target.assumingMemoryBound(to: Int8.self))
+    if type.format == .nchw, case .dots(let layout) = format {
+      layout.pack(type.shape, bytes, result)
+      return true
+    }
+    guard case .dots(let layout) = type.format else { return false }
+    if format == .nchw {
+      layout.unpack(type.shape, bytes, result)
+    } else {
+      let plain = TensorType(type.shape, type.dtype)
+      let dense = UnsafeMutablePointer<Int8>.allocate(capacity: type.shape.count)
+      defer { dense.deallocate() }
+      layout.unpack(type.shape, bytes, dense)
+      convert(from: plain, UnsafeMutableRawPointer(dense), to: format, target)
+    }
+    return true
   }
 
   /// Elements of float32, which alone are transformed for Winograd's algorithm.

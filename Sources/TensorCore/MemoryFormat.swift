@@ -8,6 +8,8 @@ public enum MemoryFormat: Hashable, Sendable, CustomStringConvertible {
   case panels(PanelLayout)
   /// A 3×3 weight transformed for Winograd's F(4×4, 3×3); see ``WinogradLayout``.
   case winograd(WinogradLayout)
+  /// A weight of bytes rearranged for kernels that add up four products at a time; see ``DotLayout``.
+  case dots(DotLayout)
 
   public var description: String {
     switch self {
@@ -15,6 +17,7 @@ public enum MemoryFormat: Hashable, Sendable, CustomStringConvertible {
     case .nhwc: "nhwc"
     case .panels(let layout): layout.description
     case .winograd(let layout): layout.description
+    case .dots(let layout): layout.description
     }
   }
 }

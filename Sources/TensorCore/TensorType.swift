@@ -26,6 +26,7 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     case .nchw, .nhwc: shape.count * dtype.byteCount
     case .panels(let layout): layout.elementCount(for: shape) * dtype.byteCount
     case .winograd(let layout): layout.elementCount(for: shape) * dtype.byteCount
+    case .dots(let layout): layout.byteCount(for: shape)
     }
   }
 
@@ -61,6 +62,7 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     case .nchw: return nil
     case .nhwc: return shape.rank == 4 ? nil : "nhwc needs rank 4, not \(shape)"
     case .panels(let layout): return layout.fault(for: shape)
+    case .dots(let layout): return layout.fault(for: shape, dtype)
     case .winograd(let layout):
       guard shape.rank == 4, shape[2] == 3, shape[3] == 3 else { return "winograd needs 3×3 filters, not \(shape)" }
       if dtype != .float32 { return "winograd weights are float32, not \(dtype.rawValue)" }

@@ -23,7 +23,7 @@ extension AccuracyBisection {
     let inputs = model.inputs
     let placer = try Placer(backend, fallback: settings.fallback, options)
     var optimised = try Pipeline(model.remaining ?? runtime.passes(settings), checksNumbers: false)
-      .run(on: model.graph, for: placer).graph
+      .run(on: model.graph, for: placer, samples: [model.inputs]).graph
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       throw UserError("\(settings.precision) has no place here: \(reason)")
     }

@@ -47,7 +47,8 @@ struct ModelAccuracy {
     let work = try ModelWork(configuration, in: runtime, for: settings)
     let placer = try Placer(settings.backend, fallback: settings.fallback, settings.options)
     let passes = try work.remaining ?? runtime.passes(settings)
-    let graph = try Pipeline(passes, checksNumbers: false).run(on: work.graph, for: placer).graph
+    let graph = try Pipeline(passes, checksNumbers: false).run(on: work.graph, for: placer, samples: [work.inputs])
+      .graph
     return (work, try placer.prepare(graph).makeSession())
   }
 

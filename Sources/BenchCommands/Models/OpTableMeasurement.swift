@@ -25,6 +25,7 @@ extension OpTable {
               if let isa { backend = try backend.choosing("isa", isa) ?? backend }
             }
             // What no device has is one column without a kernel, not one for each precision.
+            if precision == .int8 { continue }
             if precision != .fp32, backend.name == "cpu" || backend.availability(options).isUnavailable { continue }
             let column = "\(backend.name)\(family), \(format.name), \(precision)"
             let passes = kernels == .fast ? format.passes : []

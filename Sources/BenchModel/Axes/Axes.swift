@@ -42,9 +42,36 @@ public enum Axes {
     values: .flag, backends: ["vulkan", "metal"], label: { isOn, _ in isOn ? nil : "no pipeline cache" })
 
   public static let precision = Axis(
-    "precision", "Precision: fp32, or on a GPU fp16 or fp16-arithmetic (fp16 stores in 16 bits).",
+    "precision", "Precision: fp32; on a processor int8; on a GPU fp16 or fp16-arithmetic (fp16 stores in 16 bits).",
     standard: Precision.fp32, values: .names(Precision.allCases.map(\.rawValue)),
     label: { precision, _ in precision.rawValue })
+
+  public static let observer = Axis<String?>(
+    "observer",
+    "Of int8, how ranges of tensors are found: histogram (least squared error, default), min-max or percentile (99.99).",
+    standard: nil, values: .optionalNames(["min-max", "percentile"], none: "histogram"), engines: pacer,
+    label: { name, _ in name })
+
+  public static let weightScales = Axis(
+    "weight-scales", "Of int8, what a scale of weights is of: each channel (default) or the whole tensor.",
+    standard: WeightScales.channel, values: .names(WeightScales.allCases.map(\.rawValue)), engines: pacer,
+    label: { scales, _ in "scales by \(scales.rawValue)" })
+
+  public static let activationBits = Axis(
+    "activation-bits", "Of int8, how many bits an activation's range is spread over: 8 (default) or 7.", standard: 8,
+    values: .numbers(7...8), engines: pacer, label: { bits, _ in "\(bits)-bit activations" })
+
+  public static let keepFloat = Axis(
+    "keep-float", "Of int8, nodes that stay in float32: names joined with +.", standard: [String](),
+    values: .text(none: "none"), engines: pacer,
+    label: { names, _ in names.isEmpty ? nil : "float: " + names.joined(separator: "+") },
+    read: { text, _ in [text.split(separator: "+").map(String.init)] })
+
+  public static let calibrate = Axis<String?>(
+    "calibrate",
+    "Of int8, samples to learn ranges from: a folder of pictures, .npy or .pb files, or one (default: the run's own input).",
+    standard: nil, values: .path(none: "own input"), engines: pacer,
+    label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil })
 
   public static let kernels = Axis(
     "kernels", "Kernels: fast, im2col (unfused, whole matrix) or reference (scalar oracle).",
@@ -119,7 +146,8 @@ public enum Axes {
     standardLabel: { _ in "usual reference" })
 
   public static let standard: [any AxisDescription] = [
-    model, engine, preset, backend, device, storage, pipelineCache, precision, kernels, passes, allocator, inPlace,
+    model, engine, preset, backend, device, storage, pipelineCache, precision, observer, weightScales,
+    activationBits, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
 }

@@ -40,6 +40,49 @@ typedef struct {
   PacerEpilogue epilogue;
 } PacerIndirectGEMM;
 
+// Convolution and matrix product of bytes, channels last, depth in fours. `input` is unsigned and `weights` signed; the zero point
+// of the input is in `bias`. Each output's sum, as float32, times `factors`; then, if `divisor` is 0, that is the result, and is
+// held within minima…maxima. Otherwise the numbers that the residual stands for are added where there is one, limits are applied,
+// all is divided by `divisor`, and held within minima…maxima. Rounded, moved by `zeroPoint`, and stored as bytes; or stored as
+// float32 before the division. What belongs to outputs lies as the weights do: [panel][width].
+// Items: pixel tiles × output panels.
+typedef struct {
+  const uint8_t *input;
+  const int8_t *weights;           // from DotLayout: panels with the sums before each
+  const int32_t *bias;
+  const float *factors, *minima, *maxima;
+  const uint8_t *zeros;            // zero points of the input, as many as there are channels
+  const uint8_t *residual;         // as the output lies; null: none
+  void *output;
+  const int32_t *offsets;          // as of PacerIndirectGEMM
+  uint8_t *scratch;                // scratchStride bytes for each thread: a pointer for each row and tap, and where taps are joined
+  long scratchStride;              // a row of `depth` bytes for each pixel of a tile
+  long pixels, taps, channels, inputStride;
+  long depth;                      // of all taps together, a multiple of 4
+  long isJoined;                   // whether taps are copied to one another first: channels are no multiple of 4
+  long outputs, outputStride;
+  long panelMajor;
+  long zeroPoint, isFloat;
+  float divisor, minimum, maximum; // limits before the division
+  float residualScale;
+  long residualZeroPoint;
+} PacerDotGEMM;
+
+// Depthwise convolution of bytes, channels last, like PacerDotGEMM without a residual. Items: output rows.
+typedef struct {
+  const uint8_t *input;
+  const int8_t *weights;           // from DotLayout: blocks with the sums before each
+  const int32_t *bias;             // [block][width], as `factors`, `minima` and `maxima`
+  const float *factors, *minima, *maxima;
+  const uint8_t *zeros;            // zero points of the input, as many as a block is wide
+  uint8_t *output;
+  uint8_t *scratch;                // scratchStride bytes for each thread: sums of four pixels, and a row's columns in fours
+  long scratchStride;
+  long channels, height, width, outputHeight, outputWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, padRight, dilationHeight, dilationWidth;
+  long zeroPoint;
+} PacerDotColumns;
+
 // 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3), channels last: like indirectGEMM, tiles of 4×4 outputs at a time.
 // Items: blocks of tiles × parts of the output panels; streamedWinograd: output panels.
 typedef struct {
@@ -214,6 +257,29 @@ typedef struct {
   float alpha, beta;
 } PacerUnary;
 
+// Numbers to bytes that stand for them, saturate(round(x / scale) + zeroPoint), or back, (x − zeroPoint) · scale. Items: blocks of
+// 1024 elements.
+typedef struct {
+  const void *input;
+  void *output;
+  long count;
+  float scale;
+  long zeroPoint, isSigned;
+} PacerQuantize;
+
+// Mean or maximum of bytes under a window, channels last, as bytes or as float32:
+// ((Σ (x − inputZeroPoint)) / count) · inputScale / scale, each rounded as float32. Items: output rows.
+typedef struct {
+  const uint8_t *input;
+  void *output;
+  long channels, height, width, outputHeight, outputWidth;
+  long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, dilationHeight, dilationWidth;
+  long divisor;                    // of each sum; 0: what lies inside the image
+  long isMaximum, isFloat;
+  float inputScale, scale;
+  long inputZeroPoint, zeroPoint;
+} PacerBytePool;
+
 // Mean over the pixels. Items: channels.
 typedef struct {
   const float *input;
@@ -238,9 +304,11 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long filterTiles;        // tiles that streamedWinograd transforms a weight for
   long planePanel;         // positions per panel of planeGEMM
   long planeBlock;         // outputs per weight panel of planeGEMM
+  long dotRows;            // pixels per tile of dotGEMM
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel dotGEMM, dotColumns, quantize, dequantize, bytePool;
   PacerKernel averagePoolNHWC, resize, softmax, reduceRows, layerNorm, dots;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item
@@ -502,3 +570,216 @@ static inline __attribute__((always_inline)) pacer_float16 pacer_clamp16(
   return (pacer_float16)__builtin_ia32_minps512(high, __builtin_ia32_maxps512(low, x, 4), 4);
 }
 #endif
+
+// Bytes and the sums of their products, by lanes of 32 bits. What pacer_interleave gives is in the order of instructions that work
+// on 16 bytes each, which pacer_pack and pacer_pack_bytes undo.
+#define PACER_LANES(lanes)                                                                                            \
+  typedef int32_t pacer_ints##lanes __attribute__((ext_vector_type(lanes)));                                           \
+  typedef int16_t pacer_shorts##lanes __attribute__((ext_vector_type(2 * lanes)));                                     \
+  typedef uint8_t pacer_halves##lanes __attribute__((ext_vector_type(2 * lanes)));                                     \
+  static inline __attribute__((always_inline)) pacer_float##lanes pacer_floats##lanes(pacer_ints##lanes x) {           \
+    return __builtin_convertvector(x, pacer_float##lanes);                                                             \
+  }                                                                                                                    \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_all##lanes(const uint8_t *p) {                  \
+    int32_t four;                                                                                                      \
+    __builtin_memcpy(&four, p, 4);                                                                                     \
+    return (pacer_ints##lanes)four;                                                                                    \
+  }                                                                                                                    \
+  /* Two vectors of numbers rounded to integers, moved, and held within what 16 bits can be. */                        \
+  static inline __attribute__((always_inline)) pacer_shorts##lanes pacer_pack##lanes(                                  \
+      pacer_float##lanes a, pacer_float##lanes b, int16_t zero) {                                                      \
+    const pacer_shorts##lanes both = pacer_saturate##lanes(pacer_round##lanes(a), pacer_round##lanes(b));              \
+    return __builtin_elementwise_add_sat(both, (pacer_shorts##lanes)zero);                                             \
+  }                                                                                                                    \
+  static inline __attribute__((always_inline)) void pacer_write_halves##lanes(pacer_shorts##lanes x, uint8_t *p) {     \
+    const pacer_halves##lanes bytes = __builtin_convertvector(x, pacer_halves##lanes);                                 \
+    __builtin_memcpy(p, &bytes, sizeof bytes);                                                                         \
+  }                                                                                                                    \
+  /* The numbers of one vector, rounded, moved and stored as bytes; they are within what those can be. */               \
+  static inline __attribute__((always_inline)) void pacer_write_rounded##lanes(                                        \
+      pacer_float##lanes x, int32_t zero, uint8_t *p) {                                                                \
+    typedef uint8_t bytes __attribute__((ext_vector_type(lanes)));                                                     \
+    const bytes narrow = __builtin_convertvector(pacer_round##lanes(x) + zero, bytes);                                 \
+    __builtin_memcpy(p, &narrow, sizeof narrow);                                                                       \
+  }                                                                                                                    \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_widened_signed##lanes(const uint8_t *p) {       \
+    typedef int8_t bytes __attribute__((ext_vector_type(lanes)));                                                      \
+    bytes narrow;                                                                                                      \
+    __builtin_memcpy(&narrow, p, sizeof narrow);                                                                       \
+    return __builtin_convertvector(narrow, pacer_ints##lanes);                                                         \
+  }                                                                                                                    \
+  /* As many bytes as there are lanes, each as an integer. */                                                          \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_widened##lanes(const uint8_t *p) {              \
+    typedef uint8_t bytes __attribute__((ext_vector_type(lanes)));                                                     \
+    bytes narrow;                                                                                                      \
+    __builtin_memcpy(&narrow, p, sizeof narrow);                                                                       \
+    return __builtin_convertvector(narrow, pacer_ints##lanes);                                                         \
+  }                                                                                                                    \
+  /* Bytes as two vectors of integers that pacer_pack would put together again. */                                     \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_low##lanes(const uint8_t *p) {                  \
+    pacer_halves##lanes bytes;                                                                                         \
+    __builtin_memcpy(&bytes, p, sizeof bytes);                                                                         \
+    return pacer_low_words##lanes(__builtin_convertvector(bytes, pacer_shorts##lanes));                                \
+  }                                                                                                                    \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_high##lanes(const uint8_t *p) {                 \
+    pacer_halves##lanes bytes;                                                                                         \
+    __builtin_memcpy(&bytes, p, sizeof bytes);                                                                         \
+    return pacer_high_words##lanes(__builtin_convertvector(bytes, pacer_shorts##lanes));                               \
+  }
+
+#define PACER_FROM(lanes, name, type, result, value) \
+  static inline __attribute__((always_inline)) result##lanes name##lanes(type##lanes x) { return (result##lanes)(value); }
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+typedef int32_t pacer_ints4 __attribute__((ext_vector_type(4)));
+typedef int16_t pacer_shorts4 __attribute__((ext_vector_type(8)));
+PACER_FROM(4, pacer_round, pacer_float, pacer_ints, _mm_cvtps_epi32((__m128)x))
+PACER_FROM(4, pacer_low_words, pacer_shorts, pacer_ints, _mm_unpacklo_epi16((__m128i)x, _mm_setzero_si128()))
+PACER_FROM(4, pacer_high_words, pacer_shorts, pacer_ints, _mm_unpackhi_epi16((__m128i)x, _mm_setzero_si128()))
+static inline __attribute__((always_inline)) pacer_shorts4 pacer_saturate4(pacer_ints4 a, pacer_ints4 b) {
+  return (pacer_shorts4)_mm_packs_epi32((__m128i)a, (__m128i)b);
+}
+PACER_LANES(4)
+// Bytes that are no less than 0 of two vectors that pacer_pack gave.
+static inline __attribute__((always_inline)) void pacer_write_bytes4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p) {
+  _mm_storeu_si128((__m128i *)p, _mm_packus_epi16((__m128i)a, (__m128i)b));
+}
+static inline __attribute__((always_inline)) void pacer_interleave4(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m128i w = _mm_loadu_si128((const __m128i *)a), x = _mm_loadu_si128((const __m128i *)b);
+  const __m128i y = _mm_loadu_si128((const __m128i *)c), z = _mm_loadu_si128((const __m128i *)d);
+  const __m128i low = _mm_unpacklo_epi8(w, x), high = _mm_unpackhi_epi8(w, x);
+  const __m128i lower = _mm_unpacklo_epi8(y, z), higher = _mm_unpackhi_epi8(y, z);
+  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(low, lower));
+  _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi16(low, lower));
+  _mm_storeu_si128((__m128i *)p + 2, _mm_unpacklo_epi16(high, higher));
+  _mm_storeu_si128((__m128i *)p + 3, _mm_unpackhi_epi16(high, higher));
+}
+// Without an instruction for four products, pairs of products of 16 bits: of the bytes of the lower and of the upper half of each 16.
+PACER_FROM(4, pacer_unsigned_low, pacer_ints, pacer_ints, _mm_unpacklo_epi8((__m128i)x, _mm_setzero_si128()))
+PACER_FROM(4, pacer_unsigned_high, pacer_ints, pacer_ints, _mm_unpackhi_epi8((__m128i)x, _mm_setzero_si128()))
+PACER_FROM(4, pacer_signed_low, pacer_ints, pacer_ints, _mm_srai_epi16(_mm_unpacklo_epi8((__m128i)x, (__m128i)x), 8))
+PACER_FROM(4, pacer_signed_high, pacer_ints, pacer_ints, _mm_srai_epi16(_mm_unpackhi_epi8((__m128i)x, (__m128i)x), 8))
+PACER_FROM(4, pacer_spread_low, pacer_ints, pacer_ints, _mm_unpacklo_epi32((__m128i)x, _mm_setzero_si128()))
+PACER_FROM(4, pacer_spread_high, pacer_ints, pacer_ints, _mm_unpackhi_epi32((__m128i)x, _mm_setzero_si128()))
+static inline __attribute__((always_inline)) pacer_ints4 pacer_add_pairs4(pacer_ints4 sum, pacer_ints4 x, pacer_ints4 y) {
+  return (pacer_ints4)_mm_add_epi32((__m128i)sum, _mm_madd_epi16((__m128i)x, (__m128i)y));
+}
+static inline __attribute__((always_inline)) pacer_ints4 pacer_sum_pairs4(pacer_ints4 low, pacer_ints4 high) {
+  return __builtin_shufflevector(low, high, 0, 2, 4, 6) + __builtin_shufflevector(low, high, 1, 3, 5, 7);
+}
+#else
+typedef int32_t pacer_ints4 __attribute__((ext_vector_type(4)));
+typedef int16_t pacer_shorts4 __attribute__((ext_vector_type(8)));
+static inline __attribute__((always_inline)) pacer_ints4 pacer_round4(pacer_float4 x) {
+  return __builtin_convertvector(__builtin_elementwise_roundeven(x), pacer_ints4);
+}
+static inline __attribute__((always_inline)) pacer_ints4 pacer_low_words4(pacer_shorts4 x) {
+  return __builtin_convertvector(x.lo, pacer_ints4);
+}
+static inline __attribute__((always_inline)) pacer_ints4 pacer_high_words4(pacer_shorts4 x) {
+  return __builtin_convertvector(x.hi, pacer_ints4);
+}
+static inline __attribute__((always_inline)) pacer_shorts4 pacer_saturate4(pacer_ints4 a, pacer_ints4 b) {
+  const pacer_ints4 low = (pacer_ints4)-32768, high = (pacer_ints4)32767;
+  a = __builtin_elementwise_min(__builtin_elementwise_max(a, low), high);
+  b = __builtin_elementwise_min(__builtin_elementwise_max(b, low), high);
+  pacer_shorts4 both;
+  for (int i = 0; i < 4; i++) { both[i] = (int16_t)a[i]; both[i + 4] = (int16_t)b[i]; }
+  return both;
+}
+PACER_LANES(4)
+static inline __attribute__((always_inline)) void pacer_write_bytes4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p) {
+  pacer_write_halves4(a, p);
+  pacer_write_halves4(b, p + 8);
+}
+static inline __attribute__((always_inline)) void pacer_interleave4(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  for (int i = 0; i < 16; i++) { p[4 * i] = a[i]; p[4 * i + 1] = b[i]; p[4 * i + 2] = c[i]; p[4 * i + 3] = d[i]; }
+}
+typedef uint8_t pacer_bytes4 __attribute__((ext_vector_type(16)));
+typedef int8_t pacer_chars4 __attribute__((ext_vector_type(16)));
+PACER_FROM(4, pacer_unsigned_low, pacer_ints, pacer_ints, __builtin_convertvector(((pacer_bytes4)x).lo, pacer_shorts4))
+PACER_FROM(4, pacer_unsigned_high, pacer_ints, pacer_ints, __builtin_convertvector(((pacer_bytes4)x).hi, pacer_shorts4))
+PACER_FROM(4, pacer_signed_low, pacer_ints, pacer_ints, __builtin_convertvector(((pacer_chars4)x).lo, pacer_shorts4))
+PACER_FROM(4, pacer_signed_high, pacer_ints, pacer_ints, __builtin_convertvector(((pacer_chars4)x).hi, pacer_shorts4))
+PACER_FROM(4, pacer_spread_low, pacer_ints, pacer_ints, ((pacer_ints4){x[0], 0, x[1], 0}))
+PACER_FROM(4, pacer_spread_high, pacer_ints, pacer_ints, ((pacer_ints4){x[2], 0, x[3], 0}))
+static inline __attribute__((always_inline)) pacer_ints4 pacer_add_pairs4(pacer_ints4 sum, pacer_ints4 x, pacer_ints4 y) {
+  const pacer_shorts4 a = (pacer_shorts4)x, b = (pacer_shorts4)y;
+  return sum + __builtin_convertvector(a.even, pacer_ints4) * __builtin_convertvector(b.even, pacer_ints4)
+      + __builtin_convertvector(a.odd, pacer_ints4) * __builtin_convertvector(b.odd, pacer_ints4);
+}
+static inline __attribute__((always_inline)) pacer_ints4 pacer_sum_pairs4(pacer_ints4 low, pacer_ints4 high) {
+  return __builtin_shufflevector(low, high, 0, 2, 4, 6) + __builtin_shufflevector(low, high, 1, 3, 5, 7);
+}
+#endif
+
+#ifdef __AVX2__
+typedef int32_t pacer_ints8 __attribute__((ext_vector_type(8)));
+typedef int16_t pacer_shorts8 __attribute__((ext_vector_type(16)));
+PACER_FROM(8, pacer_round, pacer_float, pacer_ints, _mm256_cvtps_epi32((__m256)x))
+PACER_FROM(8, pacer_low_words, pacer_shorts, pacer_ints, _mm256_unpacklo_epi16((__m256i)x, _mm256_setzero_si256()))
+PACER_FROM(8, pacer_high_words, pacer_shorts, pacer_ints, _mm256_unpackhi_epi16((__m256i)x, _mm256_setzero_si256()))
+static inline __attribute__((always_inline)) pacer_shorts8 pacer_saturate8(pacer_ints8 a, pacer_ints8 b) {
+  return (pacer_shorts8)_mm256_packs_epi32((__m256i)a, (__m256i)b);
+}
+PACER_LANES(8)
+static inline __attribute__((always_inline)) void pacer_write_bytes8(pacer_shorts8 a, pacer_shorts8 b, uint8_t *p) {
+  _mm256_storeu_si256((__m256i *)p, _mm256_packus_epi16((__m256i)a, (__m256i)b));
+}
+static inline __attribute__((always_inline)) void pacer_interleave8(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m256i w = _mm256_loadu_si256((const __m256i *)a), x = _mm256_loadu_si256((const __m256i *)b);
+  const __m256i y = _mm256_loadu_si256((const __m256i *)c), z = _mm256_loadu_si256((const __m256i *)d);
+  const __m256i low = _mm256_unpacklo_epi8(w, x), high = _mm256_unpackhi_epi8(w, x);
+  const __m256i lower = _mm256_unpacklo_epi8(y, z), higher = _mm256_unpackhi_epi8(y, z);
+  _mm256_storeu_si256((__m256i *)p, _mm256_unpacklo_epi16(low, lower));
+  _mm256_storeu_si256((__m256i *)p + 1, _mm256_unpackhi_epi16(low, lower));
+  _mm256_storeu_si256((__m256i *)p + 2, _mm256_unpacklo_epi16(high, higher));
+  _mm256_storeu_si256((__m256i *)p + 3, _mm256_unpackhi_epi16(high, higher));
+}
+PACER_FROM(8, pacer_unsigned_low, pacer_ints, pacer_ints, _mm256_unpacklo_epi8((__m256i)x, _mm256_setzero_si256()))
+PACER_FROM(8, pacer_unsigned_high, pacer_ints, pacer_ints, _mm256_unpackhi_epi8((__m256i)x, _mm256_setzero_si256()))
+PACER_FROM(8, pacer_signed_low, pacer_ints, pacer_ints, _mm256_srai_epi16(_mm256_unpacklo_epi8((__m256i)x, (__m256i)x), 8))
+PACER_FROM(8, pacer_signed_high, pacer_ints, pacer_ints, _mm256_srai_epi16(_mm256_unpackhi_epi8((__m256i)x, (__m256i)x), 8))
+PACER_FROM(8, pacer_spread_low, pacer_ints, pacer_ints, _mm256_unpacklo_epi32((__m256i)x, _mm256_setzero_si256()))
+PACER_FROM(8, pacer_spread_high, pacer_ints, pacer_ints, _mm256_unpackhi_epi32((__m256i)x, _mm256_setzero_si256()))
+static inline __attribute__((always_inline)) pacer_ints8 pacer_add_pairs8(pacer_ints8 sum, pacer_ints8 x, pacer_ints8 y) {
+  return (pacer_ints8)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)x, (__m256i)y));
+}
+static inline __attribute__((always_inline)) pacer_ints8 pacer_sum_pairs8(pacer_ints8 low, pacer_ints8 high) {
+  return (pacer_ints8)_mm256_hadd_epi32((__m256i)low, (__m256i)high);
+}
+#endif
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+typedef int32_t pacer_ints16 __attribute__((ext_vector_type(16)));
+typedef int16_t pacer_shorts16 __attribute__((ext_vector_type(32)));
+PACER_FROM(16, pacer_round, pacer_float, pacer_ints, _mm512_cvtps_epi32((__m512)x))
+PACER_FROM(16, pacer_low_words, pacer_shorts, pacer_ints, _mm512_unpacklo_epi16((__m512i)x, _mm512_setzero_si512()))
+PACER_FROM(16, pacer_high_words, pacer_shorts, pacer_ints, _mm512_unpackhi_epi16((__m512i)x, _mm512_setzero_si512()))
+static inline __attribute__((always_inline)) pacer_shorts16 pacer_saturate16(pacer_ints16 a, pacer_ints16 b) {
+  return (pacer_shorts16)_mm512_packs_epi32((__m512i)a, (__m512i)b);
+}
+PACER_LANES(16)
+static inline __attribute__((always_inline)) void pacer_write_bytes16(pacer_shorts16 a, pacer_shorts16 b, uint8_t *p) {
+  _mm512_storeu_si512((__m512i *)p, _mm512_packus_epi16((__m512i)a, (__m512i)b));
+}
+static inline __attribute__((always_inline)) void pacer_interleave16(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m512i w = _mm512_loadu_si512(a), x = _mm512_loadu_si512(b), y = _mm512_loadu_si512(c), z = _mm512_loadu_si512(d);
+  const __m512i low = _mm512_unpacklo_epi8(w, x), high = _mm512_unpackhi_epi8(w, x);
+  const __m512i lower = _mm512_unpacklo_epi8(y, z), higher = _mm512_unpackhi_epi8(y, z);
+  _mm512_storeu_si512((__m512i *)p, _mm512_unpacklo_epi16(low, lower));
+  _mm512_storeu_si512((__m512i *)p + 1, _mm512_unpackhi_epi16(low, lower));
+  _mm512_storeu_si512((__m512i *)p + 2, _mm512_unpacklo_epi16(high, higher));
+  _mm512_storeu_si512((__m512i *)p + 3, _mm512_unpackhi_epi16(high, higher));
+}
+// Four products of each lane at a time: unsigned times signed bytes.
+static inline __attribute__((always_inline)) pacer_ints16 pacer_add_dots16(pacer_ints16 sum, pacer_ints16 x, pacer_ints16 y) {
+  return (pacer_ints16)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)y);
+}
+#endif
+#undef PACER_LANES
+#undef PACER_FROM

@@ -1,0 +1,360 @@
+import CIntrinsics
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Elements at a fixed place, for parameter blocks.
+///
+/// `@unchecked Sendable`: never written after `init`.
+private final class FixedArray<Element>: @unchecked Sendable {
+  let pointer: UnsafeMutablePointer<Element>
+  let count: Int
+
+  init(_ elements: [Element]) {
+    count = elements.count
+    pointer = .allocate(capacity: max(count, 1))
+    pointer.initialize(from: elements, count: count)
+  }
+  deinit { pointer.deallocate() }
+}
+
+/// What convolutions of bytes have in common: integers of each output in the order in which its panel or block has them.
+private struct DotOutputs: Sendable {
+  let layout: DotLayout
+  let weight: TensorType
+  let input: Quantization
+  let output: Quantization?
+  /// By place: the output, and where its weights' sum is; −1 where there is none.
+  private let outputs: FixedArray<Int32>
+  private let sums: FixedArray<Int32>
+  /// Factors, lower limits, upper limits, by place.
+  private let numbers: FixedArray<Float>
+  /// Whether numbers are added or activated in float32 before they are rounded.
+  let isReal: Bool
+  let limits: Clamp
+  let residual: Quantization?
+
+  var places: Int { outputs.count }
+
+  /// - Parameter epilogue: of the op.
+  /// - Returns: nil where the kernels cannot do it to the bit.
+  init?(_ layout: DotLayout, _ op: any FusingOp, _ inputs: [TensorType], _ output: TensorType) {
+    guard Node.sumsIntegers(op, inputs), inputs[0].dtype == .uint8, inputs[1].dtype == .int8,
+      let weights = inputs[1].quantization, weights.zeroPoints.allSatisfy({ $0 == 0 }),
+      output.quantization == nil
+        ? output.dtype == .float32 : output.dtype == .uint8 && output.quantization!.axis == nil
+    else { return nil }
+    let count = inputs[1].shape[0]
+    let clamps = op.epilogue.map { $0.clamps(channels: count) } ?? [Clamp](repeating: .none, count: count)
+    guard let clamps else { return nil }
+    if inputs.count > 3 {
+      guard inputs[3].dtype == .uint8, let quantization = inputs[3].quantization, quantization.axis == nil else {
+        return nil
+      }
+      residual = quantization
+    } else {
+      residual = nil
+    }
+    isReal = residual != nil || output.quantization == nil
+    guard !isReal || clamps.allSatisfy({ $0 == clamps[0] }) else { return nil }
+    limits = clamps[0]
+    (self.layout, weight, input, self.output) = (layout, inputs[1], inputs[0].quantization!, output.quantization)
+    let scales = Node.scales(input, weights, outputs: count)
+    let scale = output.quantization?.scales[0] ?? 1
+    let zeroPoint = Int(output.quantization?.zeroPoints[0] ?? 0)
+    func limit(_ value: Float) -> Float {
+      Float(Int(DType.uint8.quantized(value / scale, zeroPoint: zeroPoint)) - zeroPoint)
+    }
+    var (outputs, sums): ([Int32], [Int32]) = ([], [])
+    let perGroup = count / layout.groups
+    let depth = layout.depth(of: weight.shape)
+    var base = 0
+    for group in 0..<layout.groups {
+      for first in layout.starts(perGroup) {
+        let width = layout.panelWidth(from: first, of: perGroup)
+        for place in 0..<width {
+          let output = first + layout.output(at: place, width: width)
+          outputs.append(output < perGroup ? Int32(group * perGroup + output) : -1)
+          sums.append(Int32(base + 4 * place))
+        }
+        base += width * (4 + depth)
+      }
+    }
+    (self.outputs, self.sums) = (FixedArray(outputs), FixedArray(sums))
+    let isReal = isReal
+    func value(_ place: Int, _ number: (Int) -> Float) -> Float {
+      outputs[place] < 0 ? 0 : number(Int(outputs[place]))
+    }
+    let places = outputs.indices
+    let numbers =
+      places.map { value($0) { isReal ? scales[$0] : scales[$0] / scale } }
+      + places.map { value($0) { isReal ? Float(0 - zeroPoint) : limit(clamps[$0].min) } }
+      + places.map { value($0) { isReal ? Float(255 - zeroPoint) : limit(clamps[$0].max) } }
+    self.numbers = FixedArray(numbers)
+    guard numbers.allSatisfy(\.isFinite) else { return nil }
+  }
+
+  var factors: UnsafePointer<Float> { UnsafePointer(numbers.pointer) }
+  var minima: UnsafePointer<Float> { factors + places }
+  var maxima: UnsafePointer<Float> { factors + 2 * places }
+
+  /// What sums begin with: the bias, less what the input's zero point adds.
+  func fill(_ biases: UnsafeMutablePointer<Int32>, _ bias: UnsafePointer<Int32>?, _ weights: UnsafePointer<Int8>) {
+    let (zero, bytes) = (input.zeroPoints[0], UnsafeRawPointer(weights))
+    let (outputs, sums) = (outputs.pointer, sums.pointer)
+    for place in 0..<places {
+      let output = Int(outputs[place])
+      biases[place] =
+        output < 0
+        ? 0 : (bias?[output] ?? 0) &- zero &* bytes.load(fromByteOffset: Int(sums[place]), as: Int32.self)
+    }
+  }
+
+  /// Bytes of scratch for the biases, and for weights that are not packed.
+  var isReady: Bool { weight.format == .dots(layout) }
+  var scratchByteCount: Int { rounded(places * 4) + (isReady ? 0 : rounded(layout.byteCount(for: weight.shape))) }
+
+  /// Weights in the kernel's order and what sums begin with.
+  func parameters(
+    _ call: borrowing KernelCall, _ scratch: UnsafeMutableRawPointer
+  ) -> (weights: UnsafePointer<Int8>, biases: UnsafePointer<Int32>) {
+    let biases = scratch.assumingMemoryBound(to: Int32.self)
+    var weights = UnsafeRawPointer(call.inputs[1])
+    if !isReady {
+      let packed = scratch + rounded(places * 4)
+      FormatConversion.convert(from: weight, call.inputs[1], to: .dots(layout), packed)
+      weights = UnsafeRawPointer(packed)
+    }
+    let bytes = weights.assumingMemoryBound(to: Int8.self)
+    let bias = call.inputs.count > 2 ? UnsafePointer(call.inputs[2].assumingMemoryBound(to: Int32.self)) : nil
+    fill(biases, bias, bytes)
+    return (bytes, UnsafePointer(biases))
+  }
+}
+
+/// Bytes to whole lines.
+private func rounded(_ count: Int) -> Int { (count + 63) / 64 * 64 }
+
+/// Convolution, channels last, or linear layer, of bytes with exact sums.
+struct DotKernel: CPUKernel {
+  let name: String
+  private let outputs: DotOutputs
+  private let table: PacerKernelTable
+  private let threads: Int
+  private let groups: Int
+  /// Images; pixels of each; and bytes from one to the next.
+  private let batch: Int
+  private let pixels: Int
+  private let image: Int
+  /// Copies the image with a border of zero points, so that the taps of a window row are one run of bytes.
+  private let border: ByteBorder?
+  private let offsets: FixedArray<Int32>?
+  private let taps: Int
+  private let channels: Int
+  private let inputStride: Int
+  private let zeros: FixedArray<UInt8>
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    let (input, weight) = (request.inputs[0], request.inputs[safe: 1])
+    guard let weight else { return nil }
+    if let op = request.node.op as? Linear {
+      guard let outputs = DotOutputs(layout(op, weight.shape, request.table), op, request.inputs, request.output) else {
+        return nil
+      }
+      let depth = weight.shape[1]
+      return DotKernel(
+        name: "linear-dots-", outputs, request, groups: 1, batch: 1, pixels: input.shape.count / depth, image: 0,
+        border: nil, offsets: nil, taps: 1, channels: depth, inputStride: depth)
+    }
+    guard let op = request.node.op as? Conv2D, input.format == .nhwc,
+      !op.isDepthwise(input.shape, weight.shape),
+      request.inputs.count < 4 || request.inputs[3].format == .nhwc,
+      let outputs = DotOutputs(layout(op, weight.shape, request.table), op, request.inputs, request.output)
+    else { return nil }
+    let output = request.output.shape
+    let (_, depth, kh, kw) = weight.shape.nchw
+    let pixels = output[2] * output[3]
+    guard pixels.multipliedReportingOverflow(by: kh * kw).partialValue <= 1 << 27, kh * kw <= 1 << 16 else {
+      return nil
+    }
+    let isPointwise = op.isPointwise(weight.shape)
+    let channels = outputs.layout.channels(of: weight.shape)
+    let border = channels != depth ? ByteBorder(Border(input.shape, op.padding), channels) : nil
+    let rows = request.table.dotRows
+    var offsets: [Int32]?
+    if let border {
+      offsets = IndirectConvolutionKernel.offsets(
+        op, output, kernel: Pair(kh, kw), size: border.size, channels: channels, padding: 0, rows: rows)
+    } else if !isPointwise {
+      offsets = IndirectConvolutionKernel.offsets(
+        op, output, kernel: Pair(kh, kw), size: Pair(input.shape[2], input.shape[3]), channels: input.shape[1],
+        padding: op.padding.before, rows: rows)
+    }
+    return DotKernel(
+      name: isPointwise ? "pointwise-dots-nhwc-" : "conv-dots-nhwc-", outputs, request, groups: op.groups,
+      batch: input.shape[0], pixels: pixels, image: input.shape.count / input.shape[0], border: border,
+      offsets: offsets, taps: isPointwise ? 1 : kh * kw, channels: channels, inputStride: input.shape[1])
+  }
+
+  static func layout(_ op: any FusingOp, _ weight: Shape, _ table: PacerKernelTable) -> DotLayout {
+    DotLayout(.matrix, lanes: table.lanes, groups: (op as? Conv2D)?.groups ?? 1)
+  }
+
+  private init(
+    name: String, _ outputs: DotOutputs, _ request: KernelRequest, groups: Int, batch: Int, pixels: Int, image: Int,
+    border: ByteBorder?, offsets: [Int32]?, taps: Int, channels: Int, inputStride: Int
+  ) {
+    self.name = name + String(cString: request.table.name)
+    (self.outputs, table, threads) = (outputs, request.table, request.threads)
+    (self.groups, self.batch, self.pixels, self.image) = (groups, batch, pixels, image)
+    (self.border, self.offsets, self.taps) = (border, offsets.map { FixedArray($0) }, taps)
+    (self.channels, self.inputStride) = (channels, inputStride)
+    zeros = FixedArray(
+      [UInt8](repeating: UInt8(truncatingIfNeeded: outputs.input.zeroPoints[0]), count: channels))
+  }
+
+  private var depth: Int { outputs.layout.depth(of: outputs.weight.shape) }
+  /// Sums, a row of bytes, joined rows, and a pointer for each row and tap.
+  private var scratchPerThread: Int {
+    rounded(table.dotRows * (table.lanes * 8 + depth) + 64 + 8 * table.dotRows * taps)
+  }
+  private var borderByteCount: Int { border.map { rounded($0.count) } ?? 0 }
+  var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + scratchPerThread * threads }
+  // What a residual stands for is read before the same bytes are written.
+  var overwritableInputs: [Int] { outputs.residual != nil && outputs.output != nil ? [3] : [] }
+
+  func run(_ call: borrowing KernelCall) {
+    let scratch = UnsafeMutableRawPointer(call.scratch!)
+    let (weights, biases) = outputs.parameters(call, scratch)
+    let copy = (scratch + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self)
+    let input = UnsafePointer(call.inputs[0].assumingMemoryBound(to: UInt8.self))
+    let residual = call.inputs.count > 3 ? UnsafePointer(call.inputs[3].assumingMemoryBound(to: UInt8.self)) : nil
+    let count = outputs.weight.shape[0]
+    let perGroup = count / groups
+    let (layout, places) = (outputs.layout, outputs.places / groups)
+    let panels = (perGroup + layout.width - 1) / layout.width
+    let tiles = (pixels + table.dotRows - 1) / table.dotRows
+    let groupBytes = layout.byteCount(for: outputs.weight.shape) / groups
+    var p = PacerDotGEMM()
+    (p.scratch, p.scratchStride) = (copy + borderByteCount, scratchPerThread)
+    (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (pixels, taps, channels, inputStride, depth)
+    p.isJoined = channels % 4 == 0 ? 0 : 1
+    (p.outputs, p.outputStride) = (perGroup, count)
+    p.panelMajor = groupBytes > pixels * inputStride ? 1 : 0
+    p.zeroPoint = Int(outputs.output?.zeroPoints[0] ?? 0)
+    p.isFloat = outputs.output == nil ? 1 : 0
+    p.divisor = outputs.isReal ? outputs.output?.scales[0] ?? 1 : 0
+    (p.minimum, p.maximum) = (outputs.limits.min, outputs.limits.max)
+    if let residual = outputs.residual {
+      (p.residualScale, p.residualZeroPoint) = (residual.scales[0], Int(residual.zeroPoints[0]))
+    }
+    let size = outputs.output == nil ? 4 : 1
+    (p.zeros, p.offsets) = (UnsafePointer(zeros.pointer), offsets.map { UnsafePointer($0.pointer) })
+    for n in 0..<batch {
+      var source = input + n * image
+      if let border {
+        border.copy(source, to: copy, filled: zeros.pointer[0])
+        source = UnsafePointer(copy)
+      }
+      for group in 0..<groups {
+        p.input = source + group * channels
+        p.weights = weights + group * groupBytes
+        p.bias = biases + group * places
+        (p.factors, p.minima, p.maxima) = (
+          outputs.factors + group * places, outputs.minima + group * places, outputs.maxima + group * places
+        )
+        let place = n * pixels * count + group * perGroup
+        p.output = call.outputs[0] + place * size
+        p.residual = residual.map { $0 + place }
+        call.pool.run(table.dotGEMM, p, count: tiles * panels)
+      }
+    }
+  }
+}
+
+/// An image with a border of zero points around it, and a few more in each pixel.
+private struct ByteBorder: Sendable {
+  private let border: Border
+  private let channels: Int
+
+  init(_ border: Border, _ channels: Int) { (self.border, self.channels) = (border, channels) }
+
+  var size: Pair { border.size }
+  var count: Int { size.h * size.w * channels }
+
+  func copy(_ source: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>, filled zero: UInt8) {
+    target.update(repeating: zero, count: count)
+    let (given, width) = (border.image[1], border.image[3])
+    var from = source
+    for y in 0..<border.image[2] {
+      var to = target + ((y + border.padding.top) * size.w + border.padding.left) * channels
+      for _ in 0..<width {
+        for c in 0..<given { to[c] = from[c] }
+        from += given
+        to += channels
+      }
+    }
+  }
+}
+
+/// Depthwise convolution of bytes, channels last.
+struct DotColumnsKernel: CPUKernel {
+  let name: String
+  private let outputs: DotOutputs
+  private let table: PacerKernelTable
+  private let threads: Int
+  private let input: Shape
+  private let output: Shape
+  private let window: Window
+  private let zeros: FixedArray<UInt8>
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard let op = request.node.op as? Conv2D, request.inputs[0].format == .nhwc, let weight = request.inputs[safe: 1],
+      request.inputs.count < 4, op.isDepthwise(request.inputs[0].shape, weight.shape),
+      let outputs = DotOutputs(layout(request.table), op, request.inputs, request.output), !outputs.isReal
+    else { return nil }
+    return DotColumnsKernel(op, outputs, request)
+  }
+
+  static func layout(_ table: PacerKernelTable) -> DotLayout { DotLayout(.depthwise, lanes: table.lanes) }
+
+  private init(_ op: Conv2D, _ outputs: DotOutputs, _ request: KernelRequest) {
+    name = "depthwise-dots-nhwc-" + String(cString: request.table.name)
+    (self.outputs, table, threads) = (outputs, request.table, request.threads)
+    (input, output) = (request.inputs[0].shape, request.output.shape)
+    let weight = request.inputs[1].shape
+    window = Window(
+      kernel: Pair(weight[2], weight[3]), stride: op.stride, padding: op.padding, dilation: op.dilation)
+    zeros = FixedArray(
+      [UInt8](repeating: UInt8(truncatingIfNeeded: outputs.input.zeroPoints[0]), count: 4 * request.table.lanes))
+  }
+
+  private var scratchPerThread: Int {
+    80 * table.lanes + (input[3] + window.padding.total.w) * ((window.kernel.h + 3) / 4) * 16 * table.lanes
+  }
+  var scratchByteCount: Int { outputs.scratchByteCount + scratchPerThread * threads }
+
+  func run(_ call: borrowing KernelCall) {
+    let scratch = UnsafeMutableRawPointer(call.scratch!)
+    var p = PacerDotColumns()
+    let biases: UnsafePointer<Int32>
+    (p.weights, biases) = outputs.parameters(call, scratch)
+    p.bias = biases
+    p.scratch = (scratch + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self)
+    p.scratchStride = scratchPerThread
+    (p.channels, p.height, p.width, p.outputHeight, p.outputWidth) = (
+      input[1], input[2], input[3], output[2], output[3]
+    )
+    (p.kernelHeight, p.kernelWidth, p.strideHeight, p.strideWidth) = window.kernelAndStride
+    (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
+    p.padRight = window.padding.right
+    p.zeroPoint = Int(outputs.output!.zeroPoints[0])
+    (p.factors, p.minima, p.maxima) = (outputs.factors, outputs.minima, outputs.maxima)
+    p.zeros = UnsafePointer(zeros.pointer)
+    for n in 0..<input[0] {
+      p.input = UnsafePointer(call.inputs[0].assumingMemoryBound(to: UInt8.self)) + n * input.count / input[0]
+      p.output = call.outputs[0].assumingMemoryBound(to: UInt8.self) + n * output.count / output[0]
+      call.pool.run(table.dotColumns, p, count: output[2])
+    }
+  }
+}

@@ -1,0 +1,1 @@
+../KernelSources/DotGEMM.swift

@@ -1,0 +1,334 @@
+import GraphCore
+import TensorCore
+
+/// Stores weights and most tensors as 8-bit integers that stand for numbers; sums of their products are exact.
+///
+/// Convolutions and linear layers are computed on integers: their weights become int8 around zero, their inputs uint8 over the range
+/// that the tensor was seen to have, their biases int32. What lies between them is stored as such integers too, where it is of use to
+/// them; what is computed of it is computed in float32. The graph's inputs and outputs stay what they are. A convolution that an addition
+/// alone reads is not rounded in between, so that one that adds a residual gives the same.
+public struct QuantizeInt8: Pass {
+  public let name = "quantize-int8"
+  public let summary = "store weights and tensors as 8-bit integers, and multiply those"
+  public let off = "weights and tensors are 32-bit floats"
+  /// Of networks with random weights, which magnify roundings: MobileNetV2 was measured at 0.12, with 7 bits at twice that.
+  public let tolerance = 0.3
+
+  public var options: Options
+  /// Inputs of a graph to learn ranges from; where there are none, those of the context, or else numbers spread over −2…2.
+  public var samples: @Sendable (Graph) throws -> [[Tensor]]
+  /// Makes what computes a graph's outputs of its inputs: the ops' own loops, unless something faster is given.
+  public var evaluator: @Sendable (Graph) throws -> (@Sendable ([Tensor]) throws -> [Tensor])
+
+  public struct Options: Sendable, Hashable {
+    public var observer = RangeObserver.histogram
+    /// Whether each output of a weight has a scale of its own.
+    public var scalesChannels = true
+    /// Bits of uint8, 7 or 8, that a range is spread over: with 7, as PyTorch's `reduce_range`, sums of two products fit into 16 bits.
+    /// What lies outside of the range may take the eighth.
+    public var activationBits = 8
+    /// Nodes that stay in float32, by name.
+    public var kept: Set<String> = []
+
+    public init() {}
+  }
+
+  public init(
+    _ options: Options = Options(), samples: @escaping @Sendable (Graph) throws -> [[Tensor]] = { _ in [] },
+    evaluator: @escaping @Sendable (Graph) throws -> (@Sendable ([Tensor]) throws -> [Tensor]) = { graph in
+      { try graph.evaluate($0) }
+    }
+  ) {
+    (self.options, self.samples, self.evaluator) = (options, samples, evaluator)
+  }
+
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
+    let unfused = try graph.rewrite { try $0.separateFunctions(kept: options.kept) }
+    let plan = try graph.rewrite { QuantizationPlan($0, options) }
+    guard !plan.products.isEmpty else { return unfused }
+    let ranges = try ranges(of: plan.stored, in: graph, context)
+    let rewrites = try graph.rewrite { try plan.apply(to: &$0, ranges, options) }
+    graph.removeUnused()
+    return unfused + rewrites
+  }
+
+  private var levels: Int { options.activationBits == 7 ? 127 : 255 }
+
+  /// What values are stored as, from what they were on the samples.
+  private func ranges(
+    of values: [ValueID], in graph: Graph, _ context: PassContext
+  ) throws -> [ValueID: StoredType] {
+    var observed = graph
+    observed.setOutputs(values)
+    var all = try samples(graph)
+    if all.isEmpty { all = context.samples }
+    if all.isEmpty { all = [try graph.spreadInputs()] }
+    let evaluate = try evaluator(observed)
+    var extremes = [ClosedRange<Float>?](repeating: nil, count: values.count)
+    func each(_ body: (Int, [Float]) throws -> Void) throws {
+      for sample in all {
+        for (index, tensor) in try evaluate(sample).enumerated() { try body(index, tensor.values) }
+      }
+    }
+    try each { index, numbers in
+      var (low, high) = (extremes[index]?.lowerBound ?? .infinity, extremes[index]?.upperBound ?? -.infinity)
+      for number in numbers where number.isFinite { (low, high) = (min(low, number), max(high, number)) }
+      guard low <= high else {
+        throw GraphError("\(graph[values[index]].name) has no finite number on a calibration sample")
+      }
+      extremes[index] = low...high
+    }
+    var histograms = extremes.map { Histogram($0!) }
+    if options.observer != .minMax { try each { histograms[$0].add($1) } }
+    return Dictionary(
+      uniqueKeysWithValues: zip(values, histograms).map { id, histogram in
+        (id, StoredType.covering(options.observer.range(of: histogram, levels: levels), levels: levels))
+      })
+  }
+}
+
+extension StoredType {
+  /// uint8 whose first integers stand for a range, and for 0 exactly.
+  static func covering(_ range: ClosedRange<Float>, levels: Int) -> StoredType {
+    let (low, high) = (Double(min(range.lowerBound, 0)), Double(max(range.upperBound, 0)))
+    let scale = Float((high - low) / Double(levels))
+    // Nothing but zeros, or next to nothing.
+    guard scale >= .leastNormalMagnitude, scale.isFinite else { return StoredType(.uint8, scale: 1) }
+    let zero = (-low / Double(scale)).rounded(.toNearestOrEven)
+    return StoredType(.uint8, scale: scale, zeroPoint: Int32(min(max(zero, 0), Double(levels))))
+  }
+}
+
+extension Graph {
+  /// Numbers of a fixed sequence in −2…2 for each input.
+  fileprivate func spreadInputs() throws -> [Tensor] {
+    try inputs.map { id in
+      let type = self[id].type
+      let unit = (0..<type.shape.count).map { Double(Float(($0 &* 40503) % 65521) / 65521 * 4 - 2) }
+      return try Tensor(type.shape, unit, type.dtype).converted(to: type.format)
+    }
+  }
+}
+
+/// Which nodes compute on integers, and which values are stored as such.
+private struct QuantizationPlan {
+  /// Convolutions and linear layers.
+  var products: [Rewriter.Handle] = []
+  /// In the order in which they are computed.
+  var stored: [ValueID] = []
+  /// Those that a node of their own makes integers of, as something else needs the numbers.
+  var requantized: Set<ValueID> = []
+  /// What has the type of what it is made of.
+  var followers: [ValueID: ValueID] = [:]
+
+  init(_ graph: Rewriter, _ options: QuantizeInt8.Options) {
+    var needed: Set<ValueID> = []
+    var isProduct: Set<Rewriter.Handle> = []
+    let handles = graph.handles
+    for handle in handles.reversed() {
+      let node = graph[handle]!
+      if Self.multiplies(node, in: graph), !options.kept.contains(node.name) {
+        products.append(handle)
+        isProduct.insert(handle)
+        needed.insert(node.inputs[0])
+      } else if Self.carries(node), !options.kept.contains(node.name), let output = node.outputs.first,
+        needed.contains(output), !Self.follows(node) || !graph.outputs.contains(output)
+      {
+        for id in node.inputs where Self.isNumbers(graph[id].type) && graph.data(of: id) == nil { needed.insert(id) }
+      }
+    }
+    // Of an addition, the later convolution adds the other side.
+    var sums: Set<ValueID> = []
+    for handle in handles {
+      let node = graph[handle]!
+      guard Binary.computes(.add, node.op), node.inputs[0] != node.inputs[1],
+        graph[node.inputs[0]].type == graph[node.inputs[1]].type
+      else { continue }
+      let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
+      guard let last = node.inputs.compactMap({ graph.producer(of: $0) }).max(by: { order[$0]! < order[$1]! }),
+        isProduct.contains(last), let op = graph[last]!.op as? Conv2D, op.epilogue == nil,
+        graph.onlyUser(of: graph[last]!.outputs[0]) == handle,
+        !op.isDepthwise(graph[graph[last]!.inputs[0]].type.shape, graph[graph[last]!.inputs[1]].type.shape)
+      else { continue }
+      sums.insert(graph[last]!.outputs[0])
+    }
+    for input in graph.inputs where needed.contains(input) {
+      stored.append(input)
+      requantized.insert(input)
+    }
+    for handle in handles {
+      let node = graph[handle]!
+      for id in node.outputs where needed.contains(id) && !sums.contains(id) {
+        if Self.follows(node), let source = node.inputs.first, stored.contains(source) || followers[source] != nil {
+          followers[id] = source
+          continue
+        }
+        stored.append(id)
+        let isAlone =
+          graph.users(of: id).allSatisfy { isProduct.contains($0) || Self.carries(graph[$0]!) }
+          && !graph.outputs.contains(id)
+        if !(isProduct.contains(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
+          || graph.outputs.contains(id)
+        {
+          requantized.insert(id)
+        }
+      }
+    }
+  }
+
+  private static func isNumbers(_ type: TensorType) -> Bool {
+    type.dtype == .float32 && type.quantization == nil && !type.isUpperBound
+  }
+
+  /// A convolution or linear layer whose weights are known.
+  private static func multiplies(_ node: Node, in graph: Rewriter) -> Bool {
+    guard node.op is Linear || (node.op as? Conv2D).map({ $0.algorithm == .direct && !$0.multipliesFloat16 }) == true,
+      let op = node.op as? any FusingOp, node.stored == nil, node.inputs.count <= 3,
+      node.inputs.allSatisfy({ isNumbers(graph[$0].type) }),
+      graph.data(of: node.inputs[0]) == nil,
+      node.inputs[1...].allSatisfy({ graph.data(of: $0)?.format == .nchw })
+    else { return false }
+    switch op.epilogue {
+    case nil, .clamp, .clampChannels: return true
+    default: return false
+    }
+  }
+
+  /// What hands numbers on, more or less as they are.
+  private static func carries(_ node: Node) -> Bool {
+    guard node.stored == nil, node.outputs.count == 1 else { return false }
+    return switch node.op {
+    case is Activation, is GlobalAveragePool, is AveragePool2D, is Resize: true
+    case let op as Binary: op.function == .add || op.function == .multiply
+    default: follows(node)
+    }
+  }
+
+  /// What gives some of its input's numbers and no others.
+  private static func follows(_ node: Node) -> Bool {
+    switch node.op {
+    case is Reshape, is Dropout, is Transpose, is MaxPool2D: true
+    default: false
+    }
+  }
+
+  /// Whether its result can be stored as integers.
+  private static func stores(_ node: Node) -> Bool {
+    guard node.stored == nil, node.outputs.count == 1 else { return false }
+    if case .any = node.op.elementTypes { return false }
+    return true
+  }
+
+  func apply(
+    to graph: inout Rewriter, _ ranges: [ValueID: StoredType], _ options: QuantizeInt8.Options
+  ) throws -> Int {
+    var types = ranges
+    var order: [ValueID: Int] = [:]
+    let handles = graph.handles
+    for (index, handle) in handles.enumerated() { for id in graph[handle]!.outputs { order[id] = index } }
+    for id in followers.keys.sorted(by: { order[$0]! < order[$1]! }) { types[id] = types[followers[id]!] }
+    var rewrites = 0
+    // Nodes that make integers of what others need as numbers.
+    var integers: [ValueID: ValueID] = [:]
+    let isProduct = Set(products)
+    func source(_ id: ValueID, in graph: inout Rewriter, before handle: Rewriter.Handle?) throws -> ValueID {
+      guard requantized.contains(id) else { return id }
+      if let made = integers[id] { return made }
+      let made = try graph.insert(
+        graph[id].name + ".int8", Requantize(), [id], before: handle, placed: nil, stored: types[id])
+      integers[id] = made
+      rewrites += 1
+      return made
+    }
+    for handle in handles {
+      let before = graph[handle]!
+      if isProduct.contains(handle)
+        || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
+      {
+        for id in Set(before.inputs) where requantized.contains(id) {
+          let narrow = try source(id, in: &graph, before: handle)
+          graph.replaceUses(of: id, with: narrow, in: handle)
+        }
+      }
+      if isProduct.contains(handle), try quantise(handle, in: &graph, options) { rewrites += 1 }
+      let node = graph[handle]!
+      if let id = node.outputs.first, let type = types[id], !requantized.contains(id), node.outputs.count == 1,
+        node.stored == nil
+      {
+        if case .any = node.op.elementTypes {} else { graph.update(handle) { $0.stored = type } }
+        rewrites += 1
+      }
+      try graph.inferTypes(of: handle)
+    }
+    return rewrites
+  }
+
+  /// Gives a convolution or linear layer weights and a bias of integers.
+  /// - Returns: false where its products have no scale.
+  private func quantise(
+    _ handle: Rewriter.Handle, in graph: inout Rewriter, _ options: QuantizeInt8.Options
+  ) throws -> Bool {
+    let node = graph[handle]!
+    guard let input = graph[node.inputs[0]].type.quantization, let weight = graph.data(of: node.inputs[1]) else {
+      return false
+    }
+    let numbers = weight.values
+    let outputs = weight.shape[0]
+    let depth = numbers.count / max(outputs, 1)
+    let count = options.scalesChannels ? outputs : 1
+    let scales = (0..<count).map { output -> Float in
+      let own = options.scalesChannels ? numbers[output * depth..<(output + 1) * depth] : numbers[...]
+      let largest = own.reduce(0) { max($0, $1.magnitude) }
+      let scale = largest / 127
+      return scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1
+    }
+    let quantization =
+      options.scalesChannels ? Quantization(scales: scales, axis: 0) : Quantization(scale: scales[0], zeroPoint: 0)
+    let products = Node.scales(input, quantization, outputs: count)
+    guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return false }
+    let stored = StoredType(dtype: .int8, quantization: quantization)
+    var inputs = node.inputs
+    inputs[1] = graph.addWeight(graph[inputs[1]].name + ".int8", try weight.quantized(to: stored), like: inputs[1])
+    if inputs.count > 2, let bias = graph.data(of: inputs[2]) {
+      let integers = bias.values.enumerated().map { index, value in
+        let exact = (Double(value) / Double(products[options.scalesChannels ? index : 0])).rounded(.toNearestOrEven)
+        return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
+      }
+      let scale = StoredType(
+        dtype: .int32,
+        quantization: options.scalesChannels
+          ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
+      inputs[2] = graph.addWeight(
+        graph[inputs[2]].name + ".int32", try Tensor(quantized: bias.shape, integers, scale), like: inputs[2])
+    }
+    graph.update(handle) { $0.inputs = inputs }
+    return true
+  }
+}
+
+extension Rewriter {
+  /// Takes activations that are more than limits out of the convolutions and linear layers before them: of integers they are tables.
+  fileprivate mutating func separateFunctions(kept: Set<String>) throws -> Int {
+    var count = 0
+    for handle in handles {
+      let node = self[handle]!
+      guard node.op is Conv2D || node.op is Linear, var op = node.op as? any FusingOp, let function = op.epilogue,
+        node.inputs.count <= 3, !kept.contains(node.name), node.stored == nil
+      else { continue }
+      switch function {
+      case .clamp, .clampChannels: continue
+      default: break
+      }
+      op.epilogue = nil
+      let (output, isOutput) = (node.outputs[0], outputs.contains(node.outputs[0]))
+      guard !isOutput else { continue }
+      let readers = users(of: output)
+      update(handle) { $0.op = op }
+      let activated = try insert(
+        node.name + ".activation", Activation(function), [output], before: readers.first, placed: node.placed)
+      for reader in readers { replaceUses(of: output, with: activated, in: reader) }
+      count += 1
+    }
+    return count
+  }
+}

@@ -1,0 +1,274 @@
+import CIntrinsics
+
+/// Convolution and matrix product of bytes, channels last: like `indirectGEMM`, four products at a time.
+func dotGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
+  let p = raw!.assumingMemoryBound(to: PacerDotGEMM.self)
+  let (rows, width) = (DotTile.rowCount, 2 * Ints.scalarCount)
+  let tiles = (p.pointee.pixels + rows - 1) / rows
+  let panels = (p.pointee.outputs + width - 1) / width
+  let spare = DotSpare(p, thread)
+  var located = -1
+  let isPanelMajor = p.pointee.panelMajor != 0
+  var (tile, panel) = isPanelMajor ? (begin % tiles, begin / tiles) : (begin / panels, begin % panels)
+  var product = DotProduct(spare.sources, p.pointee)
+  for _ in begin..<end {
+    if tile != located {
+      locateDots(p, tile, spare)
+      located = tile
+    }
+    let first = panel * width
+    let pixel = tile * rows
+    product.weights = p.pointee.weights + first * (4 + p.pointee.depth)
+    product.first = first
+    product.place = pixel * p.pointee.outputStride + first
+    product.count = min(rows, p.pointee.pixels - pixel)
+    if p.pointee.outputs - first <= Ints.scalarCount {
+      product.weights += 4 * Ints.scalarCount
+      withUnsafePointer(to: product) { DotTileNarrow.multiply($0, p, spare) }
+    } else {
+      product.weights += 4 * width
+      withUnsafePointer(to: product) { DotTile.multiply($0, p, spare) }
+    }
+    if isPanelMajor {
+      tile += 1
+      if tile == tiles { (tile, panel) = (0, panel + 1) }
+    } else {
+      panel += 1
+      if panel == panels { (tile, panel) = (tile + 1, 0) }
+    }
+  }
+}
+
+/// A thread's working memory: a register tile of sums, a row of bytes, where taps lie, and where they are joined.
+struct DotSpare {
+  let sums: UnsafeMutablePointer<Int32>
+  let bytes: UnsafeMutablePointer<UInt8>
+  let sources: UnsafeMutablePointer<UnsafePointer<UInt8>>
+  let joined: UnsafeMutablePointer<UInt8>
+
+  init(_ p: UnsafePointer<PacerDotGEMM>, _ thread: Int) {
+    let base = UnsafeMutableRawPointer(p.pointee.scratch + thread * p.pointee.scratchStride)
+    let (rows, width) = (DotTile.rowCount, 2 * Ints.scalarCount)
+    sums = base.assumingMemoryBound(to: Int32.self)
+    bytes = (base + rows * width * 4).assumingMemoryBound(to: UInt8.self)
+    joined = bytes + 64
+    sources = (base + rows * (width * 4 + p.pointee.depth) + 64).assumingMemoryBound(
+      to: UnsafePointer<UInt8>.self)
+  }
+}
+
+/// One tile: sums of products of bytes, four of them in a step of the depth.
+struct DotProduct {
+  var sources: UnsafePointer<UnsafePointer<UInt8>>
+  var taps: Int
+  /// Bytes of a tap.
+  var depth: Int
+  var weights: UnsafePointer<Int8>
+  /// The panel's first output.
+  var first = 0
+  /// Of the first pixel and output in the output.
+  var place = 0
+  /// Pixels.
+  var count = 0
+
+  init(_ sources: UnsafePointer<UnsafePointer<UInt8>>, _ p: PacerDotGEMM) {
+    (self.sources, weights) = (sources, p.weights)
+    (taps, depth) = p.isJoined != 0 ? (1, p.depth) : (p.taps, p.channels)
+  }
+}
+
+/// A register tile of `rows` pixels × `columns` vectors of outputs.
+struct DotTileOf<let rows: Int, let columns: Int> {
+  typealias Sums = InlineArray<rows, InlineArray<columns, DotSum>>
+
+  @inline(__always) static var rowCount: Int { rows }
+  @inline(__always) static var width: Int { columns * Ints.scalarCount }
+
+  /// A function of its own, with nothing beside the sums that needs registers.
+  @inline(never)
+  static func multiply(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
+    let bias = p.pointee.bias! + product.pointee.first
+    let added = InlineArray<columns, DotSum> {
+      dotSum(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
+    }
+    var sums = Sums { _ in added }
+    var (source, weights) = (product.pointee.sources, product.pointee.weights)
+    let depth = product.pointee.depth
+    for _ in 0..<product.pointee.taps {
+      let a = InlineArray<rows, UnsafePointer<UInt8>> { source[$0] }
+      var k = 0
+      while k < depth {
+        let steps = InlineArray<columns, DotWeights> { dotWeights(weights + $0 * 4 * Ints.scalarCount) }
+        for r in 0..<rows {
+          let value = dotValues(all: a[r] + k)
+          for j in 0..<columns { addDots(&sums[r][j], value, steps[j]) }
+        }
+        weights += 4 * width
+        k += 4
+      }
+      source += rows
+    }
+    // Through memory: a loop that ends with the pixels would keep the sums there all along.
+    for r in 0..<rows {
+      for j in 0..<columns {
+        UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount)
+          .storeBytes(of: total(sums[r][j]), as: Ints.self)
+      }
+    }
+    if p.pointee.divisor == 0 && p.pointee.outputs - product.pointee.first >= width {
+      finishWholeDots(product, p, spare, width)
+    } else {
+      finishDots(product, p, spare, width)
+    }
+  }
+}
+
+/// Sums of whole panels that become bytes and nothing else.
+@inline(never)
+private func finishWholeDots(
+  _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
+) {
+  let (stride, zeroPoint, lanes) = (p.pointee.outputStride, p.pointee.zeroPoint, Ints.scalarCount)
+  var output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place
+  let limits = DotLimits(p, product.pointee.first)
+  @inline(__always) func sum(_ place: Int) -> Ints {
+    UnsafeRawPointer(spare.sums + place).loadUnaligned(as: Ints.self)
+  }
+  if width > lanes {
+    for r in 0..<product.pointee.count {
+      writeRounded(
+        limits.finish(sum(r * width), 0), limits.finish(sum(r * width + lanes), lanes), zeroPoint: zeroPoint, output)
+      output += stride
+    }
+  } else {
+    for r in 0..<product.pointee.count {
+      writeRounded(limits.finish(sum(r * width), 0), zeroPoint: zeroPoint, output)
+      output += stride
+    }
+  }
+}
+
+/// What each sum is multiplied by and held within.
+struct DotLimits {
+  let factors: UnsafePointer<Float>
+  let minima: UnsafePointer<Float>
+  let maxima: UnsafePointer<Float>
+
+  @inline(__always) init(_ p: UnsafePointer<PacerDotGEMM>, _ first: Int) {
+    (factors, minima, maxima) = (p.pointee.factors + first, p.pointee.minima + first, p.pointee.maxima + first)
+  }
+
+  @inline(__always) func real(_ sum: Ints, _ place: Int) -> Vector { floats(sum) * read(factors + place) }
+  @inline(__always) func held(_ real: Vector, _ place: Int) -> Vector {
+    clamped(real, read(minima + place), read(maxima + place))
+  }
+  @inline(__always) func finish(_ sum: Ints, _ place: Int) -> Vector { held(real(sum, place), place) }
+}
+
+/// Sums that wait in memory: with a residual, to float32, or of a panel of which a part is no output.
+@inline(never)
+private func finishDots(
+  _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
+) {
+  let (first, stride, lanes) = (product.pointee.first, p.pointee.outputStride, Ints.scalarCount)
+  let count = min(p.pointee.outputs - first, width)
+  let isWide = width > lanes
+  let limits = DotLimits(p, first)
+  let residualScale = Vector(repeating: p.pointee.residualScale)
+  let residualZero = Vector(repeating: Float(p.pointee.residualZeroPoint))
+  let divisor = Vector(repeating: p.pointee.divisor)
+  let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
+  for r in 0..<product.pointee.count {
+    let place = product.pointee.place + r * stride
+    var added = p.pointee.residual.map { $0 + place }
+    if let all = added, count < width {
+      spare.bytes.update(from: all, count: count)
+      added = UnsafePointer(spare.bytes)
+    }
+    func finish(_ vector: Int) -> Vector {
+      let sum = UnsafeRawPointer(spare.sums + r * width + vector * lanes).loadUnaligned(as: Ints.self)
+      var real = limits.real(sum, vector * lanes)
+      if p.pointee.divisor == 0 { return limits.held(real, vector * lanes) }
+      if let added {
+        let bytes = isWide ? readHalves(added, second: vector > 0) : readWidened(added)
+        real += (floats(bytes) - residualZero) * residualScale
+      }
+      real = clamped(real, minimum, maximum)
+      return p.pointee.isFloat != 0 ? real : limits.held(quotient(real, divisor), vector * lanes)
+    }
+    let a = finish(0)
+    let b = isWide ? finish(1) : a
+    if p.pointee.isFloat != 0 {
+      let output = p.pointee.output!.assumingMemoryBound(to: Float.self) + place
+      let perLane = isWide ? 8 : 4
+      for vector in 0..<(isWide ? 2 : 1) {
+        for lane in 0..<lanes {
+          let target = lane / 4 * perLane + vector * 4 + lane % 4
+          if target < count { output[target] = vector == 0 ? a[lane] : b[lane] }
+        }
+      }
+    } else {
+      let output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + place
+      let target = count < width ? spare.bytes : output
+      if isWide {
+        writeRounded(a, b, zeroPoint: p.pointee.zeroPoint, target)
+      } else {
+        writeRounded(a, zeroPoint: p.pointee.zeroPoint, target)
+      }
+      if count < width { output.update(from: spare.bytes, count: count) }
+    }
+  }
+}
+
+/// Where each tap of a tile's pixels lies, `[tap][rows]`; rows past the last pixel repeat it. Taps that are no multiple of four bytes
+/// are copied to one another.
+@inline(never)
+private func locateDots(_ p: UnsafePointer<PacerDotGEMM>, _ tile: Int, _ spare: DotSpare) {
+  let (rows, input, zeros) = (DotTile.rowCount, p.pointee.input!, p.pointee.zeros!)
+  let (taps, channels) = (p.pointee.taps, p.pointee.channels)
+  func source(_ tap: Int, _ row: Int) -> UnsafePointer<UInt8> {
+    if let offsets = p.pointee.offsets {
+      let offset = offsets[(tile * taps + tap) * rows + row]
+      return offset < 0 ? zeros : input + Int(offset)
+    }
+    return input + min(tile * rows + row, p.pointee.pixels - 1) * p.pointee.inputStride
+  }
+  if p.pointee.isJoined != 0 {
+    for row in 0..<rows {
+      let target = spare.joined + row * p.pointee.depth
+      var next = target
+      for tap in 0..<taps {
+        copyBytes(source(tap, row), next, channels)
+        next += channels
+      }
+      while next < target + p.pointee.depth {
+        next.pointee = 0
+        next += 1
+      }
+      spare.sources[row] = UnsafePointer(target)
+    }
+  } else {
+    var index = 0
+    for tap in 0..<taps {
+      for row in 0..<rows {
+        spare.sources[index] = source(tap, row)
+        index += 1
+      }
+    }
+  }
+}
+
+/// A few bytes, without a call.
+@inline(__always)
+private func copyBytes(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<UInt8>, _ count: Int) {
+  var i = 0
+  while i + 8 <= count {
+    UnsafeMutableRawPointer(target + i).storeBytes(
+      of: UnsafeRawPointer(source + i).loadUnaligned(as: UInt64.self), as: UInt64.self)
+    i += 8
+  }
+  while i < count {
+    target[i] = source[i]
+    i += 1
+  }
+}

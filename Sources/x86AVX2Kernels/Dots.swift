@@ -1,0 +1,63 @@
+import CIntrinsics
+
+typealias Ints = SIMD8<Int32>
+
+/// 12 sums of pairs leave room for the weights.
+typealias DotTile = DotTileOf<3, 2>
+typealias DotTileNarrow = DotTileOf<3, 1>
+typealias DotPixels = DotPixelsOf<1>
+
+// No structs: what copies one that holds vectors is shared with the modules of other instruction sets.
+/// Four bytes for each lane, in 16 bits, of which the instruction set multiplies pairs.
+typealias DotValues = (low: Ints, high: Ints)
+typealias DotWeights = (low: Ints, high: Ints)
+/// A sum for each lane, in two halves that are added up at the end.
+typealias DotSum = (low: Ints, high: Ints)
+
+/// The same four bytes for all lanes.
+@_transparent func dotValues(all p: UnsafePointer<UInt8>) -> DotValues {
+  let low = pacer_unsigned_low8(pacer_all8(p))
+  return (low, low)
+}
+@_transparent func dotValues(_ p: UnsafePointer<UInt8>) -> DotValues {
+  let bytes = UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
+  return (pacer_unsigned_low8(bytes), pacer_unsigned_high8(bytes))
+}
+@_transparent func dotWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
+  let bytes = UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
+  return (pacer_signed_low8(bytes), pacer_signed_high8(bytes))
+}
+@_transparent func dotSum(_ added: Ints) -> DotSum { (pacer_spread_low8(added), pacer_spread_high8(added)) }
+@_transparent func addDots(_ sum: inout DotSum, _ x: DotValues, _ y: DotWeights) {
+  sum.low = pacer_add_pairs8(sum.low, x.low, y.low)
+  sum.high = pacer_add_pairs8(sum.high, x.high, y.high)
+}
+@_transparent func total(_ sum: DotSum) -> Ints { pacer_sum_pairs8(sum.low, sum.high) }
+
+@_transparent func floats(_ x: Ints) -> Vector { pacer_floats8(x) }
+@_transparent func writeRounded(_ x: Vector, zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>) {
+  pacer_write_rounded8(x, Int32(truncatingIfNeeded: zeroPoint), p)
+}
+@_transparent func writeRounded(_ a: Vector, _ b: Vector, zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>) {
+  pacer_write_halves8(pacer_pack8(a, b, Int16(truncatingIfNeeded: zeroPoint)), p)
+}
+@_transparent func writeRounded(
+  _ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector, zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>
+) {
+  let zero = Int16(truncatingIfNeeded: zeroPoint)
+  pacer_write_bytes8(pacer_pack8(a, b, zero), pacer_pack8(c, d, zero), p)
+}
+/// The bytes that two vectors of sums become, as those vectors would be.
+@_transparent func readHalves(_ p: UnsafePointer<UInt8>, second: Bool) -> Ints {
+  second ? pacer_high8(p) : pacer_low8(p)
+}
+/// As many bytes as there are lanes.
+@_transparent func readWidened(_ p: UnsafePointer<UInt8>) -> Ints { pacer_widened8(p) }
+@_transparent func readWidenedSigned(_ p: UnsafePointer<UInt8>) -> Ints { pacer_widened_signed8(p) }
+@_transparent func interleave(
+  _ rows: (
+    UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>
+  ), _ p: UnsafeMutablePointer<UInt8>
+) {
+  pacer_interleave8(rows.0, rows.1, rows.2, rows.3, p)
+}

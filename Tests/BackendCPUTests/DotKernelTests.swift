@@ -1,0 +1,158 @@
+import BackendCPU
+import BenchStatistics
+import GraphCore
+import GraphPasses
+import RuntimeCore
+import TensorCore
+import Testing
+
+/// Kernels of bytes give what the ops' own loops give, to the bit, on every instruction set.
+@Suite struct DotKernelTests {
+  /// Bytes that stand for numbers; with extreme ones alone where `isExtreme`.
+  private func bytes(
+    _ shape: Shape, _ stored: StoredType, isExtreme: Bool, _ draw: inout SeededGenerator
+  ) throws -> Tensor {
+    let range: ClosedRange<Int64> = stored.dtype == .uint8 ? 0...255 : stored.dtype == .int8 ? -128...127 : -9999...9999
+    return try Tensor(
+      quantized: shape,
+      (0..<shape.count).map { _ in
+        isExtreme && stored.dtype != .int32
+          ? (Bool.random(using: &draw) ? range.lowerBound : range.upperBound) : Int64.random(in: range, using: &draw)
+      }, stored)
+  }
+
+  /// A convolution or linear layer of bytes on random ones: zero points at both ends and between, weights per channel and per tensor,
+  /// results as bytes and as numbers.
+  private func quantised(_ opCase: OpCase, round: Int) throws -> (graph: Graph, arguments: [Tensor])? {
+    guard let op = opCase.op as? any FusingOp, op is Conv2D || op is Linear else { return nil }
+    var draw = SeededGenerator(seed: UInt64(round + 1))
+    let outputs = opCase.inputs[1][0]
+    let zero: Int32 = [0, 255, 117][round % 3]
+    let input = StoredType(.uint8, scale: 0.02, zeroPoint: zero)
+    let isPerChannel = round % 2 == 0
+    let scales = (0..<outputs).map { 0.002 + 0.0001 * Float($0) }
+    let weight =
+      isPerChannel
+      ? StoredType(dtype: .int8, quantization: Quantization(scales: scales, axis: 0)) : StoredType(.int8, scale: 0.003)
+    let products = Node.scales(input.quantization!, weight.quantization!, outputs: isPerChannel ? outputs : 1)
+    let bias = StoredType(
+      dtype: .int32,
+      quantization: isPerChannel
+        ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
+    let result = StoredType(.uint8, scale: round % 4 == 1 ? 0.0007 : 0.11, zeroPoint: [128, 0, 255][round % 3])
+    let residual = StoredType(.uint8, scale: 0.07, zeroPoint: 33)
+    var graph = Graph(name: opCase.name)
+    var (ids, arguments): ([ValueID], [Tensor]) = ([], [])
+    for (index, shape) in opCase.inputs.enumerated() {
+      let tensor = try bytes(shape, [input, weight, bias, residual][index], isExtreme: round % 5 == 4, &draw)
+      if op.parameterInputs.contains(index) {
+        ids.append(graph.addConstant("p\(index)", tensor))
+      } else {
+        ids.append(graph.addInput("x\(index)", tensor.type))
+        arguments.append(tensor)
+      }
+    }
+    graph.setOutputs([try graph.addNode("op", op, ids, stored: round % 4 == 3 ? nil : result)])
+    return (graph, arguments)
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `convolutions and linear layers of bytes`(_ set: InstructionSet) throws {
+    var kernels = Set<String>()
+    for (index, opCase) in opCases.enumerated() {
+      for round in [index % 15, (index * 7 + 3) % 15] {
+        guard let (graph, arguments) = try quantised(opCase, round: round) else { continue }
+        let expected = try graph.evaluate(arguments)[0]
+        for passes: [any Pass] in [[ChannelsLast()], [ChannelsLast(), PrepackWeights()]] {
+          for threads in [1, 2] {
+            let backend = CPUBackend(instructionSet: set)
+            let options = PrepareOptions(threads: threads)
+            let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
+            let executable = try backend.prepare(rewritten, options)
+            let session = try executable.makeSession()
+            for (input, argument) in zip(session.inputs, arguments) { input.write(argument) }
+            for _ in 0..<2 { try session.run() }
+            kernels.formUnion(executable.placement.map(\.kernel))
+            let found = session.outputs[0].actual
+            #expect(found.type == expected.type)
+            let differences =
+              expected.type.quantization == nil
+              ? zip(found.values, expected.values).count { $0 != $1 }
+              : zip(try found.allIntegers(), try expected.allIntegers()).count { $0 != $1 }
+            #expect(
+              differences == 0,
+              "\(opCase.name), round \(round), \(threads) threads, \(passes.count) passes: \(differences) of \(expected.shape.count) differ on \(executable.placement.map(\.kernel))"
+            )
+          }
+        }
+      }
+    }
+    for name in ["pointwise-dots-nhwc-", "conv-dots-nhwc-", "depthwise-dots-nhwc-", "linear-dots-"] {
+      #expect(kernels.contains(name + set.rawValue), "\(kernels.sorted())")
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `numbers to bytes, back, and functions of bytes`(_ set: InstructionSet) throws {
+    let backend = CPUBackend(instructionSet: set)
+    let numbers = (0..<5003).map { Float($0 - 2500) * 0.013 } + [.infinity, -.infinity, .nan, -0.0, 0.05, 0.15]
+    let stored: [StoredType?] = [
+      StoredType(.uint8, scale: 0.1, zeroPoint: 40), StoredType(.int8, scale: 0.1, zeroPoint: -7),
+      StoredType(.int8, scale: 3), StoredType(.uint8, scale: 0.01, zeroPoint: 255), nil,
+    ]
+    let ops: [any Op] = [Requantize(), Activation(.hardSwish), Activation(.silu), Activation(.relu6), Unary(.negate)]
+    for from in stored {
+      for to in stored {
+        for op in ops {
+          var graph = Graph(name: "bytes")
+          let x = graph.addInput("x", TensorType([numbers.count]))
+          let narrow = try graph.addNode("in", Requantize(), [x], stored: from)
+          graph.setOutputs([
+            try graph.addNode("out", Requantize(), [try graph.addNode("op", op, [narrow], stored: to)])
+          ])
+          let argument = try Tensor([numbers.count], numbers)
+          let expected = try graph.evaluate([argument])[0].values
+          let executable = try backend.prepare(graph, PrepareOptions())
+          let session = try executable.makeSession()
+          session.inputs[0].write(argument)
+          try session.run()
+          // What is computed in float32 may round in another order.
+          let isExact = from != nil && to != nil || op is Requantize
+          let wrong = zip(session.outputs[0].values, expected).filter { a, b in
+            a != b && !(a.isNaN && b.isNaN) && (isExact || (a - b).magnitude > 0.0501 * max(1, b.magnitude))
+          }
+          #expect(wrong.isEmpty, "\(from as Any) \(op) \(to as Any): \(wrong.prefix(3))")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `means and maxima of bytes`(_ set: InstructionSet) throws {
+    let backend = CPUBackend(instructionSet: set)
+    var draw = SeededGenerator(seed: 3)
+    let input = StoredType(.uint8, scale: 0.03, zeroPoint: 201)
+    let result = StoredType(.uint8, scale: 0.011, zeroPoint: 12)
+    let window = Window(kernel: Pair(3, 2), stride: Pair(2, 1), padding: Padding(1, 1))
+    let ops: [(any Op, StoredType?)] = [
+      (GlobalAveragePool(), result), (GlobalAveragePool(), nil), (AveragePool2D(window), result),
+      (AveragePool2D(window, countsPadding: true), result), (AveragePool2D(window), nil), (MaxPool2D(window), input),
+    ]
+    for (op, stored) in ops {
+      for shape: Shape in [[2, 37, 7, 9], [1, 3, 5, 4], [1, 64, 1, 1]] {
+        var graph = Graph(name: "pool")
+        let argument = try bytes(shape, input, isExtreme: false, &draw)
+        let x = graph.addInput("x", argument.type)
+        graph.setOutputs([try graph.addNode("pool", op, [x], stored: stored)])
+        let expected = try graph.evaluate([argument])[0]
+        let rewritten = try Pipeline([ChannelsLast()]).run(on: graph, for: backend.target(PrepareOptions())).graph
+        let executable = try backend.prepare(rewritten, PrepareOptions())
+        let session = try executable.makeSession()
+        session.inputs[0].write(argument)
+        try session.run()
+        #expect(executable.placement.contains { $0.kernel == "pool-bytes-" + set.rawValue })
+        #expect(session.outputs[0].actual.values == expected.values, "\(op) of \(shape)")
+      }
+    }
+  }
+}
