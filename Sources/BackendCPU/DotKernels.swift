@@ -142,6 +142,8 @@ struct DotKernel: CPUKernel {
   private let table: PacerKernelTable
   private let threads: Int
   private let groups: Int
+  /// Of packed weights.
+  private let groupBytes: Int
   /// Images; pixels of each; and bytes from one to the next.
   private let batch: Int
   private let pixels: Int
@@ -206,6 +208,7 @@ struct DotKernel: CPUKernel {
   ) {
     self.name = name + String(cString: request.table.name)
     (self.outputs, table, threads) = (outputs, request.table, request.threads)
+    groupBytes = outputs.layout.byteCount(for: outputs.weight.shape) / groups
     (self.groups, self.batch, self.pixels, self.image) = (groups, batch, pixels, image)
     (self.border, self.offsets, self.taps) = (border, offsets.map { FixedArray($0) }, taps)
     (self.channels, self.inputStride) = (channels, inputStride)
@@ -234,7 +237,6 @@ struct DotKernel: CPUKernel {
     let (layout, places) = (outputs.layout, outputs.places / groups)
     let panels = (perGroup + layout.width - 1) / layout.width
     let tiles = (pixels + table.dotRows - 1) / table.dotRows
-    let groupBytes = layout.byteCount(for: outputs.weight.shape) / groups
     var p = PacerDotGEMM()
     (p.scratch, p.scratchStride) = (copy + borderByteCount, scratchPerThread)
     (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (pixels, taps, channels, inputStride, depth)

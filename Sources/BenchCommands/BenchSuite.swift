@@ -81,7 +81,8 @@ struct RootCommand: AsyncParsableCommand {
       CommandGroup(
         name: "Models",
         subcommands: [
-          OptimizeCommand.self, VerifyCommand.self, AccuracyCommand.self, ClassifyCommand.self, ExportCommand.self,
+          OptimizeCommand.self, QuantizeCommand.self, VerifyCommand.self, AccuracyCommand.self, ClassifyCommand.self,
+          ExportCommand.self,
           PlacementCommand.self,
           OpsCommand.self, BisectAccuracyCommand.self,
         ]),

@@ -1,0 +1,120 @@
+import ArgumentParser
+import BenchModel
+import BenchProtocol
+import BenchReport
+import BenchWorker
+import Foundation
+import ModelFiles
+import Pacer
+
+struct QuantizeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quantize", abstract: "Say what int8 costs a model, layer by layer, and save it in int8.",
+    discussion: """
+      bench-suite quantize mobilenet-v2 --weights w.safetensors --calibrate photos -o mobilenet-int8.pacer
+      bench-suite quantize my.onnx --calibrate samples --keep-float conv_1+conv_7 -o my-int8.pacer
+
+      Ranges of tensors are learned from samples: pictures, .npy or .pb files; without --calibrate from one seeded input, which
+      is good for times, and not for a model that is to be shipped. Each layer is then put into int8 alone, and its outputs held
+      against those in float32: signal to noise in decibels, from the worst on, and what leaving the worst in float32 would buy.
+
+      The file runs as any .pacer file: measure, memory, profile, accuracy.
+      """)
+
+  @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
+  var model: String
+  @Option(name: [.customShort("o"), .long], help: "File to write, .pacer (default: none).")
+  var output: String?
+  @OptionGroup var options: ModelOptions
+  @Option(Axes.calibrate) var calibrate: AxisChoice?
+  @Option(Axes.observer) var observer: AxisChoice?
+  @Option(Axes.weightScales) var weightScales: AxisChoice?
+  @Option(Axes.activationBits) var activationBits: AxisChoice?
+  @Option(Axes.keepFloat) var keepFloat: AxisChoice?
+  @Flag(help: "Do not look at the layers one by one.")
+  var skipLayers = false
+  @Flag(help: "Print JSON instead of Markdown.")
+  var json = false
+
+  func validate() throws {
+    _ = try AxisChoice(Axes.model.key, model)
+    if let output { _ = try OutputName(output, [PacerFile.nameExtension]) }
+  }
+
+  func run() async throws {
+    try await userFacing {
+      let configuration = try chosen()
+      let settings = try Settings(configuration, WorkerCatalog(runtime: Harness.current.runtime))
+      let work = try ModelWork(configuration, in: Harness.current.runtime, for: settings)
+      let url = output.map { URL(fileURLWithPath: $0) }
+      // Before minutes of work.
+      if let url {
+        try PacerContents.checkPlace(url.path)
+        try checkWritable(Data(), to: url)
+      }
+      let files = try settings.calibration.map { try [[Tensor]]($0, of: work.graph) }
+      let measurement = try QuantizationMeasurement(
+        work.graph, settings.quantization, Harness.current.runtime.passes, samples: files ?? [work.inputs])
+      guard !measurement.layers.isEmpty else {
+        throw UserError("\(configuration.model) has no convolution or linear layer with known weights to put into int8")
+      }
+      if let url {
+        try PacerContents(
+          optimising: work.graph, passes: measurement.allPasses, checksNumbers: false, inputs: work.inputs
+        ).write(to: url.path)
+      }
+      let survey = try survey(
+        configuration, settings, measurement, work.graph,
+        samples: files.map { Format.number($0.count, "sample") + " in \(settings.calibration!)" } ?? "one seeded input")
+      StandardOutput.print(json ? try JSONEncoder.text(survey) : survey.report.markdown, terminator: "")
+    }
+  }
+
+  private func chosen() throws -> Configuration {
+    var configuration = try options.configuration(of: model)
+    guard !configuration.modelReference.isPacerFile else {
+      throw UserError("\(model) is optimised already: quantize what it was made of")
+    }
+    configuration[Axes.precision] = .int8
+    let catalog = Harness.current.catalog
+    for choice in [calibrate, observer, weightScales, activationBits, keepFloat].compactMap({ $0 }) {
+      guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
+        throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
+      }
+      try axis.choose(axis.parse(choice.texts[0], catalog)[0], in: &configuration, catalog)
+    }
+    return configuration
+  }
+
+  private func survey(
+    _ configuration: Configuration, _ settings: Settings, _ measurement: QuantizationMeasurement, _ graph: Graph,
+    samples: String
+  ) throws -> QuantizationSurvey {
+    let names = measurement.layers.map(\.name)
+    var layers: [QuantizationSurvey.Layer] = []
+    for (index, node) in measurement.layers.enumerated() where !skipLayers {
+      layers.append(
+        QuantizationSurvey.Layer(
+          node: node.name, op: node.op.name, macs: measurement.macs(of: node.name),
+          signalToNoise: try measurement.signalToNoise(keeping: names.filter { $0 != node.name })))
+      if (index + 1) % 10 == 0, index + 1 < names.count {
+        StandardError.write("\(index + 1) of \(names.count) layers\n")
+      }
+    }
+    layers.sort { ($0.signalToNoise ?? .infinity, $0.node) < ($1.signalToNoise ?? .infinity, $1.node) }
+    let kept = try [1, 2, 4, 8].filter { $0 < layers.count }.map { count in
+      let worst = layers.prefix(count).map(\.node)
+      return QuantizationSurvey.Kept(
+        nodes: worst, share: measurement.share(of: worst), signalToNoise: try measurement.signalToNoise(keeping: worst))
+    }
+    let quantization = settings.quantization
+    return QuantizationSurvey(
+      model: configuration.model, samples: samples,
+      choices: [
+        "ranges by \(quantization.observer)", "weight scales by \(quantization.scalesChannels ? "channel" : "tensor")",
+        "\(quantization.activationBits)-bit activations",
+      ] + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
+      weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,
+      signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, path: output)
+  }
+}

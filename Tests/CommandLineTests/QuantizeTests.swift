@@ -1,0 +1,60 @@
+import Foundation
+import Testing
+
+/// `--precision int8` and `quantize`.
+@Suite struct QuantizeTests {
+  private static let tiny = "--iterations 1 --warmup 0 --rounds 1 --shape 1x3x32x32"
+
+  @Test func `int8 is measured where there are kernels, and says why where there are none`() throws {
+    try inFolder { folder in
+      let run = try shell(
+        "bench-suite measure resnet-18 --precision int8 --passes all --format nhwc,nchw \(Self.tiny) --output o.jsonl",
+        in: folder)
+      #expect(run.status == 0 || run.status == 1, "\(run)")
+      let rows = try rows("o.jsonl", in: folder)
+      #expect(rows.map { $0["status"] as? String } == ["measured", "unavailable"], "\(rows)")
+      #expect("\(rows[1])".contains("no int8 kernels"), "\(rows[1])")
+    }
+  }
+
+  @Test func `layers are told by error, and the file is smaller and runs`() throws {
+    try inFolder { folder in
+      let told = try shell(
+        "bench-suite quantize resnet-18 --shape 1x3x32x32 --observer min-max --keep-float fc -o q.pacer --json",
+        in: folder)
+      #expect(told.status == 0, "\(told.errors)")
+      let survey = try #require(
+        try JSONSerialization.jsonObject(with: Data(told.output.utf8)) as? [String: Any], "\(told.output)")
+      let layers = try #require(survey["layers"] as? [[String: Any]])
+      #expect(layers.count == 20 && !layers.contains { $0["node"] as? String == "fc" })
+      let noise = layers.map { $0["signalToNoise"] as? Double ?? .infinity }
+      #expect(noise == noise.sorted())
+      let all = try #require(survey["signalToNoise"] as? Double)
+      #expect(all > 10 && all < noise[0])
+      let kept = try #require(survey["kept"] as? [[String: Any]])
+      #expect(kept.count == 4 && (kept[3]["signalToNoise"] as? Double ?? 0) > all, "\(kept)")
+      let (plain, narrow) = (survey["weightBytes"] as? Int ?? 0, survey["quantizedWeightBytes"] as? Int ?? 0)
+      #expect(narrow * 3 < plain, "\(narrow) of \(plain)")
+      let run = try shell(
+        "bench-suite measure q.pacer --iterations 1 --warmup 0 --rounds 1 --output q.jsonl", in: folder)
+      #expect(run.status == 0, "\(run)")
+      #expect(try rows("q.jsonl", in: folder).allSatisfy { $0["status"] as? String == "measured" })
+    }
+  }
+
+  @Test func `bad choices are said before anything runs`() throws {
+    try inFolder { folder in
+      for (words, reason) in [
+        ("--calibrate nowhere", "there is no nowhere"), ("--activation-bits 6", "activation-bits"),
+        ("--observer hist", "unknown observer"), ("-o q.onnx", ".pacer"),
+        ("--observer histogram,min-max", "one choice"),
+      ] {
+        let run = try shell("bench-suite quantize resnet-18 --shape 1x3x32x32 --skip-layers \(words)", in: folder)
+        #expect(run.status != 0 && run.errors.contains(reason), "\(words): \(run)")
+      }
+      try Data("x".utf8).write(to: folder.appendingPathComponent("notes.txt"))
+      let run = try shell("bench-suite quantize resnet-18 --shape 1x3x32x32 --skip-layers --calibrate .", in: folder)
+      #expect(run.status == 1 && run.errors.contains("no picture"), "\(run)")
+    }
+  }
+}
