@@ -31,6 +31,8 @@ private struct DotOutputs: Sendable {
   private let numbers: FixedArray<Float>
   /// Whether numbers are added or activated in float32 before they are rounded.
   let isReal: Bool
+  /// Whether bytes' own limits are all there are.
+  let saturates: Bool
   let limits: Clamp
   let residual: Quantization?
 
@@ -91,6 +93,12 @@ private struct DotOutputs: Sendable {
       + places.map { value($0) { isReal ? Float(0 - zeroPoint) : limit(clamps[$0].min) } }
       + places.map { value($0) { isReal ? Float(255 - zeroPoint) : limit(clamps[$0].max) } }
     self.numbers = FixedArray(numbers)
+    // Sums are less than 2³¹, and so is what a factor below 1 makes of them.
+    saturates = places.allSatisfy { place in
+      outputs[place] < 0
+        || numbers[place] < 1 && numbers[places.count + place] == Float(0 - zeroPoint)
+          && numbers[2 * places.count + place] == Float(255 - zeroPoint)
+    }
     guard numbers.allSatisfy(\.isFinite) else { return nil }
   }
 
@@ -245,6 +253,7 @@ struct DotKernel: CPUKernel {
     p.panelMajor = groupBytes > pixels * inputStride ? 1 : 0
     p.zeroPoint = Int(outputs.output?.zeroPoints[0] ?? 0)
     p.isFloat = outputs.output == nil ? 1 : 0
+    p.saturates = outputs.saturates && !outputs.isReal ? 1 : 0
     p.divisor = outputs.isReal ? outputs.output?.scales[0] ?? 1 : 0
     (p.minimum, p.maximum) = (outputs.limits.min, outputs.limits.max)
     if let residual = outputs.residual {
@@ -288,9 +297,22 @@ private struct ByteBorder: Sendable {
     target.update(repeating: zero, count: count)
     let (given, width) = (border.image[1], border.image[3])
     var from = source
+    let last = source + border.image.count / border.image[0]
     for y in 0..<border.image[2] {
       var to = target + ((y + border.padding.top) * size.w + border.padding.left) * channels
-      for _ in 0..<width {
+      var x = 0
+      if given == 3, channels == 4 {
+        // The first byte of the next pixel comes along, but not from behind the last.
+        let filling = UInt32(zero) << 24
+        while x < width, from + 4 <= last {
+          let bytes = UnsafeRawPointer(from).loadUnaligned(as: UInt32.self)
+          UnsafeMutableRawPointer(to).storeBytes(of: bytes & 0xff_ffff | filling, as: UInt32.self)
+          from += 3
+          to += 4
+          x += 1
+        }
+      }
+      for _ in x..<width {
         for c in 0..<given { to[c] = from[c] }
         from += given
         to += channels
@@ -351,12 +373,14 @@ struct DotColumnsKernel: CPUKernel {
     (p.padHeight, p.padWidth, p.dilationHeight, p.dilationWidth) = window.paddingAndDilation
     p.padRight = window.padding.right
     p.zeroPoint = Int(outputs.output!.zeroPoints[0])
+    p.saturates = outputs.saturates ? 1 : 0
+    p.isPaired = window.kernel.h == 3 && window.stride.h == 1 && window.dilation.h == 1 ? 1 : 0
     (p.factors, p.minima, p.maxima) = (outputs.factors, outputs.minima, outputs.maxima)
     p.zeros = UnsafePointer(zeros.pointer)
     for n in 0..<input[0] {
       p.input = UnsafePointer(call.inputs[0].assumingMemoryBound(to: UInt8.self)) + n * input.count / input[0]
       p.output = call.outputs[0].assumingMemoryBound(to: UInt8.self) + n * output.count / output[0]
-      call.pool.run(table.dotColumns, p, count: output[2])
+      call.pool.run(table.dotColumns, p, count: p.isPaired != 0 ? (output[2] + 1) / 2 : output[2])
     }
   }
 }

@@ -27,6 +27,11 @@ typealias DotSum = (low: Ints, high: Ints)
   let bytes = UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
   return (pacer_signed_low4(bytes), pacer_signed_high4(bytes))
 }
+/// Each lane's weights one place on.
+@_transparent func movedWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
+  let bytes = pacer_moved_bytes4(p)
+  return (pacer_signed_low4(bytes), pacer_signed_high4(bytes))
+}
 @_transparent func dotSum(_ added: Ints) -> DotSum { (pacer_spread_low4(added), pacer_spread_high4(added)) }
 @_transparent func addDots(_ sum: inout DotSum, _ x: DotValues, _ y: DotWeights) {
   sum.low = pacer_add_pairs4(sum.low, x.low, y.low)
@@ -60,4 +65,13 @@ typealias DotSum = (low: Ints, high: Ints)
   ), _ p: UnsafeMutablePointer<UInt8>
 ) {
   pacer_interleave4(rows.0, rows.1, rows.2, rows.3, p)
+}
+/// Two rows of two vectors each, held within what bytes can be.
+@_transparent func writeSaturated(
+  _ first: (Vector, Vector), _ second: (Vector, Vector), zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>,
+  _ q: UnsafeMutablePointer<UInt8>
+) {
+  let zero = Int16(truncatingIfNeeded: zeroPoint)
+  pacer_write_rows4(
+    pacer_pack4(first.0, first.1, zero), pacer_pack4(second.0, second.1, zero), p, q)
 }

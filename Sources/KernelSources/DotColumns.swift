@@ -6,19 +6,24 @@ func dotColumns(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: In
   let p = raw!.assumingMemoryBound(to: PacerDotColumns.self)
   let width = 4 * Ints.scalarCount
   let blocks = (p.pointee.channels + width - 1) / width
-  for row in begin..<end {
+  let isPaired = p.pointee.isPaired != 0
+  for item in begin..<end {
+    let row = isPaired ? 2 * item : item
     for block in 0..<blocks {
       let channel = min(block * width, max(p.pointee.channels - width, 0))
-      let work = DotBlock(p, row: row, block: block, channel: channel, thread)
+      var work = DotBlock(p, row: row, block: block, channel: channel, thread)
       work.fill()
-      work.multiply()
+      work.multiply(isMoved: false)
+      guard isPaired, row + 1 < p.pointee.outputHeight else { continue }
+      work.row += 1
+      work.multiply(isMoved: true)
     }
   }
 }
 
 struct DotBlock {
   let p: UnsafePointer<PacerDotColumns>
-  let row: Int
+  var row: Int
   let block: Int
   let channel: Int
   let columns: UnsafeMutablePointer<UInt8>
@@ -50,7 +55,8 @@ struct DotBlock {
     var column = columns
     func line(_ index: Int) -> UnsafePointer<UInt8>? {
       let y = top + index * p.pointee.dilationHeight
-      guard index < p.pointee.kernelHeight, y >= 0, y < p.pointee.height else { return nil }
+      // A pair of rows has one more.
+      guard index < p.pointee.kernelHeight + p.pointee.isPaired, y >= 0, y < p.pointee.height else { return nil }
       return p.pointee.input + (y * width * channels + channel)
     }
     for group in 0..<groups {
@@ -99,16 +105,26 @@ struct DotBlock {
     return inLane / 4 * Ints.scalarCount + lane * 4 + inLane % 4
   }
 
+  /// - Parameter isMoved: whether its rows begin one below the columns' first.
   @inline(never)
-  func multiply() {
+  func multiply(isMoved: Bool) {
+    if isMoved {
+      multiply { movedWeights($0) }
+    } else {
+      multiply { dotWeights($0) }
+    }
+  }
+
+  @inline(__always)
+  private func multiply(_ weights: (UnsafePointer<Int8>) -> DotWeights) {
     let outputWidth = p.pointee.outputWidth
     var x = 0
     while x + DotPixels.count <= outputWidth {
-      DotPixels.multiply(self, x)
+      DotPixels.multiply(self, x, weights)
       x += DotPixels.count
     }
     while x < outputWidth {
-      DotPixelsOf<1>.multiply(self, x)
+      DotPixelsOf<1>.multiply(self, x, weights)
       x += 1
     }
   }
@@ -126,14 +142,15 @@ struct DotBlock {
     @inline(__always) func finish(_ quarter: Int) -> Vector {
       let at = quarter * Ints.scalarCount
       let sum = UnsafeRawPointer(sums + at).loadUnaligned(as: Ints.self)
-      return clamped(floats(sum) * read(factors + at), read(minima + at), read(maxima + at))
+      let real = floats(sum) * read(factors + at)
+      return p.pointee.saturates != 0 ? real : clamped(real, read(minima + at), read(maxima + at))
     }
     let output = p.pointee.output + ((row * p.pointee.outputWidth + x) * p.pointee.channels + channel)
     if p.pointee.channels >= 4 * Ints.scalarCount {
       writeRounded(finish(0), finish(1), finish(2), finish(3), zeroPoint: p.pointee.zeroPoint, output)
     } else {
       writeRounded(finish(0), finish(1), finish(2), finish(3), zeroPoint: p.pointee.zeroPoint, spare)
-      for c in 0..<p.pointee.channels { output[c] = spare[c] }
+      copyBytes(spare, output, p.pointee.channels)
     }
   }
 }
@@ -145,7 +162,7 @@ struct DotPixelsOf<let pixels: Int> {
   @inline(__always) static var count: Int { pixels }
 
   @inline(__always)
-  static func multiply(_ work: DotBlock, _ x: Int) {
+  static func multiply(_ work: DotBlock, _ x: Int, _ read: (UnsafePointer<Int8>) -> DotWeights) {
     let p = work.p
     let (groups, step) = (work.groups, work.step)
     let block = p.pointee.weights + work.block * step * (1 + p.pointee.kernelWidth * groups)
@@ -161,7 +178,7 @@ struct DotPixelsOf<let pixels: Int> {
       for group in 0..<groups {
         let values = column + group * step
         for quarter in 0..<4 {
-          let weight = dotWeights(weights + quarter * 4 * Ints.scalarCount)
+          let weight = read(weights + quarter * 4 * Ints.scalarCount)
           for pixel in 0..<pixels {
             addDots(
               &sums[pixel][quarter], dotValues(values + (pixel * stride + quarter * 4 * Ints.scalarCount)), weight)

@@ -134,7 +134,20 @@ private func finishWholeDots(
   @inline(__always) func sum(_ place: Int) -> Ints {
     UnsafeRawPointer(spare.sums + place).loadUnaligned(as: Ints.self)
   }
-  if width > lanes {
+  if width > lanes && p.pointee.saturates != 0 {
+    var r = 0
+    while r < product.pointee.count {
+      // Of an odd number of rows the last is written twice.
+      let next = r + 1 < product.pointee.count ? 1 : 0
+      let (a, b) = (r * width, (r + next) * width)
+      writeSaturated(
+        (limits.real(sum(a), 0), limits.real(sum(a + lanes), lanes)),
+        (limits.real(sum(b), 0), limits.real(sum(b + lanes), lanes)), zeroPoint: zeroPoint, output,
+        output + next * stride)
+      output += 2 * stride
+      r += 2
+    }
+  } else if width > lanes {
     for r in 0..<product.pointee.count {
       writeRounded(
         limits.finish(sum(r * width), 0), limits.finish(sum(r * width + lanes), lanes), zeroPoint: zeroPoint, output)
@@ -226,6 +239,12 @@ private func finishDots(
 private func locateDots(_ p: UnsafePointer<PacerDotGEMM>, _ tile: Int, _ spare: DotSpare) {
   let (rows, input, zeros) = (DotTile.rowCount, p.pointee.input!, p.pointee.zeros!)
   let (taps, channels) = (p.pointee.taps, p.pointee.channels)
+  if p.pointee.isJoined == 0, let offsets = p.pointee.offsets {
+    let all = offsets + tile * taps * rows
+    let sources = spare.sources
+    for i in 0..<taps * rows { sources[i] = all[i] < 0 ? zeros : input + Int(all[i]) }
+    return
+  }
   func source(_ tap: Int, _ row: Int) -> UnsafePointer<UInt8> {
     if let offsets = p.pointee.offsets {
       let offset = offsets[(tile * taps + tap) * rows + row]
@@ -260,7 +279,7 @@ private func locateDots(_ p: UnsafePointer<PacerDotGEMM>, _ tile: Int, _ spare: 
 
 /// A few bytes, without a call.
 @inline(__always)
-private func copyBytes(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<UInt8>, _ count: Int) {
+func copyBytes(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<UInt8>, _ count: Int) {
   var i = 0
   while i + 8 <= count {
     UnsafeMutableRawPointer(target + i).storeBytes(

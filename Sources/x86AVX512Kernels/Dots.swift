@@ -23,6 +23,8 @@ typealias DotSum = Ints
 @_transparent func dotWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
   UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
 }
+/// Each lane's weights one place on.
+@_transparent func movedWeights(_ p: UnsafePointer<Int8>) -> DotWeights { pacer_moved_bytes16(p) }
 @_transparent func dotSum(_ added: Ints) -> DotSum { added }
 @_transparent func addDots(_ sum: inout DotSum, _ x: DotValues, _ y: DotWeights) { sum = pacer_add_dots16(sum, x, y) }
 @_transparent func total(_ sum: DotSum) -> Ints { sum }
@@ -53,4 +55,13 @@ typealias DotSum = Ints
   ), _ p: UnsafeMutablePointer<UInt8>
 ) {
   pacer_interleave16(rows.0, rows.1, rows.2, rows.3, p)
+}
+/// Two rows of two vectors each, held within what bytes can be.
+@_transparent func writeSaturated(
+  _ first: (Vector, Vector), _ second: (Vector, Vector), zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>,
+  _ q: UnsafeMutablePointer<UInt8>
+) {
+  let zero = Int16(truncatingIfNeeded: zeroPoint)
+  pacer_write_rows16(
+    pacer_pack16(first.0, first.1, zero), pacer_pack16(second.0, second.1, zero), p, q)
 }

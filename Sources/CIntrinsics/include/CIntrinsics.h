@@ -63,12 +63,13 @@ typedef struct {
   long outputs, outputStride;
   long panelMajor;
   long zeroPoint, isFloat;
+  long saturates;                  // whether what bytes can hold is all that limits the result, and no number is 2³¹ or more
   float divisor, minimum, maximum; // limits before the division
   float residualScale;
   long residualZeroPoint;
 } PacerDotGEMM;
 
-// Depthwise convolution of bytes, channels last, like PacerDotGEMM without a residual. Items: output rows.
+// Depthwise convolution of bytes, channels last, like PacerDotGEMM without a residual. Items: output rows, or pairs of them.
 typedef struct {
   const uint8_t *input;
   const int8_t *weights;           // from DotLayout: blocks with the sums before each
@@ -80,7 +81,8 @@ typedef struct {
   long scratchStride;
   long channels, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, padRight, dilationHeight, dilationWidth;
-  long zeroPoint;
+  long zeroPoint, saturates;       // as of PacerDotGEMM
+  long isPaired;                   // whether an item is two output rows, whose windows of three rows are in one column of four
 } PacerDotColumns;
 
 // 3×3 convolution of stride 1 by Winograd's F(4×4, 3×3), channels last: like indirectGEMM, tiles of 4×4 outputs at a time.
@@ -595,6 +597,13 @@ static inline __attribute__((always_inline)) pacer_float16 pacer_clamp16(
     const pacer_halves##lanes bytes = __builtin_convertvector(x, pacer_halves##lanes);                                 \
     __builtin_memcpy(p, &bytes, sizeof bytes);                                                                         \
   }                                                                                                                    \
+  /* Each lane's bytes moved to the next place. */                                                                     \
+  static inline __attribute__((always_inline)) pacer_ints##lanes pacer_moved_bytes##lanes(const int8_t *p) {           \
+    typedef uint32_t words __attribute__((ext_vector_type(lanes)));                                                    \
+    words x;                                                                                                           \
+    __builtin_memcpy(&x, p, sizeof x);                                                                                 \
+    return (pacer_ints##lanes)(x << 8);                                                                                \
+  }                                                                                                                    \
   /* The numbers of one vector, rounded, moved and stored as bytes; they are within what those can be. */               \
   static inline __attribute__((always_inline)) void pacer_write_rounded##lanes(                                        \
       pacer_float##lanes x, int32_t zero, uint8_t *p) {                                                                \
@@ -645,6 +654,12 @@ PACER_LANES(4)
 static inline __attribute__((always_inline)) void pacer_write_bytes4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p) {
   _mm_storeu_si128((__m128i *)p, _mm_packus_epi16((__m128i)a, (__m128i)b));
 }
+// The same to two rows of bytes.
+static inline __attribute__((always_inline)) void pacer_write_rows4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p, uint8_t *q) {
+  const __m128i both = _mm_packus_epi16((__m128i)a, (__m128i)b);
+  _mm_storel_epi64((__m128i *)p, both);
+  _mm_storel_epi64((__m128i *)q, _mm_unpackhi_epi64(both, both));
+}
 static inline __attribute__((always_inline)) void pacer_interleave4(
     const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
   const __m128i w = _mm_loadu_si128((const __m128i *)a), x = _mm_loadu_si128((const __m128i *)b);
@@ -690,9 +705,13 @@ static inline __attribute__((always_inline)) pacer_shorts4 pacer_saturate4(pacer
   return both;
 }
 PACER_LANES(4)
+static inline __attribute__((always_inline)) void pacer_write_rows4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p, uint8_t *q) {
+  const pacer_shorts4 low = (pacer_shorts4)0, high = (pacer_shorts4)255;
+  pacer_write_halves4(__builtin_elementwise_min(__builtin_elementwise_max(a, low), high), p);
+  pacer_write_halves4(__builtin_elementwise_min(__builtin_elementwise_max(b, low), high), q);
+}
 static inline __attribute__((always_inline)) void pacer_write_bytes4(pacer_shorts4 a, pacer_shorts4 b, uint8_t *p) {
-  pacer_write_halves4(a, p);
-  pacer_write_halves4(b, p + 8);
+  pacer_write_rows4(a, b, p, p + 8);
 }
 static inline __attribute__((always_inline)) void pacer_interleave4(
     const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
@@ -728,6 +747,11 @@ static inline __attribute__((always_inline)) pacer_shorts8 pacer_saturate8(pacer
 PACER_LANES(8)
 static inline __attribute__((always_inline)) void pacer_write_bytes8(pacer_shorts8 a, pacer_shorts8 b, uint8_t *p) {
   _mm256_storeu_si256((__m256i *)p, _mm256_packus_epi16((__m256i)a, (__m256i)b));
+}
+static inline __attribute__((always_inline)) void pacer_write_rows8(pacer_shorts8 a, pacer_shorts8 b, uint8_t *p, uint8_t *q) {
+  const __m256i both = _mm256_permute4x64_epi64(_mm256_packus_epi16((__m256i)a, (__m256i)b), 0xd8);
+  _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(both));
+  _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(both, 1));
 }
 static inline __attribute__((always_inline)) void pacer_interleave8(
     const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
@@ -765,6 +789,13 @@ static inline __attribute__((always_inline)) pacer_shorts16 pacer_saturate16(pac
 PACER_LANES(16)
 static inline __attribute__((always_inline)) void pacer_write_bytes16(pacer_shorts16 a, pacer_shorts16 b, uint8_t *p) {
   _mm512_storeu_si512((__m512i *)p, _mm512_packus_epi16((__m512i)a, (__m512i)b));
+}
+static inline __attribute__((always_inline)) void pacer_write_rows16(
+    pacer_shorts16 a, pacer_shorts16 b, uint8_t *p, uint8_t *q) {
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  const __m512i both = _mm512_permutexvar_epi64(order, _mm512_packus_epi16((__m512i)a, (__m512i)b));
+  _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(both));
+  _mm256_storeu_si256((__m256i *)q, _mm512_extracti64x4_epi64(both, 1));
 }
 static inline __attribute__((always_inline)) void pacer_interleave16(
     const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
