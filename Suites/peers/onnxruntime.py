@@ -13,6 +13,9 @@ def load():
     import onnxruntime
 
     def prepare(configuration, onnx, feed):
+        if configuration["precision"] == "int8":
+            from int8 import quantized
+            onnx = quantized(onnx, feed, onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = configuration["threads"]
         options.inter_op_num_threads = 1
@@ -25,4 +28,4 @@ def load():
     return onnxruntime.__version__, prepare
 
 
-serve("onnxruntime", load)
+serve("onnxruntime", load, precisions=("fp32", "int8"))

@@ -13,6 +13,9 @@ def load():
     import openvino
 
     def prepare(configuration, onnx, feed):
+        if configuration["precision"] == "int8":
+            from int8 import quantized
+            onnx = quantized(onnx, feed, openvino.__version__.split("-")[0])
         # Its kernels are oneDNN's, which look when the first of them is made.
         if configuration.get("isa"):
             os.environ["ONEDNN_MAX_CPU_ISA"] = configuration["isa"].upper()
@@ -37,4 +40,4 @@ def load():
     return openvino.__version__.split("-")[0], prepare
 
 
-serve("openvino", load, isas=("avx2",))
+serve("openvino", load, isas=("avx2",), precisions=("fp32", "int8"))
