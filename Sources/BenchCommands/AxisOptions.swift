@@ -92,6 +92,7 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.precision) var precision: AxisChoice?
   @Option(Axes.observer) var observer: AxisChoice?
   @Option(Axes.weightScales) var weightScales: AxisChoice?
+  @Option(Axes.prepareInt8) var prepareInt8: AxisChoice?
   @Option(Axes.activationBits) var activationBits: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
   @Option(Axes.calibrate) var calibrate: AxisChoice?

@@ -10,6 +10,17 @@ public enum WeightScales: String, Sendable, Codable, CaseIterable {
   case channel, tensor
 }
 extension WeightScales: AxisRepresentable {}
+
+/// What is done to a network before its weights become int8.
+public enum Int8Preparation: String, Sendable, Codable, CaseIterable {
+  /// ReLU6 becomes ReLU: the pass `relu6-to-relu`.
+  case relu
+  /// Channels are scaled between convolutions: the pass `equalize-channels`.
+  case equalize
+  /// The first, then the second.
+  case reluEqualize = "relu+equalize"
+}
+extension Int8Preparation: AxisRepresentable {}
 extension TensorStorage: AxisRepresentable {}
 
 /// What an application does for each inference before it runs.

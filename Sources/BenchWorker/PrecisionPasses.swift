@@ -20,11 +20,22 @@ extension Runtime {
   }
 }
 
+extension Int8Preparation {
+  /// The passes that it is.
+  package var passes: [any Pass] {
+    switch self {
+    case .relu: [ReplaceReLU6()]
+    case .equalize: [EqualizeChannels()]
+    case .reluEqualize: [ReplaceReLU6(), EqualizeChannels()]
+    }
+  }
+}
+
 extension Settings {
   /// The passes that write its precision into a graph.
   package var precisionPasses: [any Pass] {
     precision == .int8
-      ? [
+      ? (preparation?.passes ?? []) + [
         QuantizeInt8(
           quantization, samples: { [calibration] graph in try calibration.map { try [[Tensor]]($0, of: graph) } ?? [] },
           evaluator: CPUBackend.evaluator)

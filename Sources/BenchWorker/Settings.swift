@@ -12,6 +12,7 @@ package struct Settings {
   package var precision = Precision.fp32
   /// Of int8.
   package var quantization = QuantizeInt8.Options()
+  package var preparation: Int8Preparation?
   /// Where its calibration samples are; nil for the run's own inputs.
   package var calibration: String?
   package var options = PrepareOptions()
@@ -36,6 +37,7 @@ package struct Settings {
     precision = try take("precision") ?? precision
     quantization.observer = try take("observer") ?? quantization.observer
     quantization.scalesChannels = try take("weight-scales", WeightScales.self).map { $0 == .channel } ?? true
+    preparation = try take("prepare-int8")
     quantization.activationBits = try take("activation-bits") ?? quantization.activationBits
     quantization.kept = Set(try take("keep-float", [String].self) ?? [])
     calibration = try take("calibrate")

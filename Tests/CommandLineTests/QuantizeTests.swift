@@ -42,11 +42,25 @@ import Testing
     }
   }
 
+  @Test func `an ONNX file has the integers, and is measured as any other`() throws {
+    try inFolder { folder in
+      let told = try shell(
+        "bench-suite quantize resnet-18 --shape 1x3x32x32 --skip-layers --prepare-int8 relu+equalize -o q.onnx",
+        in: folder)
+      #expect(told.status == 0, "\(told.errors)")
+      let size = try FileManager.default.attributesOfItem(atPath: folder.appendingPathComponent("q.onnx").path)[.size]
+      #expect(size as? Int ?? 0 < 12_500_000)
+      let run = try shell(
+        "bench-suite measure q.onnx --iterations 1 --warmup 0 --rounds 1 --output q.jsonl", in: folder)
+      #expect(run.status == 0, "\(run)")
+    }
+  }
+
   @Test func `bad choices are said before anything runs`() throws {
     try inFolder { folder in
       for (words, reason) in [
         ("--calibrate nowhere", "there is no nowhere"), ("--activation-bits 6", "activation-bits"),
-        ("--observer hist", "unknown observer"), ("-o q.onnx", ".pacer"),
+        ("--observer hist", "unknown observer"), ("-o q.json", ".pacer or .onnx"),
         ("--observer histogram,min-max", "one choice"),
       ] {
         let run = try shell("bench-suite quantize resnet-18 --shape 1x3x32x32 --skip-layers \(words)", in: folder)

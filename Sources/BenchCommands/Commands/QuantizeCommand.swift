@@ -18,17 +18,21 @@ struct QuantizeCommand: AsyncParsableCommand {
       is good for times, and not for a model that is to be shipped. Each layer is then put into int8 alone, and its outputs held
       against those in float32: signal to noise in decibels, from the worst on, and what leaving the worst in float32 would buy.
 
-      The file runs as any .pacer file: measure, memory, profile, accuracy.
+      A .pacer file runs as any other: measure, memory, profile, accuracy. An .onnx file is for other engines: integers are made and
+      unmade around each operator (QDQ), which engines recognise.
       """)
 
   @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
   var model: String
-  @Option(name: [.customShort("o"), .long], help: "File to write, .pacer (default: none).")
+  @Option(
+    name: [.customShort("o"), .long],
+    help: "File to write: .pacer, or .onnx with QuantizeLinear and DequantizeLinear (default: none).")
   var output: String?
   @OptionGroup var options: ModelOptions
   @Option(Axes.calibrate) var calibrate: AxisChoice?
   @Option(Axes.observer) var observer: AxisChoice?
   @Option(Axes.weightScales) var weightScales: AxisChoice?
+  @Option(Axes.prepareInt8) var prepareInt8: AxisChoice?
   @Option(Axes.activationBits) var activationBits: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
   @Flag(help: "Do not look at the layers one by one.")
@@ -38,7 +42,7 @@ struct QuantizeCommand: AsyncParsableCommand {
 
   func validate() throws {
     _ = try AxisChoice(Axes.model.key, model)
-    if let output { _ = try OutputName(output, [PacerFile.nameExtension]) }
+    if let output { _ = try OutputName(output, [PacerFile.nameExtension, "onnx"]) }
   }
 
   func run() async throws {
@@ -54,14 +58,19 @@ struct QuantizeCommand: AsyncParsableCommand {
       }
       let files = try settings.calibration.map { try [[Tensor]]($0, of: work.graph) }
       let measurement = try QuantizationMeasurement(
-        work.graph, settings.quantization, Harness.current.runtime.passes, samples: files ?? [work.inputs])
+        work.graph, settings.quantization, Harness.current.runtime.passes,
+        preparing: settings.preparation?.passes ?? [], samples: files ?? [work.inputs])
       guard !measurement.layers.isEmpty else {
         throw UserError("\(configuration.model) has no convolution or linear layer with known weights to put into int8")
       }
       if let url {
-        try PacerContents(
-          optimising: work.graph, passes: measurement.allPasses, checksNumbers: false, inputs: work.inputs
-        ).write(to: url.path)
+        if url.pathExtension.lowercased() == "onnx" {
+          try writeFile(ONNXWriter.write(measurement.quantized()), to: url)
+        } else {
+          try PacerContents(
+            optimising: work.graph, passes: measurement.allPasses, checksNumbers: false, inputs: work.inputs
+          ).write(to: url.path)
+        }
       }
       let survey = try survey(
         configuration, settings, measurement, work.graph,
@@ -77,7 +86,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
     configuration[Axes.precision] = .int8
     let catalog = Harness.current.catalog
-    for choice in [calibrate, observer, weightScales, activationBits, keepFloat].compactMap({ $0 }) {
+    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, keepFloat].compactMap({ $0 }) {
       guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
         throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
       }
@@ -113,7 +122,8 @@ struct QuantizeCommand: AsyncParsableCommand {
       choices: [
         "ranges by \(quantization.observer)", "weight scales by \(quantization.scalesChannels ? "channel" : "tensor")",
         "\(quantization.activationBits)-bit activations",
-      ] + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
+      ] + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
+        + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
       weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,
       signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, path: output)
   }

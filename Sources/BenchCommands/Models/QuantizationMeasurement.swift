@@ -9,6 +9,8 @@ struct QuantizationMeasurement {
   private let graph: Graph
   private let options: QuantizeInt8.Options
   private let passes: [any Pass]
+  /// Run before what makes int8 of the network, and not where it is in float32.
+  private let preparation: [any Pass]
   let samples: [[Tensor]]
   /// What is judged on: at most so many, spread over the samples.
   private static let mostJudged = 8
@@ -18,13 +20,16 @@ struct QuantizationMeasurement {
   let layers: [Node]
 
   /// - Parameter graph: before any pass.
-  init(_ graph: Graph, _ options: QuantizeInt8.Options, _ passes: [any Pass], samples: [[Tensor]]) throws {
+  init(
+    _ graph: Graph, _ options: QuantizeInt8.Options, _ passes: [any Pass], preparing: [any Pass],
+    samples: [[Tensor]]
+  ) throws {
     (self.graph, self.options, self.passes, self.samples) = (graph, options, passes, samples)
+    preparation = preparing
     let step = max((samples.count + Self.mostJudged - 1) / Self.mostJudged, 1)
     judged = stride(from: 0, to: samples.count, by: step).map { samples[$0] }
     expected = try Self.outputs(of: graph, passes, on: judged)
-    let all = try Pipeline(Self.portable(passes) + [Self.pass(options, samples)], checksNumbers: false)
-      .run(on: graph, for: CPUBackend().target(PrepareOptions())).graph
+    let all = try Self.quantized(graph, Self.portable(passes) + preparing + [Self.pass(options, samples)])
     layers = all.nodes.filter { all.cost(of: $0).macs > 0 && Node.sumsIntegers($0.op, all.inputTypes(of: $0)) }
     quantizedWeightBytes = all.weightBytes
     let costs = layers.map { ($0.name, all.cost(of: $0).macs) }
@@ -45,8 +50,15 @@ struct QuantizationMeasurement {
     QuantizeInt8(options, samples: { _ in samples }, evaluator: CPUBackend.evaluator)
   }
 
+  private static func quantized(_ graph: Graph, _ passes: [any Pass]) throws -> Graph {
+    try Pipeline(passes, checksNumbers: false).run(on: graph, for: CPUBackend().target(PrepareOptions())).graph
+  }
+
+  /// The graph in int8, for no target.
+  func quantized() throws -> Graph { try Self.quantized(graph, Self.portable(allPasses)) }
+
   /// The passes with quantisation among them.
-  var allPasses: [any Pass] { passes.adding(portable: [Self.pass(options, samples)]) }
+  var allPasses: [any Pass] { passes.adding(portable: preparation + [Self.pass(options, samples)]) }
 
   private static func outputs(of graph: Graph, _ passes: [any Pass], on samples: [[Tensor]]) throws -> [[Float]] {
     let placer = try Placer(CPUBackend(), PrepareOptions())
@@ -64,7 +76,8 @@ struct QuantizationMeasurement {
   func signalToNoise(keeping kept: some Sequence<String>) throws -> Double? {
     var options = options
     options.kept.formUnion(kept)
-    let found = try Self.outputs(of: graph, passes.adding(portable: [Self.pass(options, samples)]), on: judged)
+    let found = try Self.outputs(
+      of: graph, passes.adding(portable: preparation + [Self.pass(options, samples)]), on: judged)
     var (signal, noise) = (0.0, 0.0)
     for (a, b) in zip(expected.joined(), found.joined()) {
       signal += Double(a) * Double(a)

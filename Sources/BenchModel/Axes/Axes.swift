@@ -57,6 +57,13 @@ public enum Axes {
     standard: WeightScales.channel, values: .names(WeightScales.allCases.map(\.rawValue)), engines: pacer,
     label: { scales, _ in "scales by \(scales.rawValue)" })
 
+  public static let prepareInt8 = Axis<Int8Preparation?>(
+    "prepare-int8",
+    "Of int8, what is done to the network first: relu (ReLU6 becomes ReLU), equalize (channels are scaled so that weights cover "
+      + "like ranges), relu+equalize, or nothing (default).",
+    standard: nil, values: .optionalNames(Int8Preparation.allCases.map(\.rawValue), none: "nothing"), engines: pacer,
+    label: { preparation, _ in preparation?.rawValue })
+
   public static let activationBits = Axis(
     "activation-bits", "Of int8, how many bits an activation's range is spread over: 8 (default) or 7.", standard: 8,
     values: .numbers(7...8), engines: pacer, label: { bits, _ in "\(bits)-bit activations" })
@@ -147,7 +154,7 @@ public enum Axes {
 
   public static let standard: [any AxisDescription] = [
     model, engine, preset, backend, device, storage, pipelineCache, precision, observer, weightScales,
-    activationBits, keepFloat, calibrate, kernels, passes, allocator, inPlace,
+    prepareInt8, activationBits, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
 }

@@ -20,7 +20,7 @@ public enum ONNXWriter {
       )
     }
     let file = ONNXFileWriter()
-    let written = try ONNXGraphWriter(graph, in: file).write()
+    let written = try ONNXGraphWriter(graph.withExplicitQuantization(), in: file).write()
     var set = Pacer_Onnx_OperatorSet()
     set.version = Int64(file.operatorSet)
     var model = Pacer_Onnx_Model()
