@@ -227,7 +227,7 @@ struct DotKernel: CPUKernel {
   private var depth: Int { outputs.layout.depth(of: outputs.weight.shape) }
   /// Sums, a row of bytes, joined rows, and a pointer for each row and tap.
   private var scratchPerThread: Int {
-    rounded(table.dotRows * (table.lanes * 8 + depth) + 64 + 8 * table.dotRows * taps)
+    rounded(table.dotRows * (table.lanes * 8 + depth) + 72 + 8 * table.dotRows * taps)
   }
   private var borderByteCount: Int { border.map { rounded($0.count) } ?? 0 }
   var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + scratchPerThread * threads }

@@ -10,7 +10,7 @@ extension QuantizationSurvey {
         + choices.joined(separator: ", ") + "); weights take \(Format.bytes(Double(quantizedWeightBytes))), in float32 "
         + "\(Format.bytes(Double(weightBytes))).")
     document.text(
-      "Ranges were learned from \(samples), and outputs are held on the same against those in float32: on other inputs look with "
+      "Ranges were learned from \(samples), and outputs on them (on eight at most) are held against those in float32: on other inputs look with "
         + "`bench-suite accuracy`.")
     if !kept.isEmpty {
       document.heading("The worst layers left in float32")

@@ -42,7 +42,7 @@ extension Array where Element == [Tensor] {
         tensor = try Tensor(TensorFile(file))
       } else {
         guard type.shape.rank == 4, type.shape[0] == 1, type.shape[1] == 3, type.shape[2] == type.shape[3] else {
-          throw UserError("--calibrate: \(graph.name) reads \(type), which is no picture")
+          throw UserError("--calibrate: \(graph.name) reads \(type), which is no square picture of three channels")
         }
         tensor = try ImageInput.load(file, side: type.shape[2])
       }

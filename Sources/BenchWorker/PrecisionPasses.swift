@@ -61,6 +61,9 @@ extension Placer {
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
     guard precision != .fp32 else { return nil }
     // What was left in float32 by choice has kernels of its own.
+    if precision == .int8, !graph.nodes.contains(where: { Node.sumsIntegers($0.op, graph.inputTypes(of: $0)) }) {
+      return "there is no convolution or linear layer with known weights to put into int8"
+    }
     for node in graph.nodes where graph.cost(of: node).macs > 0 {
       switch backends[0].support(for: node, in: graph, options) {
       case .unsupported(let reason): return reason

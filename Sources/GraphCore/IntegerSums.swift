@@ -48,7 +48,7 @@ extension Node {
     guard inputs.count > 2 else { return true }
     // The bias has the scale of the products, or its integers are none that could be added to them.
     guard inputs[2].dtype == .int32, let bias = inputs[2].quantization else { return false }
-    return bias.zeroPoints.allSatisfy { $0 == 0 }
+    return bias.zeroPoints.allSatisfy { $0 == 0 } && (bias.axis != nil || Set(weight.scales).count == 1)
       && bias.scales == Self.scales(x, weight, outputs: bias.axis == nil ? 1 : inputs[1].shape[0])
   }
 

@@ -33,7 +33,9 @@ public struct FuseResidual: Pass {
           graph.onlyUser(of: node.inputs[side]) == addition, convolution.placed == node.placed,
           context.target.traits(for: convolution).addsResidual(in: convolution, of: before)
         else { continue }
-        if types.allSatisfy({ $0 == types[0] }) {
+        if types.allSatisfy({ $0 == types[0] && $0.quantization == nil }),
+          graph[convolution.inputs[0]].type.quantization == nil
+        {
           // Rounded as it was.
         } else if convolution.stored == nil, types[1 - side].quantization != nil,
           graph[convolution.inputs[0]].type.quantization != nil

@@ -52,7 +52,8 @@ struct DotSpare {
     sums = base.assumingMemoryBound(to: Int32.self)
     bytes = (base + rows * width * 4).assumingMemoryBound(to: UInt8.self)
     joined = bytes + 64
-    sources = (base + rows * (width * 4 + p.pointee.depth) + 64).assumingMemoryBound(
+    // At a multiple of a pointer's size.
+    sources = (base + (rows * (width * 4 + p.pointee.depth) + 71) / 8 * 8).assumingMemoryBound(
       to: UnsafePointer<UInt8>.self)
   }
 }

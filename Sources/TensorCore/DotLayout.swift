@@ -69,8 +69,9 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
 
   public func byteCount(for shape: Shape) -> Int {
     let outputs = shape[0] / groups
-    let widths = starts(outputs).reduce(0) { $0 + panelWidth(from: $1, of: outputs) }
-    return groups * widths * (4 + depth(of: shape))
+    let rest = outputs % width
+    let last = rest == 0 ? 0 : kind == .matrix && rest <= lanes ? lanes : width
+    return groups * (outputs - rest + last) * (4 + depth(of: shape))
   }
 
   /// Where the `d`-th byte of an output's products comes from in its row of the weight; nil for zeros.

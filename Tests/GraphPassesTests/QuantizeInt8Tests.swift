@@ -110,6 +110,114 @@ import Testing
     #expect(!kernels.contains("reference"), "\(kernels)")
   }
 
+  /// A graph of convolutions on `[1, 4, 8, 8]`.
+  private struct Odd {
+    var graph = Graph(name: "odd")
+    let x: ValueID
+    init() { x = graph.addInput("x", TensorType([1, 4, 8, 8])) }
+
+    mutating func weight(_ shape: Shape) throws -> ValueID {
+      let values = (0..<shape.count).map { Float(($0 * 31) % 17 - 8) / 20 }
+      return graph.addConstant("w\(graph.values.count)", try Tensor(shape, values))
+    }
+    mutating func conv(_ name: String, _ input: ValueID, channels: Int = 4, _ epilogue: Epilogue? = nil) throws
+      -> ValueID
+    {
+      let weight = try weight([4, channels, 1, 1])
+      return try graph.addNode(name, Conv2D(epilogue: epilogue), [input, weight])
+    }
+    mutating func add(_ name: String, _ op: any Op, _ inputs: ValueID...) throws -> ValueID {
+      try graph.addNode(name, op, inputs)
+    }
+  }
+
+  /// Graphs that int8 has to leave as they are on the outside.
+  private func odd(_ build: (inout Odd) throws -> [ValueID]) throws -> Graph {
+    var odd = Odd()
+    let outputs = try build(&odd)
+    odd.graph.setOutputs(outputs)
+    return odd.graph
+  }
+
+  private func checkQuantised(_ graph: Graph, fast: Bool = true) throws {
+    let target = try CPUBackend().target(PrepareOptions())
+    let passes = standardPasses.adding(portable: [QuantizeInt8()])
+    let input = try Tensor([1, 4, 8, 8], (0..<256).map { Float(($0 * 7) % 23 - 11) / 5 })
+    let (found, _) = try Pipeline(passes, checksNumbers: false).run(on: graph, for: target, samples: [[input]])
+    #expect(found.outputs.map { found[$0].type } == graph.outputs.map { graph[$0].type })
+    #expect(found.nodes.contains { Node.sumsIntegers($0.op, found.inputTypes(of: $0)) })
+    let executable = try CPUBackend().prepare(found, PrepareOptions())
+    if fast {
+      #expect(!executable.placement.contains { $0.kernel == "reference" }, "\(executable.placement)")
+    }
+    let session = try executable.makeSession()
+    try session.run(with: [input])
+    for (a, b) in zip(session.outputs, try graph.evaluate([input])) {
+      #expect(a.actual.relativeError(to: try b.converted(to: a.format)) < 0.3)
+    }
+  }
+
+  @Test func `integers do not leak out of what int8 is for`() throws {
+    // A skip connection that is joined to numbers.
+    try checkQuantised(
+      try odd { graph in
+        let y = try graph.conv("first", graph.x)
+        let z = try graph.conv("second", y, .relu)
+        let s = try graph.add("up", Softmax(axis: 1), z)
+        let joined = try graph.add("join", Concat(axis: 1), y, s)
+        return [try graph.conv("third", joined, channels: 8)]
+      })
+    // Outputs of the graph that something else reads too, and that are views of what is quantised.
+    try checkQuantised(
+      try odd { graph in
+        let y = try graph.conv("first", graph.x)
+        let flat = try graph.add("flat", Reshape.flatten, y)
+        let pooled = try graph.add("pool", MaxPool2D(Window(kernel: 2, stride: 2)), y)
+        return [flat, pooled, try graph.conv("second", pooled)]
+      })
+    // A residual that nothing makes integers of.
+    try checkQuantised(
+      try odd { graph in
+        let y = try graph.conv("first", graph.x)
+        return [try graph.add("add", Binary(.add), graph.x, y)]
+      })
+    // Two activations, of which a reader of both comes before another of one.
+    try checkQuantised(
+      try odd { graph in
+        let one = try graph.conv("one", graph.x, .silu)
+        let two = try graph.conv("two", graph.x, .silu)
+        let joined = try graph.add("join", Concat(axis: 1), one, two)
+        return [joined, try graph.conv("three", two)]
+      })
+  }
+
+  @Test func `a bias that its weights are too small for is still told`() throws {
+    var graph = Graph(name: "dead")
+    let x = graph.addInput("x", TensorType([1, 2, 2, 2]))
+    let w = graph.addConstant("w", try Tensor([3, 2, 1, 1], [1e-7, 0, 0, 0, 1, -1] as [Float]))
+    let b = graph.addConstant("b", try Tensor([3], [0.5, 0.4, 0.25] as [Float]))
+    graph.setOutputs([try graph.addNode("conv", Conv2D(), [x, w, b])])
+    let target = try CPUBackend().target(PrepareOptions())
+    let input = try Tensor([1, 2, 2, 2], [0, 2, 1, -1, 0.5, 1, 2, -2] as [Float])
+    let found = try Pipeline([QuantizeInt8()], checksNumbers: false)
+      .run(on: graph, for: target, samples: [[input]]).graph
+    for (a, b) in zip(try found.evaluate([input])[0].values, try graph.evaluate([input])[0].values) {
+      #expect((a - b).magnitude < 0.03, "\(a) for \(b)")
+    }
+  }
+
+  @Test func `weights that are no numbers are an error`() throws {
+    var graph = Graph(name: "nan")
+    let x = graph.addInput("x", TensorType([1, 2, 2, 2]))
+    let w = graph.addConstant("w", try Tensor([1, 2, 1, 1], [1, 1] as [Float]))
+    let b = graph.addConstant("b", try Tensor([1], [Float.nan]))
+    graph.setOutputs([try graph.addNode("conv", Conv2D(), [x, w, b])])
+    let target = try CPUBackend().target(PrepareOptions())
+    #expect(throws: GraphError.self) {
+      try Pipeline([QuantizeInt8()], checksNumbers: false).run(on: graph, for: target)
+    }
+  }
+
   @Test func `ranges`() throws {
     // A bell with one value far away.
     var values = (1...20_000).map { i in

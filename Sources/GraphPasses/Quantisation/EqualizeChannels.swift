@@ -28,7 +28,7 @@ public struct EqualizeChannels: Pass {
   }
 }
 
-/// Two convolutions, or a convolution and a linear layer, of which the second alone reads the first.
+/// Two convolutions, of which the second alone reads the first.
 private struct Pair {
   private let first: Rewriter.Handle
   private let weights: (first: ValueID, bias: ValueID?, second: ValueID)
@@ -47,7 +47,7 @@ private struct Pair {
     channels = graph[node.inputs[1]].type.shape[0]
     isDepthwise = next.isDepthwise(graph[node.outputs[0]].type.shape, graph[second].type.shape)
     // A residual would have to be scaled too; weights that others read must stay as they are.
-    guard isDepthwise || next.groups == 1, graph[user]!.inputs.count <= 4,
+    guard channels > 0, isDepthwise || next.groups == 1,
       ([node.inputs[1], second] + [bias].compactMap { $0 }).allSatisfy({ id in
         graph.uses(of: id) == 1 && graph[id].type.quantization == nil && graph[id].type.dtype == .float32
           && graph.data(of: id)?.format == .nchw

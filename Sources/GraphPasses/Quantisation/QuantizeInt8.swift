@@ -43,12 +43,16 @@ public struct QuantizeInt8: Pass {
   }
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
+    let outputs = graph.outputs.map { graph[$0].type }
     let unfused = try graph.rewrite { try $0.separateFunctions(kept: options.kept) }
     let plan = try graph.rewrite { QuantizationPlan($0, options) }
     guard !plan.products.isEmpty else { return unfused }
     let ranges = try ranges(of: plan.stored, in: graph, context)
     let rewrites = try graph.rewrite { try plan.apply(to: &$0, ranges, options) }
     graph.removeUnused()
+    guard graph.outputs.map({ graph[$0].type }) == outputs else {
+      throw GraphError("\(name) changed the types of the outputs of \(graph.name): this is a fault of the pass")
+    }
     return unfused + rewrites
   }
 
@@ -139,12 +143,12 @@ private struct QuantizationPlan {
     }
     // Of an addition, the later convolution adds the other side.
     var sums: Set<ValueID> = []
+    let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
     for handle in handles {
       let node = graph[handle]!
       guard Binary.computes(.add, node.op), node.inputs[0] != node.inputs[1],
         graph[node.inputs[0]].type == graph[node.inputs[1]].type
       else { continue }
-      let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
       guard let last = node.inputs.compactMap({ graph.producer(of: $0) }).max(by: { order[$0]! < order[$1]! }),
         isProduct.contains(last), let op = graph[last]!.op as? Conv2D, op.epilogue == nil,
         graph.onlyUser(of: graph[last]!.outputs[0]) == handle,
@@ -159,16 +163,25 @@ private struct QuantizationPlan {
     for handle in handles {
       let node = graph[handle]!
       for id in node.outputs where needed.contains(id) && !sums.contains(id) {
-        if Self.follows(node), let source = node.inputs.first, stored.contains(source) || followers[source] != nil {
+        if Self.follows(node), !graph.outputs.contains(id), let source = node.inputs.first,
+          stored.contains(source) || followers[source] != nil
+        {
           followers[id] = source
           continue
         }
         stored.append(id)
+        // Ops that take tensors of any type would hand the integers on.
+        let needsNumbers = graph.users(of: id).contains { user in
+          guard case .any = graph[user]!.op.elementTypes else { return false }
+          let results = graph[user]!.outputs
+          return
+            !(Self.follows(graph[user]!) && results.allSatisfy { needed.contains($0) && !graph.outputs.contains($0) })
+        }
         let isAlone =
           graph.users(of: id).allSatisfy { isProduct.contains($0) || Self.carries(graph[$0]!) }
           && !graph.outputs.contains(id)
         if !(isProduct.contains(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
-          || graph.outputs.contains(id)
+          || graph.outputs.contains(id) || needsNumbers
         {
           requantized.insert(id)
         }
@@ -245,7 +258,7 @@ private struct QuantizationPlan {
       if isProduct.contains(handle)
         || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
       {
-        for id in Set(before.inputs) where requantized.contains(id) {
+        for id in before.inputs where requantized.contains(id) {
           let narrow = try source(id, in: &graph, before: handle)
           graph.replaceUses(of: id, with: narrow, in: handle)
         }
@@ -265,6 +278,7 @@ private struct QuantizationPlan {
 
   /// Gives a convolution or linear layer weights and a bias of integers.
   /// - Returns: false where its products have no scale.
+  /// - Throws: ``GraphError`` where a weight is no finite number.
   private func quantise(
     _ handle: Rewriter.Handle, in graph: inout Rewriter, _ options: QuantizeInt8.Options
   ) throws -> Bool {
@@ -276,10 +290,17 @@ private struct QuantizationPlan {
     let outputs = weight.shape[0]
     let depth = numbers.count / max(outputs, 1)
     let count = options.scalesChannels ? outputs : 1
+    let bias = node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil
+    let biases = bias?.values ?? [Float](repeating: 0, count: outputs)
+    guard (numbers + biases).allSatisfy(\.isFinite) else {
+      throw GraphError("\(node.name): its weights have NaN or infinity, which no integer stands for")
+    }
     let scales = (0..<count).map { output -> Float in
       let own = options.scalesChannels ? numbers[output * depth..<(output + 1) * depth] : numbers[...]
-      let largest = own.reduce(0) { max($0, $1.magnitude) }
-      let scale = largest / 127
+      let added = options.scalesChannels ? biases[output...output] : biases[...]
+      func largest(_ values: ArraySlice<Float>) -> Float { values.reduce(0) { max($0, $1.magnitude) } }
+      // No finer than a bias of 30 bits can be told in: weights that are next to nothing would make it overflow.
+      let scale = max(largest(own) / 127, largest(added) / 0x1p30 / input.scales[0])
       return scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1
     }
     let quantization =
@@ -288,9 +309,13 @@ private struct QuantizationPlan {
     guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return false }
     let stored = StoredType(dtype: .int8, quantization: quantization)
     var inputs = node.inputs
-    inputs[1] = graph.addWeight(graph[inputs[1]].name + ".int8", try weight.quantized(to: stored), like: inputs[1])
-    if inputs.count > 2, let bias = graph.data(of: inputs[2]) {
-      let integers = bias.values.enumerated().map { index, value in
+    // What several nodes read is another for each: their inputs have scales of their own.
+    func name(_ id: ValueID, _ type: String) -> String {
+      graph[id].name + "." + type + (graph.uses(of: id) > 1 ? "." + node.name : "")
+    }
+    inputs[1] = graph.addWeight(name(inputs[1], "int8"), try weight.quantized(to: stored), like: inputs[1])
+    if let bias {
+      let integers = biases.enumerated().map { index, value in
         let exact = (Double(value) / Double(products[options.scalesChannels ? index : 0])).rounded(.toNearestOrEven)
         return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
       }
@@ -299,7 +324,7 @@ private struct QuantizationPlan {
         quantization: options.scalesChannels
           ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
       inputs[2] = graph.addWeight(
-        graph[inputs[2]].name + ".int32", try Tensor(quantized: bias.shape, integers, scale), like: inputs[2])
+        name(inputs[2], "int32"), try Tensor(quantized: bias.shape, integers, scale), like: inputs[2])
     }
     graph.update(handle) { $0.inputs = inputs }
     return true
@@ -310,6 +335,7 @@ extension Rewriter {
   /// Takes activations that are more than limits out of the convolutions and linear layers before them: of integers they are tables.
   fileprivate mutating func separateFunctions(kept: Set<String>) throws -> Int {
     var count = 0
+    let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
     for handle in handles {
       let node = self[handle]!
       guard node.op is Conv2D || node.op is Linear, var op = node.op as? any FusingOp, let function = op.epilogue,
@@ -325,7 +351,8 @@ extension Rewriter {
       let readers = users(of: output)
       update(handle) { $0.op = op }
       let activated = try insert(
-        node.name + ".activation", Activation(function), [output], before: readers.first, placed: node.placed)
+        node.name + ".activation", Activation(function), [output],
+        before: readers.min { order[$0]! < order[$1]! }, placed: node.placed)
       for reader in readers { replaceUses(of: output, with: activated, in: reader) }
       count += 1
     }
