@@ -84,11 +84,28 @@ struct LookupKernel: CPUKernel {
     return LookupKernel(results: ordered.map { UInt8(truncatingIfNeeded: $0) }, count: input.shape.count)
   }
 
+  private struct Work {
+    let input: UnsafePointer<UInt8>
+    let output: UnsafeMutablePointer<UInt8>
+    let results: UnsafePointer<UInt8>
+    let count: Int
+  }
+
+  /// Items: blocks of 4096 bytes.
+  private static let look: PacerKernel = { raw, begin, end, _ in
+    let work = raw!.assumingMemoryBound(to: Work.self).pointee
+    for i in begin * 4096..<min(end * 4096, work.count) { work.output[i] = work.results[Int(work.input[i])] }
+  }
+
   func run(_ call: borrowing KernelCall) {
     let (input, output) = (
       call.inputs[0].assumingMemoryBound(to: UInt8.self), call.outputs[0].assumingMemoryBound(to: UInt8.self)
     )
-    results.withUnsafeBufferPointer { results in for i in 0..<count { output[i] = results[Int(input[i])] } }
+    results.withUnsafeBufferPointer { results in
+      call.pool.run(
+        Self.look, Work(input: input, output: output, results: results.baseAddress!, count: count),
+        count: (count + 4095) / 4096)
+    }
   }
 
   var overwritableInputs: [Int] { [0] }

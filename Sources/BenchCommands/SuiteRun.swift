@@ -143,7 +143,9 @@ struct SuiteRun {
     // Inputs and outputs of a model file may be several.
     let isFolder = status.st_mode & S_IFMT == S_IFDIR
     if isFolder,
-      readers.contains(where: { $0[Axes.input] == path && $0.modelReference.path != nil || $0[Axes.expect] == path })
+      readers.contains(where: {
+        $0[Axes.input] == path && $0.modelReference.path != nil || $0[Axes.expect] == path || $0[Axes.calibrate] == path
+      })
     {
       return
     }

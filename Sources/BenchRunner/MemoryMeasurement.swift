@@ -58,9 +58,7 @@ extension MemoryProfile {
     if Axes.storage.applies(to: configuration), configuration[Axes.precision] == .fp32 {
       add("--precision fp16") { $0[Axes.precision] = .fp16 }
     }
-    if Axes.activationBits.applies(to: configuration), configuration[Axes.backend] == "cpu",
-      configuration[Axes.precision] == .fp32, on.contains("channels-last")
-    {
+    if configuration[Axes.backend] == "cpu", configuration[Axes.precision] == .fp32, on.contains("channels-last") {
       add("--precision int8") { $0[Axes.precision] = .int8 }
     }
     var remedies: [Remedy] = []

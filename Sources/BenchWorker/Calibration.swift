@@ -25,17 +25,15 @@ package enum Calibration {
     }
     return files
   }
-}
 
-extension Array where Element == [Tensor] {
   /// Samples in a file or folder, each the one input of a graph.
   /// - Throws: ``UserError`` where the graph has several inputs or a file is no such input, and what reading throws.
-  package init(_ path: String, of graph: Graph) throws {
+  package static func samples(_ path: String, of graph: Graph) throws -> [[Tensor]] {
     guard graph.inputs.count == 1 else {
       throw UserError("--calibrate: \(graph.name) has \(graph.inputs.count) inputs; only the run's own can be samples")
     }
     let type = graph[graph.inputs[0]].type
-    self = try Calibration.files(path).map { file in
+    return try files(path).map { file in
       let ending = (file as NSString).pathExtension.lowercased()
       let tensor: Tensor
       if ending == "npy" || ending == "pb" {

@@ -37,7 +37,8 @@ extension Settings {
     precision == .int8
       ? (preparation?.passes ?? []) + [
         QuantizeInt8(
-          quantization, samples: { [calibration] graph in try calibration.map { try [[Tensor]]($0, of: graph) } ?? [] },
+          quantization,
+          samples: { [calibration] graph in try calibration.map { try Calibration.samples($0, of: graph) } ?? [] },
           evaluator: CPUBackend.evaluator)
       ] : precision.passes
   }

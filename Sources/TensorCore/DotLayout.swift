@@ -2,8 +2,8 @@
 /// before each panel stand the sums of its outputs' weights, which take what the inputs' zero point adds.
 ///
 /// Of matrices, `[group][panel][sums: int32 × width][depth / 4][width][4]`, where `depth` goes through the taps and in each through
-/// the channels (of images of a few channels, filled up to fours: ``channels(of:)``), and a panel has two vectors of outputs, or one where that is enough. Of depthwise filters,
-/// `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels. What is missing is zeros. Within
+/// the channels (a few are filled up to fours: ``channels(of:)``), and a panel has two vectors of outputs, or one where that is
+/// enough. Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels. What is missing is zeros. Within
 /// a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes each: ``output(at:width:)``.
 public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   public enum Kind: Int, Sendable { case matrix, depthwise }
@@ -74,64 +74,57 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
     return groups * (outputs - rest + last) * (4 + depth(of: shape))
   }
 
-  /// Where the `d`-th byte of an output's products comes from in its row of the weight; nil for zeros.
-  private func source(_ d: Int, _ shape: Shape) -> Int? {
-    switch kind {
-    case .matrix:
-      let (channels, taps) = (channels(of: shape), shape.count / shape[0] / shape[1])
-      return d < channels * taps && d % channels < shape[1] ? d % channels * taps + d / channels : nil
-    case .depthwise:
-      let rows = (shape[2] + 3) / 4 * 4
-      return d % rows < shape[2] ? d % rows * shape[3] + d / rows : nil
+  /// Where each byte of an output's products comes from in its row of the weight; −1 for zeros.
+  private func sources(_ shape: Shape) -> [Int] {
+    (0..<depth(of: shape)).map { d in
+      switch kind {
+      case .matrix:
+        let (channels, taps) = (channels(of: shape), shape.count / shape[0] / shape[1])
+        return d < channels * taps && d % channels < shape[1] ? d % channels * taps + d / channels : -1
+      case .depthwise:
+        let rows = (shape[2] + 3) / 4 * 4
+        return d % rows < shape[2] ? d % rows * shape[3] + d / rows : -1
+      }
     }
   }
 
   /// From OIHW, or a matrix.
   func pack(_ shape: Shape, _ source: UnsafePointer<Int8>, _ target: UnsafeMutablePointer<Int8>) {
-    each(shape) { output, places, sums in
-      let row = source + output * (shape.count / shape[0])
+    let (sources, row) = (sources(shape), shape.count / shape[0])
+    target.update(repeating: 0, count: byteCount(for: shape))
+    each(shape) { output, bytes, step, sums in
+      let weights = source + output * row
       var sum: Int32 = 0
-      for (place, from) in places {
-        let value = from.map { row[$0] } ?? 0
-        target[place] = value
+      for d in sources.indices where sources[d] >= 0 {
+        let value = weights[sources[d]]
+        target[bytes + d / 4 * step + d % 4] = value
         sum += Int32(value)
       }
       UnsafeMutableRawPointer(target + sums).storeBytes(of: sum, as: Int32.self)
-    } zeros: { place, count in
-      (target + place).update(repeating: 0, count: count)
     }
   }
 
   func unpack(_ shape: Shape, _ source: UnsafePointer<Int8>, _ target: UnsafeMutablePointer<Int8>) {
-    each(shape) { output, places, _ in
-      let row = target + output * (shape.count / shape[0])
-      for (place, to) in places { if let to { row[to] = source[place] } }
-    } zeros: { _, _ in
+    let (sources, row) = (sources(shape), shape.count / shape[0])
+    each(shape) { output, bytes, step, _ in
+      for d in sources.indices where sources[d] >= 0 {
+        target[output * row + sources[d]] = source[bytes + d / 4 * step + d % 4]
+      }
     }
   }
 
-  /// - Parameters:
-  ///   - body: called with each output, its bytes with their places in the row, and the place of its sum.
-  ///   - zeros: called with what belongs to no output.
-  private func each(
-    _ shape: Shape, _ body: (_ output: Int, _ places: [(Int, Int?)], _ sums: Int) -> Void, zeros: (Int, Int) -> Void
-  ) {
+  /// - Parameter body: called for each place of an output: with the output, where its bytes begin and how far it is from four of them to
+  ///   the next, and where its sum is.
+  private func each(_ shape: Shape, _ body: (_ output: Int, _ bytes: Int, _ step: Int, _ sums: Int) -> Void) {
     let (outputs, depth) = (shape[0] / groups, depth(of: shape))
-    let sources = (0..<depth).map { self.source($0, shape) }
     var base = 0
     for group in 0..<groups {
       for first in starts(outputs) {
         let width = panelWidth(from: first, of: outputs)
         for place in 0..<width {
           let output = first + self.output(at: place, width: width)
-          let bytes = base + 4 * width + 4 * place
-          if output < outputs {
-            let places = sources.enumerated().map { (bytes + $0 / 4 * width * 4 + $0 % 4, $1) }
-            body(group * outputs + output, places, base + 4 * place)
-          } else {
-            zeros(base + 4 * place, 4)
-            for d in 0..<depth / 4 { zeros(bytes + d * width * 4, 4) }
-          }
+          guard output < outputs else { continue }
+          body(group * outputs + output, base + 4 * (width + place), 4 * width, base + 4 * place)
         }
         base += width * (4 + depth)
       }

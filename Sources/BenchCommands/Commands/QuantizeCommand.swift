@@ -19,7 +19,7 @@ struct QuantizeCommand: AsyncParsableCommand {
       against those in float32: signal to noise in decibels, from the worst on, and what leaving the worst in float32 would buy.
 
       A .pacer file runs as any other: measure, memory, profile, accuracy. An .onnx file is for other engines: integers are made and
-      unmade around each operator (QDQ), which engines recognise.
+      unmade around each operator (QDQ).
       """)
 
   @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
@@ -56,7 +56,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         try PacerContents.checkPlace(url.path)
         try checkWritable(Data(), to: url)
       }
-      let files = try settings.calibration.map { try [[Tensor]]($0, of: work.graph) }
+      let files = try settings.calibration.map { try Calibration.samples($0, of: work.graph) }
       let measurement = try QuantizationMeasurement(
         work.graph, settings.quantization, Harness.current.runtime.passes,
         preparing: settings.preparation?.passes ?? [], samples: files ?? [work.inputs])

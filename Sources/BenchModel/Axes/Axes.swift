@@ -50,11 +50,13 @@ public enum Axes {
     "observer",
     "Of int8, how ranges of tensors are found: histogram (least squared error, default), min-max or percentile (99.99).",
     standard: nil, values: .optionalNames(["min-max", "percentile"], none: "histogram"), engines: pacer,
+    precisions: [.int8],
     label: { name, _ in name })
 
   public static let weightScales = Axis(
     "weight-scales", "Of int8, what a scale of weights is of: each channel (default) or the whole tensor.",
     standard: WeightScales.channel, values: .names(WeightScales.allCases.map(\.rawValue)), engines: pacer,
+    precisions: [.int8],
     label: { scales, _ in "scales by \(scales.rawValue)" })
 
   public static let prepareInt8 = Axis<Int8Preparation?>(
@@ -62,22 +64,24 @@ public enum Axes {
     "Of int8, what is done to the network first: relu (ReLU6 becomes ReLU), equalize (channels are scaled so that weights cover "
       + "like ranges), relu+equalize, or nothing (default).",
     standard: nil, values: .optionalNames(Int8Preparation.allCases.map(\.rawValue), none: "nothing"), engines: pacer,
+    precisions: [.int8],
     label: { preparation, _ in preparation?.rawValue })
 
   public static let activationBits = Axis(
     "activation-bits", "Of int8, how many bits an activation's range is spread over: 8 (default) or 7.", standard: 8,
-    values: .numbers(7...8), engines: pacer, label: { bits, _ in "\(bits)-bit activations" })
+    values: .numbers(7...8), engines: pacer, precisions: [.int8], label: { bits, _ in "\(bits)-bit activations" })
 
   public static let keepFloat = Axis(
     "keep-float", "Of int8, nodes that stay in float32: names joined with +.", standard: [String](),
-    values: .text(none: "none"), engines: pacer,
+    values: .text(none: "none"), engines: pacer, precisions: [.int8],
     label: { names, _ in names.isEmpty ? nil : "float: " + names.joined(separator: "+") },
     read: { text, _ in [text.split(separator: "+").map(String.init)] })
 
   public static let calibrate = Axis<String?>(
     "calibrate",
-    "Of int8, samples to learn ranges from: a folder of pictures, .npy or .pb files, or one (default: the run's own input).",
-    standard: nil, values: .path(none: "own input"), engines: pacer,
+    "Of int8, samples to learn ranges from: a folder of pictures (normalised as for ImageNet), .npy or .pb files, or one file "
+      + "(default: the run's own input).",
+    standard: nil, values: .path(none: "own input"), engines: pacer, precisions: [.int8],
     label: { path, context in context.differs ? path.map { PathNames.short($0, context) } : nil })
 
   public static let kernels = Axis(

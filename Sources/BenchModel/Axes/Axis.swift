@@ -10,6 +10,7 @@ public struct Axis<Value: AxisRepresentable>: AxisDescription {
   public let role: AxisRole
   public let engines: [String]?
   public let backends: [String]?
+  public let precisions: [Precision]?
   public let settles: [String]
   public let unnamed: String?
   public let usual: AxisValue?
@@ -27,6 +28,7 @@ public struct Axis<Value: AxisRepresentable>: AxisDescription {
   ///   - values: what may be chosen, for schemas and suggestions.
   ///   - engines: that know it; nil for all.
   ///   - backends: that know it; nil for all.
+  ///   - precisions: that it is a choice of; nil for all.
   ///   - settles: keys of axes that a choice here decides too.
   ///   - unnamed: what is chosen where nobody names the axis, if that is not `standard`.
   ///   - usual: the choice that effects of the others are held against, if that is not `standard`.
@@ -36,14 +38,16 @@ public struct Axis<Value: AxisRepresentable>: AxisDescription {
   ///   - read: the choices that a text stands for, where that is not one of `values`.
   public init(
     _ key: String, _ summary: String, standard: Value, values: AxisValues, role: AxisRole = .option,
-    engines: [String]? = nil, backends: [String]? = nil, settles: [String] = [], unnamed: String? = nil,
+    engines: [String]? = nil, backends: [String]? = nil, precisions: [Precision]? = nil, settles: [String] = [],
+    unnamed: String? = nil,
     usual: Value? = nil, label: @escaping @Sendable (Value, LabelContext) -> String?,
     standardLabel: @escaping @Sendable (LabelContext) -> String? = { _ in nil },
     settle: @escaping @Sendable (Value, inout Configuration, Catalog) throws -> Void = { _, _, _ in },
     read: (@Sendable (String, Catalog) throws -> [Value])? = nil
   ) {
     (self.key, self.summary, self.standard, self.values, self.role) = (key, summary, standard, values, role)
-    (self.engines, self.backends, self.settles, self.unnamed) = (engines, backends, settles, unnamed)
+    (self.engines, self.backends, self.precisions) = (engines, backends, precisions)
+    (self.settles, self.unnamed) = (settles, unnamed)
     (describe, self.standardLabel, self.settle) = (label, standardLabel, settle)
     self.usual = usual.flatMap { $0 == standard ? nil : $0.axisValue }
     self.read =
@@ -88,9 +92,10 @@ public protocol AxisDescription: Sendable {
   var key: String { get }
   var summary: String { get }
   var role: AxisRole { get }
-  /// Engines and backends that know it; nil for all.
+  /// Engines and backends that know it, and precisions that it is a choice of; nil for all.
   var engines: [String]? { get }
   var backends: [String]? { get }
+  var precisions: [Precision]? { get }
   /// Keys of axes that a choice here decides too.
   var settles: [String] { get }
   var unnamed: String? { get }
@@ -109,9 +114,10 @@ public protocol AxisDescription: Sendable {
 }
 
 extension AxisDescription {
-  /// Whether a configuration's engine and backend know it.
+  /// Whether a configuration's engine and backend know it, and its precision has that choice.
   public func applies(to configuration: Configuration) -> Bool {
     engines?.contains(configuration[Axes.engine]) != false && backends?.contains(configuration[Axes.backend]) != false
+      && precisions?.contains(configuration[Axes.precision]) != false
   }
 }
 

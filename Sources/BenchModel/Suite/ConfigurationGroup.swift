@@ -97,7 +97,7 @@ public struct ConfigurationGroup: Sendable {
     }
   }
 
-  /// Without the choices that a configuration's engine or backend does not know.
+  /// Without the choices that a configuration's engine, backend or precision does not know.
   private func applicable(_ configurations: [Configuration], _ axes: AxisTable) throws -> [Configuration] {
     var (used, dropped) = (Set<String>(), Set<String>())
     let result = configurations.map { configuration in
@@ -114,7 +114,9 @@ public struct ConfigurationGroup: Sendable {
     }
     // A choice that means nothing anywhere is a slip, not a wish.
     for axis in axes.axes where choices[axis.key] != nil && dropped.contains(axis.key) && !used.contains(axis.key) {
-      let known = (axis.backends ?? []).map { "backend \($0)" } + (axis.engines ?? []).map { "engine \($0)" }
+      let known =
+        (axis.precisions ?? []).map { "precision \($0)" } + (axis.backends ?? []).map { "backend \($0)" }
+        + (axis.engines ?? []).map { "engine \($0)" }
       throw UserError("\(axis.key) means nothing to these: it is for \(known.joined(separator: ", "))")
     }
     return result

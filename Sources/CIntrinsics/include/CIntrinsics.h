@@ -812,5 +812,47 @@ static inline __attribute__((always_inline)) pacer_ints16 pacer_add_dots16(pacer
   return (pacer_ints16)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)y);
 }
 #endif
+
+// The same for the widest vectors that this is compiled for, under one name.
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+#define PACER_OWN(name) name##16
+#elif defined(__AVX2__)
+#define PACER_OWN(name) name##8
+#else
+#define PACER_OWN(name) name##4
+#endif
+typedef PACER_OWN(pacer_ints) pacer_own_ints;
+typedef PACER_OWN(pacer_shorts) pacer_own_shorts;
+typedef PACER_OWN(pacer_float) pacer_own_float;
+#define PACER_ALIAS(result, name, declared, given)                                \
+  static inline __attribute__((always_inline)) result pacer_own_##name declared { \
+    return PACER_OWN(pacer_##name) given;                                         \
+  }
+PACER_ALIAS(pacer_own_ints, all, (const uint8_t *p), (p))
+PACER_ALIAS(pacer_own_ints, moved_bytes, (const int8_t *p), (p))
+PACER_ALIAS(pacer_own_float, floats, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_shorts, pack, (pacer_own_float a, pacer_own_float b, int16_t zero), (a, b, zero))
+PACER_ALIAS(void, write_rounded, (pacer_own_float x, int32_t zero, uint8_t *p), (x, zero, p))
+PACER_ALIAS(void, write_halves, (pacer_own_shorts x, uint8_t *p), (x, p))
+PACER_ALIAS(void, write_bytes, (pacer_own_shorts a, pacer_own_shorts b, uint8_t *p), (a, b, p))
+PACER_ALIAS(void, write_rows, (pacer_own_shorts a, pacer_own_shorts b, uint8_t *p, uint8_t *q), (a, b, p, q))
+PACER_ALIAS(pacer_own_ints, low, (const uint8_t *p), (p))
+PACER_ALIAS(pacer_own_ints, high, (const uint8_t *p), (p))
+PACER_ALIAS(pacer_own_ints, widened, (const uint8_t *p), (p))
+PACER_ALIAS(pacer_own_ints, widened_signed, (const uint8_t *p), (p))
+PACER_ALIAS(void, interleave, (const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p),
+            (a, b, c, d, p))
+#if !(defined(__AVX512VNNI__) && defined(__AVX512BW__))
+PACER_ALIAS(pacer_own_ints, unsigned_low, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, unsigned_high, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, signed_low, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, signed_high, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, spread_low, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, spread_high, (pacer_own_ints x), (x))
+PACER_ALIAS(pacer_own_ints, add_pairs, (pacer_own_ints sum, pacer_own_ints x, pacer_own_ints y), (sum, x, y))
+PACER_ALIAS(pacer_own_ints, sum_pairs, (pacer_own_ints low, pacer_own_ints high), (low, high))
+#endif
+#undef PACER_ALIAS
+#undef PACER_OWN
 #undef PACER_LANES
 #undef PACER_FROM

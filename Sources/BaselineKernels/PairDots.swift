@@ -1,0 +1,1 @@
+../KernelSources/PairDots.swift

@@ -1,0 +1,219 @@
+import GraphCore
+import TensorCore
+
+/// Which nodes compute on integers, and which values are stored as such.
+struct QuantizationPlan {
+  /// Convolutions and linear layers.
+  var products: [Rewriter.Handle] = []
+  /// In the order in which they are computed.
+  var stored: [ValueID] = []
+  /// Those that a node of their own makes integers of, as something else needs the numbers.
+  var requantized: Set<ValueID> = []
+  /// What has the type of what it is made of.
+  var followers: [ValueID: ValueID] = [:]
+
+  init(_ graph: Rewriter, _ options: QuantizeInt8.Options) {
+    var needed: Set<ValueID> = []
+    var isProduct: Set<Rewriter.Handle> = []
+    let handles = graph.handles
+    for handle in handles.reversed() {
+      let node = graph[handle]!
+      if Self.multiplies(node, in: graph), !options.kept.contains(node.name) {
+        products.append(handle)
+        isProduct.insert(handle)
+        needed.insert(node.inputs[0])
+      } else if Self.carries(node), !options.kept.contains(node.name), let output = node.outputs.first,
+        needed.contains(output), !Self.follows(node) || !graph.outputs.contains(output)
+      {
+        for id in node.inputs where Self.isNumbers(graph[id].type) && graph.data(of: id) == nil { needed.insert(id) }
+      }
+    }
+    // Of an addition, the later convolution adds the other side.
+    var sums: Set<ValueID> = []
+    let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
+    for handle in handles {
+      let node = graph[handle]!
+      guard Binary.computes(.add, node.op), node.inputs[0] != node.inputs[1],
+        graph[node.inputs[0]].type == graph[node.inputs[1]].type
+      else { continue }
+      guard let last = node.inputs.compactMap({ graph.producer(of: $0) }).max(by: { order[$0]! < order[$1]! }),
+        isProduct.contains(last), let op = graph[last]!.op as? Conv2D, op.epilogue == nil,
+        graph.onlyUser(of: graph[last]!.outputs[0]) == handle,
+        !op.isDepthwise(graph[graph[last]!.inputs[0]].type.shape, graph[graph[last]!.inputs[1]].type.shape)
+      else { continue }
+      sums.insert(graph[last]!.outputs[0])
+    }
+    for input in graph.inputs where needed.contains(input) {
+      stored.append(input)
+      requantized.insert(input)
+    }
+    for handle in handles {
+      let node = graph[handle]!
+      for id in node.outputs where needed.contains(id) && !sums.contains(id) {
+        if Self.follows(node), !graph.outputs.contains(id), let source = node.inputs.first,
+          stored.contains(source) || followers[source] != nil
+        {
+          followers[id] = source
+          continue
+        }
+        stored.append(id)
+        // Ops that take tensors of any type would hand the integers on.
+        let needsNumbers = graph.users(of: id).contains { user in
+          guard case .any = graph[user]!.op.elementTypes else { return false }
+          let results = graph[user]!.outputs
+          return
+            !(Self.follows(graph[user]!) && results.allSatisfy { needed.contains($0) && !graph.outputs.contains($0) })
+        }
+        let isAlone =
+          graph.users(of: id).allSatisfy { isProduct.contains($0) || Self.carries(graph[$0]!) }
+          && !graph.outputs.contains(id)
+        if !(isProduct.contains(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
+          || graph.outputs.contains(id) || needsNumbers
+        {
+          requantized.insert(id)
+        }
+      }
+    }
+  }
+
+  private static func isNumbers(_ type: TensorType) -> Bool {
+    type.dtype == .float32 && type.quantization == nil && !type.isUpperBound
+  }
+
+  /// A convolution or linear layer whose weights are known.
+  private static func multiplies(_ node: Node, in graph: Rewriter) -> Bool {
+    guard node.op is Linear || (node.op as? Conv2D).map({ $0.algorithm == .direct && !$0.multipliesFloat16 }) == true,
+      let op = node.op as? any FusingOp, node.stored == nil, node.inputs.count <= 3,
+      node.inputs.allSatisfy({ isNumbers(graph[$0].type) }),
+      graph.data(of: node.inputs[0]) == nil,
+      node.inputs[1...].allSatisfy({ graph.data(of: $0)?.format == .nchw })
+    else { return false }
+    switch op.epilogue {
+    case nil, .clamp, .clampChannels: return true
+    default: return false
+    }
+  }
+
+  /// What hands numbers on, more or less as they are.
+  private static func carries(_ node: Node) -> Bool {
+    guard node.stored == nil, node.outputs.count == 1 else { return false }
+    return switch node.op {
+    case is Activation, is GlobalAveragePool, is AveragePool2D, is Resize: true
+    case let op as Binary: op.function == .add || op.function == .multiply
+    default: follows(node)
+    }
+  }
+
+  /// What gives some of its input's numbers and no others.
+  private static func follows(_ node: Node) -> Bool {
+    switch node.op {
+    case is Reshape, is Dropout, is Transpose, is MaxPool2D: true
+    default: false
+    }
+  }
+
+  /// Whether its result can be stored as integers.
+  private static func stores(_ node: Node) -> Bool {
+    guard node.stored == nil, node.outputs.count == 1 else { return false }
+    if case .any = node.op.elementTypes { return false }
+    return true
+  }
+
+  func apply(
+    to graph: inout Rewriter, _ ranges: [ValueID: StoredType], _ options: QuantizeInt8.Options
+  ) throws -> Int {
+    var types = ranges
+    var order: [ValueID: Int] = [:]
+    let handles = graph.handles
+    for (index, handle) in handles.enumerated() { for id in graph[handle]!.outputs { order[id] = index } }
+    for id in followers.keys.sorted(by: { order[$0]! < order[$1]! }) { types[id] = types[followers[id]!] }
+    var rewrites = 0
+    // Nodes that make integers of what others need as numbers.
+    var integers: [ValueID: ValueID] = [:]
+    let isProduct = Set(products)
+    func source(_ id: ValueID, in graph: inout Rewriter, before handle: Rewriter.Handle?) throws -> ValueID {
+      guard requantized.contains(id) else { return id }
+      if let made = integers[id] { return made }
+      let made = try graph.insert(
+        graph[id].name + ".int8", Requantize(), [id], before: handle, placed: nil, stored: types[id])
+      integers[id] = made
+      rewrites += 1
+      return made
+    }
+    for handle in handles {
+      let before = graph[handle]!
+      if isProduct.contains(handle)
+        || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
+      {
+        for id in before.inputs where requantized.contains(id) {
+          let narrow = try source(id, in: &graph, before: handle)
+          graph.replaceUses(of: id, with: narrow, in: handle)
+        }
+      }
+      if isProduct.contains(handle), try quantise(handle, in: &graph, options) { rewrites += 1 }
+      let node = graph[handle]!
+      if let id = node.outputs.first, let type = types[id], !requantized.contains(id), node.outputs.count == 1,
+        node.stored == nil
+      {
+        if case .any = node.op.elementTypes {} else { graph.update(handle) { $0.stored = type } }
+        rewrites += 1
+      }
+      try graph.inferTypes(of: handle)
+    }
+    return rewrites
+  }
+
+  /// Gives a convolution or linear layer weights and a bias of integers.
+  /// - Returns: false where its products have no scale.
+  /// - Throws: ``GraphError`` where a weight is no finite number.
+  private func quantise(
+    _ handle: Rewriter.Handle, in graph: inout Rewriter, _ options: QuantizeInt8.Options
+  ) throws -> Bool {
+    let node = graph[handle]!
+    guard let input = graph[node.inputs[0]].type.quantization, let weight = graph.data(of: node.inputs[1]) else {
+      return false
+    }
+    let numbers = weight.values
+    let outputs = weight.shape[0]
+    let depth = numbers.count / max(outputs, 1)
+    let count = options.scalesChannels ? outputs : 1
+    let bias = node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil
+    let biases = bias?.values ?? [Float](repeating: 0, count: outputs)
+    guard (numbers + biases).allSatisfy(\.isFinite) else {
+      throw GraphError("\(node.name): its weights have NaN or infinity, which no integer stands for")
+    }
+    let scales = (0..<count).map { output -> Float in
+      let own = options.scalesChannels ? numbers[output * depth..<(output + 1) * depth] : numbers[...]
+      let added = options.scalesChannels ? biases[output...output] : biases[...]
+      func largest(_ values: ArraySlice<Float>) -> Float { values.reduce(0) { max($0, $1.magnitude) } }
+      // No finer than a bias of 30 bits can be told in: weights that are next to nothing would make it overflow.
+      let scale = max(largest(own) / 127, largest(added) / 0x1p30 / input.scales[0])
+      return scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1
+    }
+    let quantization =
+      options.scalesChannels ? Quantization(scales: scales, axis: 0) : Quantization(scale: scales[0], zeroPoint: 0)
+    let products = Node.scales(input, quantization, outputs: count)
+    guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return false }
+    let stored = StoredType(dtype: .int8, quantization: quantization)
+    var inputs = node.inputs
+    // What several nodes read is another for each: their inputs have scales of their own.
+    func name(_ id: ValueID, _ type: String) -> String {
+      graph[id].name + "." + type + (graph.uses(of: id) > 1 ? "." + node.name : "")
+    }
+    inputs[1] = graph.addWeight(name(inputs[1], "int8"), try weight.quantized(to: stored), like: inputs[1])
+    if let bias {
+      let integers = biases.enumerated().map { index, value in
+        let exact = (Double(value) / Double(products[options.scalesChannels ? index : 0])).rounded(.toNearestOrEven)
+        return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
+      }
+      let scale = StoredType(
+        dtype: .int32,
+        quantization: options.scalesChannels
+          ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
+      inputs[2] = graph.addWeight(
+        name(inputs[2], "int32"), try Tensor(quantized: bias.shape, integers, scale), like: inputs[2])
+    }
+    graph.update(handle) { $0.inputs = inputs }
+    return true
+  }
+}
