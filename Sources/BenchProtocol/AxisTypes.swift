@@ -19,6 +19,8 @@ public enum Int8Preparation: String, Sendable, Codable, CaseIterable {
   case equalize
   /// The first, then the second.
   case reluEqualize = "relu+equalize"
+  /// Channels are scaled before depthwise convolutions by what is in them: the pass `equalize-tensors`.
+  case tensors = "equalize-tensors"
 }
 extension Int8Preparation: AxisRepresentable {}
 extension TensorStorage: AxisRepresentable {}

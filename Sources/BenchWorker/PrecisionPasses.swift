@@ -8,7 +8,7 @@ extension Precision {
     case .fp32: []
     case .fp16: [ToFloat16()]
     case .fp16Arithmetic: [ToFloat16(), Float16Arithmetic()]
-    case .int8: [QuantizeInt8(evaluator: CPUBackend.evaluator)]
+    case .int8: [QuantizeInt8(observing: Observation(evaluator: CPUBackend.evaluator))]
     }
   }
 }
@@ -22,11 +22,12 @@ extension Runtime {
 
 extension Int8Preparation {
   /// The passes that it is.
-  package var passes: [any Pass] {
+  package func passes(_ observation: Observation) -> [any Pass] {
     switch self {
     case .relu: [ReplaceReLU6()]
     case .equalize: [EqualizeChannels()]
     case .reluEqualize: [ReplaceReLU6(), EqualizeChannels()]
+    case .tensors: [EqualizeTensors(observing: observation)]
     }
   }
 }
@@ -34,13 +35,11 @@ extension Int8Preparation {
 extension Settings {
   /// The passes that write its precision into a graph.
   package var precisionPasses: [any Pass] {
-    precision == .int8
-      ? (preparation?.passes ?? []) + [
-        QuantizeInt8(
-          quantization,
-          samples: { [calibration] graph in try calibration.map { try Calibration.samples($0, of: graph) } ?? [] },
-          evaluator: CPUBackend.evaluator)
-      ] : precision.passes
+    guard precision == .int8 else { return precision.passes }
+    let observation = Observation(
+      samples: { [calibration] graph in try calibration.map { try Calibration.samples($0, of: graph) } ?? [] },
+      evaluator: CPUBackend.evaluator)
+    return (preparation?.passes(observation) ?? []) + [QuantizeInt8(quantization, observing: observation)]
   }
 }
 

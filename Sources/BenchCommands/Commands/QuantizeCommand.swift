@@ -34,6 +34,7 @@ struct QuantizeCommand: AsyncParsableCommand {
   @Option(Axes.weightScales) var weightScales: AxisChoice?
   @Option(Axes.prepareInt8) var prepareInt8: AxisChoice?
   @Option(Axes.activationBits) var activationBits: AxisChoice?
+  @Option(Axes.correctBias) var correctBias: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
   @Flag(help: "Do not look at the layers one by one.")
   var skipLayers = false
@@ -59,7 +60,7 @@ struct QuantizeCommand: AsyncParsableCommand {
       let files = try settings.calibration.map { try Calibration.samples($0, of: work.graph) }
       let measurement = try QuantizationMeasurement(
         work.graph, settings.quantization, Harness.current.runtime.passes,
-        preparing: settings.preparation?.passes ?? [], samples: files ?? [work.inputs])
+        preparing: settings.preparation, samples: files ?? [work.inputs])
       guard !measurement.layers.isEmpty else {
         throw UserError("\(configuration.model) has no convolution or linear layer with known weights to put into int8")
       }
@@ -86,7 +87,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
     configuration[Axes.precision] = .int8
     let catalog = Harness.current.catalog
-    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, keepFloat].compactMap({ $0 }) {
+    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, correctBias, keepFloat].compactMap({ $0 }) {
       guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
         throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
       }
@@ -122,6 +123,7 @@ struct QuantizeCommand: AsyncParsableCommand {
       choices: [
         "ranges by \(quantization.observer)", "weight scales by \(quantization.scalesChannels ? "channel" : "tensor")",
         "\(quantization.activationBits)-bit activations",
+        quantization.correctsBias ? "corrected biases" : "biases as they were",
       ] + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
         + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
       weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,

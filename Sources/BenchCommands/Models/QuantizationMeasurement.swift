@@ -21,15 +21,15 @@ struct QuantizationMeasurement {
 
   /// - Parameter graph: before any pass.
   init(
-    _ graph: Graph, _ options: QuantizeInt8.Options, _ passes: [any Pass], preparing: [any Pass],
+    _ graph: Graph, _ options: QuantizeInt8.Options, _ passes: [any Pass], preparing: Int8Preparation?,
     samples: [[Tensor]]
   ) throws {
     (self.graph, self.options, self.passes, self.samples) = (graph, options, passes, samples)
-    preparation = preparing
+    preparation = preparing?.passes(Self.observation(samples)) ?? []
     let step = max((samples.count + Self.mostJudged - 1) / Self.mostJudged, 1)
     judged = stride(from: 0, to: samples.count, by: step).map { samples[$0] }
     expected = try Self.outputs(of: graph, passes, on: judged)
-    let all = try Self.quantized(graph, Self.portable(passes) + preparing + [Self.pass(options, samples)])
+    let all = try Self.quantized(graph, Self.portable(passes) + preparation + [Self.pass(options, samples)])
     layers = all.nodes.filter { all.cost(of: $0).macs > 0 && Node.sumsIntegers($0.op, all.inputTypes(of: $0)) }
     quantizedWeightBytes = all.weightBytes
     let costs = layers.map { ($0.name, all.cost(of: $0).macs) }
@@ -47,7 +47,11 @@ struct QuantizationMeasurement {
   private static func portable(_ passes: [any Pass]) -> [any Pass] { passes.filter { !$0.isForTarget } }
 
   private static func pass(_ options: QuantizeInt8.Options, _ samples: [[Tensor]]) -> QuantizeInt8 {
-    QuantizeInt8(options, samples: { _ in samples }, evaluator: CPUBackend.evaluator)
+    QuantizeInt8(options, observing: observation(samples))
+  }
+
+  private static func observation(_ samples: [[Tensor]]) -> Observation {
+    Observation(samples: { _ in samples }, evaluator: CPUBackend.evaluator)
   }
 
   private static func quantized(_ graph: Graph, _ passes: [any Pass]) throws -> Graph {

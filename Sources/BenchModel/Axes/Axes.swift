@@ -48,8 +48,8 @@ public enum Axes {
 
   public static let observer = Axis<String?>(
     "observer",
-    "Of int8, how ranges of tensors are found: histogram (least squared error, default), min-max or percentile (99.99).",
-    standard: nil, values: .optionalNames(["min-max", "percentile"], none: "histogram"), engines: pacer,
+    "Of int8, how ranges of tensors are found: percentile (99.99, default), histogram (least squared error) or min-max.",
+    standard: nil, values: .optionalNames(["histogram", "min-max"], none: "percentile"), engines: pacer,
     precisions: [.int8],
     label: { name, _ in name })
 
@@ -62,7 +62,8 @@ public enum Axes {
   public static let prepareInt8 = Axis<Int8Preparation?>(
     "prepare-int8",
     "Of int8, what is done to the network first: relu (ReLU6 becomes ReLU), equalize (channels are scaled so that weights cover "
-      + "like ranges), relu+equalize, or nothing (default).",
+      + "like ranges: for scales by tensor), relu+equalize, equalize-tensors (channels are scaled so that what is computed covers like "
+      + "ranges: for scales by channel), or nothing (default).",
     standard: nil, values: .optionalNames(Int8Preparation.allCases.map(\.rawValue), none: "nothing"), engines: pacer,
     precisions: [.int8],
     label: { preparation, _ in preparation?.rawValue })
@@ -70,6 +71,11 @@ public enum Axes {
   public static let activationBits = Axis(
     "activation-bits", "Of int8, how many bits an activation's range is spread over: 8 (default) or 7.", standard: 8,
     values: .numbers(7...8), engines: pacer, precisions: [.int8], label: { bits, _ in "\(bits)-bit activations" })
+
+  public static let correctBias = Axis(
+    "correct-bias", "Of int8, whether biases make good what rounding weights moves means by: on (default) or off.",
+    standard: true, values: .flag, engines: pacer, precisions: [.int8],
+    label: { isOn, _ in isOn ? nil : "biases not corrected" })
 
   public static let keepFloat = Axis(
     "keep-float", "Of int8, nodes that stay in float32: names joined with +.", standard: [String](),
@@ -158,7 +164,7 @@ public enum Axes {
 
   public static let standard: [any AxisDescription] = [
     model, engine, preset, backend, device, storage, pipelineCache, precision, observer, weightScales,
-    prepareInt8, activationBits, keepFloat, calibrate, kernels, passes, allocator, inPlace,
+    prepareInt8, activationBits, correctBias, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
 }

@@ -3,8 +3,8 @@ import TensorCore
 
 /// Which nodes compute on integers, and which values are stored as such.
 struct QuantizationPlan {
-  /// Convolutions and linear layers.
-  var products: [Rewriter.Handle] = []
+  /// What convolutions and linear layers compute.
+  var products: Set<ValueID> = []
   /// In the order in which they are computed.
   var stored: [ValueID] = []
   /// Those that a node of their own makes integers of, as something else needs the numbers.
@@ -14,13 +14,11 @@ struct QuantizationPlan {
 
   init(_ graph: Rewriter, _ options: QuantizeInt8.Options) {
     var needed: Set<ValueID> = []
-    var isProduct: Set<Rewriter.Handle> = []
     let handles = graph.handles
     for handle in handles.reversed() {
       let node = graph[handle]!
       if Self.multiplies(node, in: graph), !options.kept.contains(node.name) {
-        products.append(handle)
-        isProduct.insert(handle)
+        products.formUnion(node.outputs)
         needed.insert(node.inputs[0])
       } else if Self.carries(node), !options.kept.contains(node.name), let output = node.outputs.first,
         needed.contains(output), !Self.follows(node) || !graph.outputs.contains(output)
@@ -28,6 +26,7 @@ struct QuantizationPlan {
         for id in node.inputs where Self.isNumbers(graph[id].type) && graph.data(of: id) == nil { needed.insert(id) }
       }
     }
+    func isProduct(_ handle: Rewriter.Handle) -> Bool { graph[handle]!.outputs.contains(where: products.contains) }
     // Of an addition, the later convolution adds the other side.
     var sums: Set<ValueID> = []
     let order = Dictionary(uniqueKeysWithValues: handles.enumerated().map { ($1, $0) })
@@ -37,7 +36,7 @@ struct QuantizationPlan {
         graph[node.inputs[0]].type == graph[node.inputs[1]].type
       else { continue }
       guard let last = node.inputs.compactMap({ graph.producer(of: $0) }).max(by: { order[$0]! < order[$1]! }),
-        isProduct.contains(last), let op = graph[last]!.op as? Conv2D, op.epilogue == nil,
+        isProduct(last), let op = graph[last]!.op as? Conv2D, op.epilogue == nil,
         graph.onlyUser(of: graph[last]!.outputs[0]) == handle,
         !op.isDepthwise(graph[graph[last]!.inputs[0]].type.shape, graph[graph[last]!.inputs[1]].type.shape)
       else { continue }
@@ -65,9 +64,9 @@ struct QuantizationPlan {
             !(Self.follows(graph[user]!) && results.allSatisfy { needed.contains($0) && !graph.outputs.contains($0) })
         }
         let isAlone =
-          graph.users(of: id).allSatisfy { isProduct.contains($0) || Self.carries(graph[$0]!) }
+          graph.users(of: id).allSatisfy { isProduct($0) || Self.carries(graph[$0]!) }
           && !graph.outputs.contains(id)
-        if !(isProduct.contains(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
+        if !(isProduct(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
           || graph.outputs.contains(id) || needsNumbers
         {
           requantized.insert(id)
@@ -119,20 +118,42 @@ struct QuantizationPlan {
     return true
   }
 
-  func apply(
-    to graph: inout Rewriter, _ ranges: [ValueID: StoredType], _ options: QuantizeInt8.Options
-  ) throws -> Int {
+  /// What each value is stored as, from what those that are observed are.
+  func types(_ ranges: [ValueID: StoredType], in graph: Graph) -> [ValueID: StoredType] {
     var types = ranges
-    var order: [ValueID: Int] = [:]
-    let handles = graph.handles
-    for (index, handle) in handles.enumerated() { for id in graph[handle]!.outputs { order[id] = index } }
-    for id in followers.keys.sorted(by: { order[$0]! < order[$1]! }) { types[id] = types[followers[id]!] }
+    for node in graph.nodes {
+      for id in node.outputs { if let source = followers[id] { types[id] = types[source] } }
+    }
+    return types
+  }
+
+  /// What the weights of convolutions and linear layers become, by what they compute.
+  /// - Parameter types: of all values.
+  /// - Throws: ``GraphError`` where a weight is no finite number.
+  func weights(
+    _ types: [ValueID: StoredType], in graph: Graph, _ options: QuantizeInt8.Options
+  ) throws -> [ValueID: IntegerWeights] {
+    var made: [ValueID: IntegerWeights] = [:]
+    for node in graph.nodes where node.outputs.contains(where: products.contains) {
+      guard let input = types[node.inputs[0]]?.quantization, let weight = graph.data(of: node.inputs[1]) else { continue }
+      made[node.outputs[0]] = try IntegerWeights(
+        node, weight, bias: node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil, input: input,
+        scalesChannels: options.scalesChannels)
+    }
+    return made
+  }
+
+  /// - Parameters:
+  ///   - types: of all values.
+  ///   - shifts: what the products with rounded weights are larger by, in the mean, for each output.
+  func apply(
+    to graph: inout Rewriter, _ types: [ValueID: StoredType], _ weights: [ValueID: IntegerWeights],
+    shifts: [ValueID: [Float]]
+  ) throws -> Int {
     var rewrites = 0
     // Nodes that make integers of what others need as numbers.
     var integers: [ValueID: ValueID] = [:]
-    let isProduct = Set(products)
     func source(_ id: ValueID, in graph: inout Rewriter, before handle: Rewriter.Handle?) throws -> ValueID {
-      guard requantized.contains(id) else { return id }
       if let made = integers[id] { return made }
       let made = try graph.insert(
         graph[id].name + ".int8", Requantize(), [id], before: handle, placed: nil, stored: types[id])
@@ -140,9 +161,10 @@ struct QuantizationPlan {
       rewrites += 1
       return made
     }
-    for handle in handles {
+    for handle in graph.handles {
       let before = graph[handle]!
-      if isProduct.contains(handle)
+      let isProduct = before.outputs.contains(where: products.contains)
+      if isProduct
         || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
       {
         for id in before.inputs where requantized.contains(id) {
@@ -150,7 +172,10 @@ struct QuantizationPlan {
           graph.replaceUses(of: id, with: narrow, in: handle)
         }
       }
-      if isProduct.contains(handle), try quantise(handle, in: &graph, options) { rewrites += 1 }
+      if isProduct, let weights = weights[before.outputs[0]] {
+        try quantise(handle, in: &graph, weights, shifts[before.outputs[0]])
+        rewrites += 1
+      }
       let node = graph[handle]!
       if let id = node.outputs.first, let type = types[id], !requantized.contains(id), node.outputs.count == 1,
         node.stored == nil
@@ -164,56 +189,26 @@ struct QuantizationPlan {
   }
 
   /// Gives a convolution or linear layer weights and a bias of integers.
-  /// - Returns: false where its products have no scale.
-  /// - Throws: ``GraphError`` where a weight is no finite number.
   private func quantise(
-    _ handle: Rewriter.Handle, in graph: inout Rewriter, _ options: QuantizeInt8.Options
-  ) throws -> Bool {
+    _ handle: Rewriter.Handle, in graph: inout Rewriter, _ weights: IntegerWeights, _ shift: [Float]?
+  ) throws {
     let node = graph[handle]!
-    guard let input = graph[node.inputs[0]].type.quantization, let weight = graph.data(of: node.inputs[1]) else {
-      return false
-    }
-    let numbers = weight.values
-    let outputs = weight.shape[0]
-    let depth = numbers.count / max(outputs, 1)
-    let count = options.scalesChannels ? outputs : 1
-    let bias = node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil
-    let biases = bias?.values ?? [Float](repeating: 0, count: outputs)
-    guard (numbers + biases).allSatisfy(\.isFinite) else {
-      throw GraphError("\(node.name): its weights have NaN or infinity, which no integer stands for")
-    }
-    let scales = (0..<count).map { output -> Float in
-      let own = options.scalesChannels ? numbers[output * depth..<(output + 1) * depth] : numbers[...]
-      let added = options.scalesChannels ? biases[output...output] : biases[...]
-      func largest(_ values: ArraySlice<Float>) -> Float { values.reduce(0) { max($0, $1.magnitude) } }
-      // No finer than a bias of 30 bits can be told in: weights that are next to nothing would make it overflow.
-      let scale = max(largest(own) / 127, largest(added) / 0x1p30 / input.scales[0])
-      return scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1
-    }
-    let quantization =
-      options.scalesChannels ? Quantization(scales: scales, axis: 0) : Quantization(scale: scales[0], zeroPoint: 0)
-    let products = Node.scales(input, quantization, outputs: count)
-    guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return false }
-    let stored = StoredType(dtype: .int8, quantization: quantization)
     var inputs = node.inputs
     // What several nodes read is another for each: their inputs have scales of their own.
     func name(_ id: ValueID, _ type: String) -> String {
       graph[id].name + "." + type + (graph.uses(of: id) > 1 ? "." + node.name : "")
     }
-    inputs[1] = graph.addWeight(name(inputs[1], "int8"), try weight.quantized(to: stored), like: inputs[1])
-    if let bias {
-      let integers = biases.enumerated().map { index, value in
-        let exact = (Double(value) / Double(products[options.scalesChannels ? index : 0])).rounded(.toNearestOrEven)
-        return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
+    inputs[1] = graph.addWeight(name(inputs[1], "int8"), weights.weight, like: inputs[1])
+    let bias = inputs.count > 2 ? graph.data(of: inputs[2])?.values : nil
+    if let values = bias ?? shift.map({ [Float](repeating: 0, count: $0.count) }) {
+      let moved = shift.map { zip(values, $0).map { $0 - $1 } } ?? values
+      let tensor = try weights.bias(moved)
+      if inputs.count > 2 {
+        inputs[2] = graph.addWeight(name(inputs[2], "int32"), tensor, like: inputs[2])
+      } else {
+        inputs.append(graph.addWeight(node.name + ".bias.int32", tensor, like: node.inputs[1]))
       }
-      let scale = StoredType(
-        dtype: .int32,
-        quantization: options.scalesChannels
-          ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
-      inputs[2] = graph.addWeight(
-        name(inputs[2], "int32"), try Tensor(quantized: bias.shape, integers, scale), like: inputs[2])
     }
     graph.update(handle) { $0.inputs = inputs }
-    return true
   }
 }

@@ -2,12 +2,12 @@ import Foundation
 
 /// How the range that integers are to cover is chosen from the values that a tensor was seen to have.
 public enum RangeObserver: String, Sendable, Codable, CaseIterable, CustomStringConvertible {
-  /// The part whose integers are closest to the values, as PyTorch's `HistogramObserver` searches for it: ends are cut off, a
-  /// hundred-thousandth of the values at a time, while the expected squared error falls.
+  /// The part whose integers are closest to the values: of least squared error, as PyTorch's `HistogramObserver` reckons it.
   case histogram
   /// Everything from the smallest to the largest value.
   case minMax = "min-max"
-  /// All but a ten-thousandth of the values at each end.
+  /// All but a ten-thousandth of the values at each end. Large values count for more in a network than in a squared error: of trained
+  /// MobileNetV2 this was measured to lose least.
   case percentile
 
   public var description: String { rawValue }
@@ -54,33 +54,36 @@ package struct Histogram: Sendable {
     return range.upperBound
   }
 
-  /// What PyTorch's search finds (`_non_linear_param_search`, torch/ao/quantization/observer.py).
+  /// The part of least expected squared error: the error of PyTorch's `HistogramObserver`, whose own search gives up at the first step
+  /// that is no better.
   func closest(levels: Int) -> ClosedRange<Float> {
-    let total = counts.reduce(0, +)
-    guard width > 0, total > 0 else { return range }
-    var below: [Double] = []
-    for count in counts { below.append((below.last ?? 0) + count) }
-    let step = 1e-5
-    var (alpha, beta, first, last) = (0.0, 1.0, 0, Self.bins - 1)
-    var least = Double.infinity
-    while alpha < beta {
-      let (nextAlpha, nextBeta) = (alpha + step, beta - step)
-      var (left, right) = (first, last)
-      while left < last, below[left] < nextAlpha * total { left += 1 }
-      while right > first, below[right] > nextBeta * total { right -= 1 }
-      var (nextFirst, nextLast) = (first, last)
-      // The end that more is cut off from.
-      if left - first > last - right {
-        (nextFirst, alpha) = (left, nextAlpha)
-      } else {
-        (nextLast, beta) = (right, nextBeta)
+    guard width > 0, counts.contains(where: { $0 > 0 }) else { return range }
+    // Integers always reach to zero.
+    let zero = min(max(Int(-Double(range.lowerBound) / width), 0), Self.bins - 1)
+    var (first, last) = (0, Self.bins - 1)
+    var least = squaredError(first, last, levels)
+    // One end after the other, from far apart to close by.
+    for step in [32, 4, 1] {
+      var isBetter = true
+      while isBetter {
+        isBetter = false
+        for cut in candidates(around: last, step) where cut >= zero {
+          let error = squaredError(first, cut, levels)
+          if error < least { (least, last, isBetter) = (error, cut, true) }
+        }
+        for cut in candidates(around: first, step) where cut <= zero {
+          let error = squaredError(cut, last, levels)
+          if error < least { (least, first, isBetter) = (error, cut, true) }
+        }
       }
-      if nextFirst == first, nextLast == last { continue }
-      let error = squaredError(nextFirst, nextLast, levels)
-      if error > least { break }
-      (least, first, last) = (error, nextFirst, nextLast)
     }
     return edge(first)...edge(last + 1)
+  }
+
+  /// Parts an end may be moved to: far apart all there are, else those that are near.
+  private func candidates(around end: Int, _ step: Int) -> [Int] {
+    let reach = step == 32 ? Self.bins : 8 * step
+    return stride(from: end % step, to: Self.bins, by: step).filter { ($0 - end).magnitude <= reach && $0 != end }
   }
 
   /// Expected squared error of integers that cover parts `first` to `last`, with values spread evenly in each part.
