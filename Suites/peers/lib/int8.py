@@ -1,8 +1,7 @@
 """What engines that read ONNX run as int8: Pacer's model, quantised statically as QDQ by ONNX Runtime's own tool."""
-import hashlib
 import os
 
-from pacer_worker import apart, artefact
+from pacer_worker import apart, artefact, digest
 
 
 def _quantize(onnx, feed, path):
@@ -35,11 +34,6 @@ def quantized(onnx, feed, version):
     The model with uint8 activations, ranges from smallest to largest value on the inputs, and int8 weights with a scale for each
     channel: made once for the same model and inputs.
     """
-    digest = hashlib.sha256()
     # What quantises counts too.
-    with open(__file__, "rb") as file:
-        digest.update(file.read())
-    for name, array in sorted(feed.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return artefact(onnx, f"int8-{digest.hexdigest()[:12]}", version, ".onnx",
+    return artefact(onnx, f"int8-{digest(feed, __file__)}", version, ".onnx",
                     lambda path: apart(_quantize, onnx, feed, path))

@@ -51,6 +51,17 @@ def artefact(onnx, engine, version, ending, make):
     return path
 
 
+def digest(feed, *files):
+    """Of inputs, and of files that count too: for the name of an artefact that was made with them."""
+    made_with = hashlib.sha256()
+    for name in files:
+        with open(name, "rb") as file:
+            made_with.update(file.read())
+    for name, array in sorted(feed.items()):
+        made_with.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return made_with.hexdigest()[:12]
+
+
 def _answer(function, arguments, done):
     try:
         done.send((function(*arguments), None))
