@@ -65,6 +65,8 @@ public enum WorkerLine: Sendable, Equatable {
     public var macs: Int?
     public var weightBytes: Int?
     public var originalWeightBytes: Int?
+    /// Whether the model itself, before any pass, rounds numbers to integers: another order of additions rounds some to the next.
+    public var isQuantised: Bool?
     /// Kernel name to number of nodes.
     public var kernels: [String: Int]?
     public var device: String?

@@ -28,7 +28,8 @@ extension Profile {
           let speed = kind.macs > 0 ? 2 * Double(kind.macs) / kind.time * 1e9 : nil
           return Table.Row([
             Table.Field(kind.name), Table.Field("\(kind.nodes)"), Table.Field(Format.time(kind.time), key: kind.time),
-            Self.percent(kind.time / whole), Self.percent(cumulative), Self.giga(speed), share(speed),
+            Self.percent(kind.time / whole), Self.percent(cumulative), Self.giga(speed),
+            share(speed, integers: kind.multipliesIntegers),
             Self.giga(Double(kind.bytes) / kind.time * 1e9), Self.count(kind.allocations),
           ])
         }))
@@ -71,7 +72,7 @@ extension Profile {
           Table.Field(Format.spread(node.time), key: node.time.relativeHalfWidth),
           Self.percent(node.time.value / whole),
           node.macs > 0 ? Table.Field(Format.significant(Double(node.macs) / 1e6), key: Double(node.macs)) : "–",
-          Self.giga(node.speed), share(node.speed),
+          Self.giga(node.speed), share(node.speed, integers: node.multipliesIntegers),
           Table.Field(Format.bytes(Double(node.bytes)), key: Double(node.bytes)),
           Self.giga(node.bytes > 0 ? node.bandwidth : nil), Self.count(node.allocations),
         ])
@@ -89,8 +90,8 @@ extension Profile {
   }
 
   /// Share of the arithmetic's measured peak.
-  private func share(_ speed: Double?) -> Table.Field {
-    guard let speed, let peak = peaks?.arithmetic[configuration[Axes.precision].rawValue] else { return "–" }
+  private func share(_ speed: Double?, integers: Bool) -> Table.Field {
+    guard let speed, let peak = peaks?.arithmetic(integers: integers, configuration[Axes.precision]) else { return "–" }
     return Self.percent(speed / peak)
   }
 
@@ -108,9 +109,11 @@ extension Profile {
   }
 
   public var roofline: Roofline? {
-    guard let peaks, let peak = peaks.arithmetic[configuration[Axes.precision].rawValue], !peaks.memory.isEmpty else {
-      return nil
-    }
+    // The roof of most of the work.
+    let integers = nodes.reduce(0) { $0 + ($1.multipliesIntegers ? $1.macs : -$1.macs) } > 0
+    guard let peaks, let peak = peaks.arithmetic(integers: integers, configuration[Axes.precision]),
+      !peaks.memory.isEmpty
+    else { return nil }
     let whole = working.reduce(0) { $0 + $1.time.value }
     let points = nodes.filter { $0.macs > 0 && $0.bytes > 0 }.map {
       Roofline.Point(
@@ -131,7 +134,9 @@ extension Profile {
     if let first = kinds.first {
       var text = String(format: "%@ is %.0f %% of the time", first.name, first.time / whole * 100)
       let speed = 2 * Double(first.macs) / first.time * 1e9
-      if first.macs > 0, let peaks, let peak = peaks.arithmetic[configuration[Axes.precision].rawValue] {
+      if first.macs > 0, let peaks,
+        let peak = peaks.arithmetic(integers: first.multipliesIntegers, configuration[Axes.precision])
+      {
         let intensity = 2 * Double(first.macs) / Double(max(first.bytes, 1))
         let ridge = peaks.memory.last.map { peak / $0.rate } ?? 0
         text += String(format: ", at %.0f %% of the arithmetic's peak", speed / peak * 100)

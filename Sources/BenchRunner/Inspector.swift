@@ -24,6 +24,13 @@ package struct Inspector: Sendable {
     /// Nil for Pacer's oracle.
     var source: String?
     var isFile = false
+    /// Whether the model rounds numbers to integers.
+    var isQuantised = false
+  }
+  /// What an oracle computed, as a file.
+  private struct OracleFile: Codable {
+    var outputs: [WorkerLine.Output]
+    var isQuantised: Bool
   }
   private struct BudgetSpent: Error {}
 
@@ -112,7 +119,8 @@ package struct Inspector: Sendable {
       return true
     }
     result.accuracy = accuracy
-    let tolerance = Accuracy.tolerance(for: result.configuration)
+    let tolerance = Accuracy.tolerance(
+      for: result.configuration, isQuantised: reference.isQuantised || result.prepared?.isQuantised == true)
     if !(accuracy.relative <= tolerance) {
       let text = "the output is off by %.2e of its largest value; allowed is %.0e"
       (result.status, result.reason) = (.invalid, String(format: text, accuracy.relative, tolerance))
@@ -149,7 +157,7 @@ package struct Inspector: Sendable {
       return Reference(outputs: try read(path), source: "file \(path.split(separator: "/").last ?? "")", isFile: true)
     }
     if let expect, expect != Axes.engine.standard { return try await outputs(of: expect, work, within: seconds) }
-    do { return Reference(outputs: try await oracleOutputs(work, within: seconds)) } catch let lack as OracleLacks {
+    do { return try await oracleReference(work, within: seconds) } catch let lack as OracleLacks {
       guard expect == nil, work.modelReference.path != nil, !work.modelReference.isPacerFile else {
         throw UserError("no reference output: \(lack.reason)")
       }
@@ -175,7 +183,7 @@ package struct Inspector: Sendable {
   }
 
   /// The outputs of the unoptimised graph with the reference ops, from the cache or from a worker: one inference.
-  private func oracleOutputs(_ work: Configuration, within seconds: Double) async throws -> [[Float]] {
+  private func oracleReference(_ work: Configuration, within seconds: Double) async throws -> Reference {
     var reference = work
     (reference[Axes.kernels], reference[Axes.expect]) = (.reference, nil)
     var digest = Digest()
@@ -185,10 +193,10 @@ package struct Inspector: Sendable {
     digest.combine(reference.id)
     let url = workers.cacheFolder.appendingPathComponent("reference-\(digest.hex).json")
     if let data = try? Data(contentsOf: url),
-      let kept = try? JSONDecoder().decode([WorkerLine.Output].self, from: data), !kept.isEmpty
+      let kept = try? JSONDecoder().decode(OracleFile.self, from: data), !kept.outputs.isEmpty
     {
-      let values = kept.compactMap(\.values)
-      if values.count == kept.count { return values }
+      let values = kept.outputs.compactMap(\.values)
+      if values.count == kept.outputs.count { return Reference(outputs: values, isQuantised: kept.isQuantised) }
     }
     guard seconds > 0 else { throw BudgetSpent() }
     let outcome = await workers.perform(oracle, Job(.output, reference), within: seconds)
@@ -202,8 +210,9 @@ package struct Inspector: Sendable {
     guard !values.isEmpty, values.count == outcome.outputs.count else {
       throw UserError("no reference output: the oracle gave none")
     }
-    try? writeFile(JSONEncoder().encode(outcome.outputs), to: url)
-    return values
+    let file = OracleFile(outputs: outcome.outputs, isQuantised: outcome.prepared?.isQuantised == true)
+    try? writeFile(JSONEncoder().encode(file), to: url)
+    return Reference(outputs: values, isQuantised: file.isQuantised)
   }
 }
 

@@ -31,7 +31,8 @@ extension KernelSurvey {
       survey.kernels += try runs[0].map { node in
         let times = try WorkerLine.NodeTime.times(of: node.node, in: runs)
         let (macs, bytes) = (node.macs ?? 0, node.bytes ?? 0)
-        let peak = peaks.arithmetic[configuration[Axes.precision].rawValue]
+        let peak = peaks.arithmetic(
+          integers: Peaks.multipliesIntegers(node.kernel), configuration[Axes.precision])
         let memory = peaks.memory(holding: Double(bytes))
         return Kernel(
           model: configuration.model, node: node.node, kernel: node.kernel, shapes: node.shapes ?? "",

@@ -124,6 +124,7 @@ public struct Worker {
     }
     (prepared.nodes, prepared.macs) = (optimised.nodes.count, optimised.macs)
     (prepared.weightBytes, prepared.originalWeightBytes) = (optimised.weightBytes, model.graph.weightBytes)
+    prepared.isQuantised = model.graph.nodes.contains(where: \.roundsToIntegers) ? true : nil
     prepared.kernels = Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +)
     prepared.placement = WorkerLine.Prepared.Placement(executable)
     prepared.device = "\(device.name), \(device.detail)"

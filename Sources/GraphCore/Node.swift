@@ -54,6 +54,14 @@ extension Node {
     return types
   }
 
+  /// Whether its results are integers that numbers are rounded to.
+  package var roundsToIntegers: Bool {
+    switch op {
+    case is QuantizeLinear, is DynamicQuantizeLinear, is QLinearConv, is QLinearMatMul: true
+    default: stored?.quantization != nil
+    }
+  }
+
   /// What it computes of tensors in NCHW, in NCHW: sums are float32 whatever is stored, or exact where they can be
   /// (``IntegerSums``).
   package func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {

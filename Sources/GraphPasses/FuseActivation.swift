@@ -1,4 +1,5 @@
 import GraphCore
+import TensorCore
 
 /// Lets a convolution or linear layer apply the activation behind it to its sums, before they are stored.
 ///
@@ -18,7 +19,11 @@ public struct FuseActivation: Pass {
     let recognised = try graph.rewrite { try $0.recogniseFunctions() }
     if recognised > 0 { graph.removeUnused() }
     return try recognised
-      + graph.fuseActivations { op, _ in op is Conv2D || op is Linear || op is ConvTranspose2D }
+      + graph.fuseActivations { op, function, inputs in
+        // Of integers functions that are more than limits are tables.
+        Node.sumsIntegers(op, inputs)
+          ? function.clamps(channels: 1) != nil : op is Conv2D || op is Linear || op is ConvTranspose2D
+      }
   }
 }
 
@@ -32,13 +37,13 @@ public struct FuseAddReLU: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    try graph.fuseActivations { op, function in Binary.computes(.add, op) && function == .relu }
+    try graph.fuseActivations { op, function, _ in Binary.computes(.add, op) && function == .relu }
   }
 }
 
 extension Graph {
   /// Removes each activation whose producer, read by nothing else, can apply it itself and is wanted to.
-  fileprivate mutating func fuseActivations(_ isWanted: (any Op, Epilogue) -> Bool) throws -> Int {
+  mutating func fuseActivations(_ isWanted: (any Op, Epilogue, [TensorType]) -> Bool) throws -> Int {
     try rewrite { graph in
       var fusions = 0
       for handle in graph.handles {
@@ -46,7 +51,7 @@ extension Graph {
         guard let activation = node.op as? Activation, let source = graph.producer(of: node.inputs[0]),
           graph.onlyUser(of: node.inputs[0]) == handle, var op = graph[source]!.op as? any FusingOp,
           op.epilogue == nil, graph[node.inputs[0]].type == graph[node.outputs[0]].type,
-          isWanted(op, activation.function)
+          isWanted(op, activation.function, graph.types(of: graph[source]!.inputs))
         else { continue }
         op.epilogue = activation.function
         guard (try? op.checkedOutputTypes(for: graph.types(of: graph[source]!.inputs))) != nil else { continue }

@@ -1,8 +1,10 @@
 import GraphCore
 
-/// Every pass of Pacer that keeps the numbers as they are but for the order of additions, in the order in which they run.
+/// Every pass of Pacer that keeps the numbers as they are but for the order of additions and, of files that hold integers, for what is
+/// rounded to the next one, in the order in which they run.
 public let standardPasses: [any Pass] = [
-  FoldBatchNorm(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), SplitTransposed(), ChannelsLast(),
+  FoldBatchNorm(), RecogniseQuantised(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), SplitTransposed(),
+  ChannelsLast(),
   FuseResidual(),
   Winograd(), FuseDepthwise(), PrepackWeights(),
 ]

@@ -63,7 +63,7 @@ enum KnownResult {
     for effect in [attribution.alone(a), attribution.last(a), attribution.inOrder(a), attribution.main(a)] {
       #expect(isClose(effect, 0.5))
     }
-    #expect(attribution.main(a)?.places == 1024 && attribution.alone(a)?.finding == .faster)
+    #expect(attribution.main(a)?.places == 2048 && attribution.alone(a)?.finding == .faster)
     let together = attribution.interaction(a, b)
     #expect(isClose(together, 1) && together?.finding == Attribution.Effect.Finding.none)
     #expect(isClose(attribution.shapley(a), 0.5) && isClose(attribution.shapley(b), 0.8))

@@ -293,13 +293,13 @@ extension Workers {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func `twenty thousand configurations are planned and labelled at once`() throws {
+  @Test(.timeLimit(.minutes(1))) func `forty thousand configurations are planned and labelled at once`() throws {
     let sheet = suite([
       "passes": ["every-combination"], "threads": (1...10).map(String.init),
     ])
     let rows = try sheet.rows(catalog)
     #expect(
-      rows.count == 20_480 && Set(rows.map(\.label)).count == rows.count && Set(rows.map(\.id)).count == rows.count)
+      rows.count == 40_960 && Set(rows.map(\.label)).count == rows.count && Set(rows.map(\.id)).count == rows.count)
     #expect(rows.count { $0.baseline == nil } == 1)
   }
 }

@@ -61,7 +61,7 @@ import Testing
         "s.yaml",
         in: folder)
       let run = try shell("bench-suite run s.yaml --dry-run", in: folder)
-      #expect(run.output.hasPrefix("16384 configurations;"), "\(run.output)\(run.errors)")
+      #expect(run.output.hasPrefix("32768 configurations;"), "\(run.output)\(run.errors)")
     }
   }
 

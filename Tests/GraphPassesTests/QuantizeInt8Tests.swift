@@ -249,6 +249,31 @@ import Testing
     constant.add([3, 3, 3])
     for observer in RangeObserver.allCases { #expect(observer.range(of: constant, levels: 255) == 3...3) }
   }
+
+  @Test func `biases make good what rounded weights move means by`() throws {
+    // Weights of which each is rounded up by nearly half a step, and inputs that are nowhere near zero.
+    var graph = Graph(name: "biased")
+    let x = graph.addInput("x", TensorType([1, 8, 6, 6]))
+    let step: Float = 1 / 127
+    let values = (0..<16).map { $0 % 8 == 0 ? Float(1) : step * (Float($0 % 8) * 3 - 0.45) }
+    let w = graph.addConstant("w", try Tensor([2, 8, 1, 1], values))
+    graph.setOutputs([try graph.addNode("conv", Conv2D(), [x, w])])
+    let input = try Tensor([1, 8, 6, 6], (0..<288).map { 2 + Float(($0 * 31) % 64) / 64 })
+    let target = try CPUBackend().target(PrepareOptions())
+    func shift(_ isOn: Bool) throws -> Float {
+      var options = QuantizeInt8.Options()
+      options.correctsBias = isOn
+      let found = try Pipeline([QuantizeInt8(options)], checksNumbers: false)
+        .run(on: graph, for: target, samples: [[input]]).graph
+      #expect(found.nodes.last?.inputs.count == (isOn ? 3 : 2))
+      let pairs = zip(try found.evaluate([input])[0].values, try graph.evaluate([input])[0].values)
+      return pairs.reduce(0) { $0 + $1.0 - $1.1 } / 72
+    }
+    let (with, without) = (try shift(true), try shift(false))
+    // 7 weights, 0.45 of a step each, times 2.5.
+    #expect((without - 7 * 0.45 * step * 2.5).magnitude < 0.01, "\(without)")
+    #expect(with.magnitude < 0.002, "\(with)")
+  }
 }
 
 @Suite struct EqualizeChannelsTests {
@@ -291,6 +316,39 @@ import Testing
       return
     }
     #expect(Set(clamps.map(\.max)).count > 1 && clamps.allSatisfy { $0.min == 0 })
+  }
+
+  @Test func `tensors have numbers of one size in all channels, and the function is the same`() throws {
+    var graph = Graph(name: "tensors")
+    let x = graph.addInput("x", TensorType([1, 3, 6, 6]))
+    func weight(_ name: String, _ shape: Shape) throws -> ValueID {
+      let values = (0..<shape.count).map { (index: Int) -> Float in
+        let size = 3 + Float(index / 3 % 7) * 9
+        return Float((index * 37) % 19 - 9) / size
+      }
+      return graph.addConstant(name, try Tensor(shape, values))
+    }
+    let bias = graph.addConstant("b", try Tensor([8], (0..<8).map { Float($0 % 3) / 8 + 0.3 }))
+    let y = try graph.addNode("expand", Conv2D(epilogue: .relu6), [x, try weight("w1", [8, 3, 1, 1]), bias])
+    let z = try graph.addNode("depthwise", Conv2D(padding: 1, groups: 8), [y, try weight("w2", [8, 1, 3, 3])])
+    graph.setOutputs([try graph.addNode("project", Conv2D(), [z, try weight("w3", [4, 8, 1, 1])])])
+    let sample = try Tensor([1, 3, 6, 6], (0..<108).map { Float(($0 * 31) % 64) / 32 - 1 })
+    let target = try CPUBackend().target(PrepareOptions())
+    let pass = EqualizeTensors(observing: Observation(samples: { _ in [[sample]] }))
+    let (found, reports) = try Pipeline([pass]).run(on: graph, for: target)
+    #expect(reports[0].rewrites == 1)
+    func largest(_ graph: Graph) throws -> [Float] {
+      var all: [Float] = []
+      _ = try graph.evaluate([sample]) { node, outputs in
+        guard node.name == "expand" else { return }
+        let values = outputs[0].values
+        all = (0..<8).map { values[$0 * 36..<($0 + 1) * 36].reduce(0) { max($0, $1.magnitude) } }
+      }
+      return all
+    }
+    let (before, after) = (try largest(graph), try largest(found))
+    #expect(before.max()! / before.min()! > 4)
+    #expect(after.max()! / after.min()! < 1.001, "\(before) \(after)")
   }
 
   @Test func `of a network that others read in between, nothing is scaled`() throws {

@@ -87,7 +87,9 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
     configuration[Axes.precision] = .int8
     let catalog = Harness.current.catalog
-    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, correctBias, keepFloat].compactMap({ $0 }) {
+    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, correctBias, keepFloat].compactMap({
+      $0
+    }) {
       guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
         throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
       }

@@ -1,3 +1,5 @@
+import BenchProtocol
+
 /// What a machine can do at most, as its own worker measured it.
 public struct Peaks: Codable, Sendable {
   public struct Memory: Codable, Sendable {
@@ -20,6 +22,15 @@ public struct Peaks: Codable, Sendable {
 
   package init(isa: String? = nil, threads: Int, arithmetic: [String: Double] = [:], memory: [Memory] = []) {
     (self.isa, self.threads, self.arithmetic, self.memory) = (isa, threads, arithmetic, memory)
+  }
+
+  /// Whether a kernel multiplies integers, by its name.
+  package static func multipliesIntegers(_ kernel: String) -> Bool { kernel.contains("-dots-") }
+
+  /// Operations a second of what multiplies integers, or else computes in a precision: int8 rows hold floats too, and models that came
+  /// with integers are int8 in any.
+  package func arithmetic(integers: Bool, _ precision: Precision) -> Double? {
+    arithmetic[integers ? Precision.int8.rawValue : precision == .int8 ? Precision.fp32.rawValue : precision.rawValue]
   }
 
   /// The smallest memory that holds so many bytes.

@@ -25,10 +25,12 @@ public struct Profile: Codable, Sendable {
       (self.macs, self.bytes, self.allocations) = (macs, bytes, allocations)
     }
 
-    /// What kind of work it is: the op, and of convolutions which.
+    /// What kind of work it is: the op, of convolutions which, and whether it multiplies integers.
     public var kind: String {
-      ["depthwise", "pointwise"].first { kernel.hasPrefix($0) }.map { "\($0) \(op)" } ?? op
+      (["depthwise", "pointwise"].first { kernel.hasPrefix($0) }.map { "\($0) \(op)" } ?? op)
+        + (multipliesIntegers ? " int8" : "")
     }
+    public var multipliesIntegers: Bool { Peaks.multipliesIntegers(kernel) }
     /// Operations a second; nil where it multiplies nothing.
     public var speed: Double? { macs > 0 ? 2 * Double(macs) / time.value * 1e9 : nil }
     /// Bytes a second, of those it has to move at least.
@@ -103,6 +105,7 @@ public struct Profile: Codable, Sendable {
     public var macs: Int
     public var bytes: Int
     public var allocations: Int?
+    public var multipliesIntegers: Bool
   }
 
   /// Kinds of work, the most time first.
@@ -112,7 +115,8 @@ public struct Profile: Codable, Sendable {
       let counts = all.compactMap(\.allocations)
       return Kind(
         name: name, nodes: all.count, time: all.reduce(0) { $0 + $1.time.value }, macs: all.reduce(0) { $0 + $1.macs },
-        bytes: all.reduce(0) { $0 + $1.bytes }, allocations: counts.count == all.count ? counts.reduce(0, +) : nil)
+        bytes: all.reduce(0) { $0 + $1.bytes }, allocations: counts.count == all.count ? counts.reduce(0, +) : nil,
+        multipliesIntegers: all[0].multipliesIntegers)
     }.sorted { $0.time > $1.time }
   }
 }

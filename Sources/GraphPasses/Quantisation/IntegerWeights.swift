@@ -35,6 +35,15 @@ struct IntegerWeights {
     self.weight = try weight.quantized(to: StoredType(dtype: .int8, quantization: quantization))
   }
 
+  /// Weights that are integers already.
+  /// - Returns: nil where its products have no scale.
+  init?(_ weight: Tensor, input: Quantization) {
+    let quantization = weight.type.quantization!
+    self.weight = weight
+    products = Node.scales(input, quantization, outputs: quantization.scales.count)
+    guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return nil }
+  }
+
   /// A bias that is added to such sums, in int32.
   func bias(_ values: [Float]) throws -> Tensor {
     let integers = values.enumerated().map { index, value in

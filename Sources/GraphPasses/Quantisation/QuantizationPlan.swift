@@ -94,7 +94,7 @@ struct QuantizationPlan {
   }
 
   /// What hands numbers on, more or less as they are.
-  private static func carries(_ node: Node) -> Bool {
+  static func carries(_ node: Node) -> Bool {
     guard node.stored == nil, node.outputs.count == 1 else { return false }
     return switch node.op {
     case is Activation, is GlobalAveragePool, is AveragePool2D, is Resize: true
@@ -104,7 +104,7 @@ struct QuantizationPlan {
   }
 
   /// What gives some of its input's numbers and no others.
-  private static func follows(_ node: Node) -> Bool {
+  static func follows(_ node: Node) -> Bool {
     switch node.op {
     case is Reshape, is Dropout, is Transpose, is MaxPool2D: true
     default: false
@@ -135,7 +135,9 @@ struct QuantizationPlan {
   ) throws -> [ValueID: IntegerWeights] {
     var made: [ValueID: IntegerWeights] = [:]
     for node in graph.nodes where node.outputs.contains(where: products.contains) {
-      guard let input = types[node.inputs[0]]?.quantization, let weight = graph.data(of: node.inputs[1]) else { continue }
+      guard let input = types[node.inputs[0]]?.quantization, let weight = graph.data(of: node.inputs[1]) else {
+        continue
+      }
       made[node.outputs[0]] = try IntegerWeights(
         node, weight, bias: node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil, input: input,
         scalesChannels: options.scalesChannels)

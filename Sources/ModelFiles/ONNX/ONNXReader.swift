@@ -221,6 +221,14 @@ final class ONNXGraphReader {
     return try? compute(id)
   }
 
+  /// Whether a value is made of known integers and their scales, and of nothing else.
+  func isStoredWeight(_ id: ValueID) -> Bool {
+    guard let index = producers[id], case let node = graph.nodes[index], node.op is DequantizeLinear else {
+      return false
+    }
+    return node.inputs.allSatisfy { graph.data(of: $0) != nil }
+  }
+
   /// The same of what cannot be left for a run: inputs whose values were given are fixed.
   func needed(_ id: ValueID) -> Tensor? { known(id) ?? (try? compute(id, input: fixedValue)) }
 

@@ -80,12 +80,13 @@ let matrixOps: [String: ONNXBuilder] = {
 }()
 
 extension ONNXNode {
-  /// Whether a value is a weight of float32 or narrower: there before a run.
+  /// Whether a value is a weight of float32 or narrower: there before a run, as such or as integers with a scale.
   func isWeight(_ id: ValueID) -> Bool {
     guard type(of: id).dtype.isStoredFloat else { return false }
     return switch reader.graph[id].source {
     case .constant, .parameter: true
-    case .input, .node: false
+    case .input: false
+    case .node: reader.isStoredWeight(id)
     }
   }
 

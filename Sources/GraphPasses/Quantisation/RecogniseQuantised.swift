@@ -1,0 +1,287 @@
+import GraphCore
+import TensorCore
+
+/// Writes what a file says with integers and scales beside them (ONNX: QuantizeLinear and DequantizeLinear around ops of floats, or
+/// QLinearConv and QLinearMatMul) as tensors of integers that stand for numbers, and ops on those.
+///
+/// Sums of products are exact then, as those ops' own are. Where a file rounds sums of floats, they may round to the next integer. int8
+/// tensors become uint8 ones of the same numbers, which kernels multiply.
+public struct RecogniseQuantised: Pass {
+  public let name = "recognise-quantised"
+  public let summary = "compute on integers where a file has integers with scales beside them"
+  public let off = "integers are made numbers before each op, and numbers integers behind it"
+  /// As of ``QuantizeInt8``: of networks with random weights, which magnify roundings.
+  public let tolerance = 0.3
+
+  public init() {}
+
+  public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
+    let count = try graph.rewrite { graph in
+      var recogniser = Recogniser()
+      try recogniser.run(&graph)
+      return recogniser.rewrites
+    }
+    guard count > 0 else { return 0 }
+    graph.removeUnused()
+    let fused = try graph.fuseActivations { op, function, inputs in
+      Node.sumsIntegers(op, inputs) && function.clamps(channels: 1) != nil
+    }
+    return try count + fused + graph.rewrite { try $0.storeIntegers() }
+  }
+}
+
+private struct Recogniser {
+  var rewrites = 0
+  /// By plain integers of the file: the same as numbers.
+  private var typed: [ValueID: ValueID] = [:]
+  /// By what is made of such integers as floats.
+  private var sources: [ValueID: ValueID] = [:]
+
+  mutating func run(_ graph: inout Rewriter) throws {
+    for handle in graph.handles {
+      let node = graph[handle]!
+      switch node.op {
+      case is QuantizeLinear: try quantise(handle, node, &graph)
+      case let op as DequantizeLinear:
+        guard let integers = typed[node.inputs[0]], let stored = stored(node, op, graph),
+          stored == type(integers, graph)
+        else { continue }
+        sources[node.outputs[0]] = integers
+      case let op as QLinearConv: try convolve(handle, node, op, &graph)
+      case is QLinearMatMul: try multiply(handle, node, &graph)
+      case is Conv2D, is Linear: try product(handle, node, &graph)
+      default: try carry(handle, node, &graph)
+      }
+    }
+    // What else reads such floats is given them by one op.
+    for handle in graph.handles {
+      guard let node = graph[handle], let output = node.outputs.first, let integers = sources[output],
+        graph.uses(of: output) > 0
+      else { continue }
+      let numbers = try graph.insert(node.name + ".numbers", Requantize(), [integers], before: handle, placed: nil)
+      graph.replaceUses(of: output, with: numbers)
+      rewrites += 1
+    }
+  }
+
+  /// The one scale that a node's tensor has, of 8 bits; as uint8.
+  private func stored(_ dtype: DType, scale: ValueID, zero: ValueID?, _ graph: Rewriter) -> StoredType? {
+    guard dtype == .uint8 || dtype == .int8, let scale = graph.data(of: scale), scale.shape.count == 1,
+      scale.type.dtype == .float32, scale.values[0] >= .leastNormalMagnitude, scale.values[0].isFinite
+    else { return nil }
+    var zeroPoint: Int64 = 0
+    if let zero {
+      guard let data = graph.data(of: zero), data.shape.count == 1, let integers = try? data.allIntegers() else {
+        return nil
+      }
+      zeroPoint = integers[0]
+    }
+    return StoredType(.uint8, scale: scale.values[0], zeroPoint: Int32(zeroPoint + (dtype == .int8 ? 128 : 0)))
+  }
+
+  private func stored(_ node: Node, _ op: DequantizeLinear, _ graph: Rewriter) -> StoredType? {
+    op.blockSize > 0
+      ? nil
+      : stored(
+        graph[node.inputs[0]].type.dtype, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil,
+        graph)
+  }
+
+  private func type(_ id: ValueID, _ graph: Rewriter) -> StoredType {
+    StoredType(dtype: graph[id].type.dtype, quantization: graph[id].type.quantization)
+  }
+
+  private mutating func quantise(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    guard let op = node.op as? QuantizeLinear, op.blockSize == 0, !graph[node.inputs[0]].type.isUpperBound,
+      let stored = stored(
+        op.dtype, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil, graph)
+    else { return }
+    let x = node.inputs[0]
+    let known = sources[x] ?? x
+    if type(known, graph) == stored {
+      // Rounded to what it is.
+      typed[node.outputs[0]] = known
+    } else if graph[x].type.dtype == .float32 || graph[x].type.quantization != nil {
+      typed[node.outputs[0]] = try graph.insert(
+        node.name + ".stored", Requantize(), [x], before: handle, placed: nil, stored: stored)
+    } else {
+      return
+    }
+    rewrites += 1
+  }
+
+  /// Known integers around zero, of one scale or one for each index of an axis; also the other way round.
+  private func weight(_ id: ValueID, _ graph: Rewriter) -> Tensor? {
+    guard let node = graph.producer(of: id).flatMap({ graph[$0] }), node.stored == nil else { return nil }
+    if let op = node.op as? Transpose, op == Transpose([1, 0]) {
+      return weight(node.inputs[0], graph).flatMap(Self.turned)
+    }
+    guard let op = node.op as? DequantizeLinear, op.blockSize == 0, let integers = graph.data(of: node.inputs[0]) else {
+      return nil
+    }
+    return Self.weight(
+      integers, scale: graph.data(of: node.inputs[1]),
+      zero: node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil,
+      hasZero: node.inputs.count > 2, axis: op.axis)
+  }
+
+  private static func weight(_ integers: Tensor, scale: Tensor?, zero: Tensor?, hasZero: Bool, axis: Int) -> Tensor? {
+    guard integers.type.dtype == .int8 || integers.type.dtype == .uint8, integers.type.quantization == nil,
+      let scale, scale.type.dtype == .float32, scale.shape.rank < 2, !hasZero || zero != nil,
+      let zeros = try? zero?.allIntegers() ?? [0], Set(zeros).count == 1
+    else { return nil }
+    // Of uint8 those around 128 are int8 around zero.
+    let middle: Int64 = integers.type.dtype == .uint8 ? 128 : 0
+    guard zeros[0] == middle else { return nil }
+    let scales = scale.values
+    let quantization =
+      scales.count == 1 ? Quantization(scale: scales[0]) : Quantization(scales: scales, axis: axis)
+    guard quantization.fault(for: integers.shape, .int8) == nil, let all = try? integers.allIntegers() else {
+      return nil
+    }
+    return try? Tensor(
+      quantized: integers.shape, all.map { $0 - middle }, StoredType(dtype: .int8, quantization: quantization))
+  }
+
+  /// A matrix of such weights the other way round.
+  private static func turned(_ tensor: Tensor) -> Tensor? {
+    guard let quantization = tensor.type.quantization, tensor.shape.rank == 2, let all = try? tensor.allIntegers(),
+      let plain = try? Transpose([1, 0]).evaluate([Tensor(tensor.shape, all, .int8)])[0],
+      let integers = try? plain.allIntegers()
+    else { return nil }
+    let turned = quantization.axis.map { Quantization(scales: quantization.scales, axis: 1 - $0) } ?? quantization
+    return try? Tensor(quantized: plain.shape, integers, StoredType(dtype: .int8, quantization: turned))
+  }
+
+  /// The numbers of a bias, which may be integers with a scale beside them.
+  private func bias(_ id: ValueID, _ graph: Rewriter) -> [Float]? {
+    if let tensor = graph.data(of: id), tensor.type.quantization == nil { return tensor.values }
+    guard let node = graph.producer(of: id).flatMap({ graph[$0] }), node.op is DequantizeLinear,
+      case let inputs = node.inputs.compactMap({ graph.data(of: $0) }), inputs.count == node.inputs.count
+    else { return nil }
+    return try? node.evaluate(inputs)[0].values
+  }
+
+  /// - Returns: weight and bias that a convolution or linear layer of integers reads; nil where they are none.
+  private func parameters(
+    _ node: Node, _ input: ValueID, _ weight: Tensor?, _ bias: [Float]?, _ graph: inout Rewriter
+  ) throws -> [ValueID]? {
+    guard let weight, let quantization = weight.type.quantization, quantization.axis ?? 0 == 0, weight.shape[0] > 0
+    else {
+      return nil
+    }
+    let integers = IntegerWeights(weight, input: graph[input].type.quantization!)
+    guard let integers, bias?.allSatisfy(\.isFinite) ?? true else { return nil }
+    var made = [graph.addConstant(node.name + ".int8", weight)]
+    if let bias { made.append(graph.addConstant(node.name + ".int32", try integers.bias(bias))) }
+    return made
+  }
+
+  private mutating func product(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    guard let input = sources[node.inputs[0]], node.inputs.count <= 3, node.stored == nil else { return }
+    var bias: [Float]?
+    if node.inputs.count > 2 {
+      bias = self.bias(node.inputs[2], graph)
+      guard bias != nil else { return }
+    }
+    guard let made = try parameters(node, input, weight(node.inputs[1], graph), bias, &graph) else { return }
+    graph.update(handle) { $0.inputs = [input] + made }
+    rewrites += 1
+  }
+
+  private mutating func convolve(
+    _ handle: Rewriter.Handle, _ node: Node, _ op: QLinearConv, _ graph: inout Rewriter
+  ) throws {
+    let (ids, window) = (node.inputs, op.window)
+    guard let input = typed[ids[0]], window.kernel.count == 2,
+      stored(graph[ids[0]].type.dtype, scale: ids[1], zero: ids[2], graph) == type(input, graph),
+      let integers = graph.data(of: ids[3]),
+      let result = stored(graph[ids[7]].type.dtype, scale: ids[6], zero: ids[7], graph)
+    else { return }
+    var sums: [Float]?
+    let weight = Self.weight(
+      integers, scale: graph.data(of: ids[4]), zero: graph.data(of: ids[5]), hasZero: true, axis: 0)
+    guard let weight else { return }
+    if ids.count > 8 {
+      guard let data = graph.data(of: ids[8]), let made = IntegerWeights(weight, input: graph[input].type.quantization!)
+      else { return }
+      // As numbers, which are these integers again.
+      let scales = made.products
+      sums = try data.allIntegers().enumerated().map { Float($1) * scales[scales.count > 1 ? $0 : 0] }
+      // Of those that float32 does not hold the file's own op makes better.
+      guard try made.bias(sums!).allIntegers() == data.allIntegers() else { return }
+    }
+    guard let made = try parameters(node, input, weight, sums, &graph) else { return }
+    let conv = Conv2D(
+      stride: Pair(window.strides[0], window.strides[1]),
+      padding: Padding(
+        top: window.before[0], left: window.before[1], bottom: window.after[0], right: window.after[1]),
+      dilation: Pair(window.dilations[0], window.dilations[1]), groups: op.groups)
+    try insert(conv, [input] + made, for: handle, node, result, &graph)
+  }
+
+  private mutating func multiply(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    let ids = node.inputs
+    guard let input = typed[ids[0]], graph[input].type.shape.rank >= 2,
+      stored(graph[ids[0]].type.dtype, scale: ids[1], zero: ids[2], graph) == type(input, graph),
+      let integers = graph.data(of: ids[3]), integers.shape.rank == 2,
+      let result = stored(graph[ids[7]].type.dtype, scale: ids[6], zero: ids[7], graph),
+      let weight = Self.weight(
+        integers, scale: graph.data(of: ids[4]), zero: graph.data(of: ids[5]), hasZero: true, axis: 1
+      ).flatMap(Self.turned),
+      let made = try parameters(node, input, weight, nil, &graph)
+    else { return }
+    try insert(Linear(), [input] + made, for: handle, node, result, &graph)
+  }
+
+  private mutating func insert(
+    _ op: any Op, _ inputs: [ValueID], for handle: Rewriter.Handle, _ node: Node, _ stored: StoredType,
+    _ graph: inout Rewriter
+  ) throws {
+    typed[node.outputs[0]] = try graph.insert(
+      node.name, op, inputs, before: handle, placed: node.placed, stored: stored)
+    rewrites += 1
+  }
+
+  /// What hands numbers on reads the integers themselves.
+  private mutating func carry(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    guard QuantizationPlan.carries(node), node.inputs.contains(where: { sources[$0] != nil }) else { return }
+    if QuantizationPlan.follows(node) {
+      // Its result would be integers too.
+      let stored = type(sources[node.inputs[0]] ?? node.inputs[0], graph)
+      let isRoundedAlike = graph.users(of: node.outputs[0]).allSatisfy { user in
+        let reader = graph[user]!
+        guard let op = reader.op as? QuantizeLinear, op.blockSize == 0 else { return false }
+        let zero = reader.inputs.count > 2 ? reader.inputs[2] : nil
+        return self.stored(op.dtype, scale: reader.inputs[1], zero: zero, graph) == stored
+      }
+      guard isRoundedAlike, sources[node.inputs[0]] != nil, !graph.outputs.contains(node.outputs[0]) else { return }
+    }
+    graph.update(handle) { [sources] changed in changed.inputs = changed.inputs.map { sources[$0] ?? $0 } }
+    try graph.inferTypes(of: handle)
+    rewrites += 1
+  }
+}
+
+extension Rewriter {
+  /// Lets what computes on integers store what it computes as such, where nothing reads the numbers.
+  fileprivate mutating func storeIntegers() throws -> Int {
+    var count = 0
+    for handle in handles {
+      guard let node = self[handle], node.op is Requantize, let stored = node.stored, stored.quantization != nil,
+        self[node.inputs[0]].type.dtype == .float32, let producer = producer(of: node.inputs[0]),
+        onlyUser(of: node.inputs[0]) == handle, let before = self[producer], before.stored == nil,
+        before.outputs.count == 1,
+        case let types = types(of: before.inputs),
+        Node.sumsIntegers(before.op, types)
+          || QuantizationPlan.carries(before) && !QuantizationPlan.follows(before)
+            && types.contains(where: { $0.quantization != nil })
+      else { continue }
+      update(producer) { $0.stored = stored }
+      remove(handle, readersRead: node.inputs[0])
+      try inferTypes(of: producer)
+      count += 1
+    }
+    return count
+  }
+}
