@@ -56,18 +56,22 @@ extension CPUBackend {
 }
 
 extension Placer {
-  /// Why a graph in another precision is no row of the preferred backend: a node that multiplies has no fast kernel there. Nil where
-  /// all have.
+  /// Why a graph in another precision, or one that came with integers, is no row of the preferred backend: a node that multiplies has no
+  /// fast kernel there. Nil where all have.
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
-    guard precision != .fp32 else { return nil }
+    func sumsIntegers(_ node: Node) -> Bool { Node.sumsIntegers(node.op, graph.inputTypes(of: node)) }
     // What was left in float32 by choice has kernels of its own.
-    if precision == .int8, !graph.nodes.contains(where: { Node.sumsIntegers($0.op, graph.inputTypes(of: $0)) }) {
+    if precision == .int8, !graph.nodes.contains(where: sumsIntegers) {
       return "there is no convolution or linear layer with known weights to put into int8"
     }
     for node in graph.nodes where graph.cost(of: node).macs > 0 {
+      // Who asks for other kernels wants to see those.
+      let isChosen = (backends[0] as? CPUBackend)?.kernels ?? .fast != .fast
+      let own = sumsIntegers(node) && !isChosen ? .int8 : precision
+      guard own != .fp32 else { continue }
       switch backends[0].support(for: node, in: graph, options) {
       case .unsupported(let reason): return reason
-      case let support where !support.isFast: return "backend \(backends[0].name) has no \(precision) kernels"
+      case let support where !support.isFast: return "backend \(backends[0].name) has no \(own) kernels"
       case .kernel: continue
       }
     }

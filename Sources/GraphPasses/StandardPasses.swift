@@ -4,9 +4,7 @@ import GraphCore
 /// rounded to the next one, in the order in which they run.
 public let standardPasses: [any Pass] = [
   FoldBatchNorm(), RecogniseQuantised(), Freeze(), RemoveDropout(), FuseActivation(), FuseAddReLU(), SplitTransposed(),
-  ChannelsLast(),
-  FuseResidual(),
-  Winograd(), FuseDepthwise(), PrepackWeights(),
+  ChannelsLast(), FuseResidual(), Winograd(), FuseDepthwise(), PrepackWeights(),
 ]
 
 extension Array where Element == any Pass {

@@ -221,6 +221,21 @@ import Testing
     }
   }
 
+  @Test func `a sample that is no number here and there moves no bias`() throws {
+    var graph = Graph(name: "nan")
+    let x = graph.addInput("x", TensorType([1, 2, 2, 2]))
+    let w = graph.addConstant("w", try Tensor([2, 2, 1, 1], [1, 0.3, -0.7, 0.1] as [Float]))
+    graph.setOutputs([try graph.addNode("conv", Conv2D(), [x, w])])
+    let target = try CPUBackend().target(PrepareOptions())
+    let sample = try Tensor([1, 2, 2, 2], [0, 2, .nan, -1, 0.5, .infinity, 2, -.infinity] as [Float])
+    let input = try Tensor([1, 2, 2, 2], [0, 2, 1, -1, 0.5, 1, 2, -1] as [Float])
+    let found = try Pipeline([QuantizeInt8()], checksNumbers: false)
+      .run(on: graph, for: target, samples: [[sample]]).graph
+    for (a, b) in zip(try found.evaluate([input])[0].values, try graph.evaluate([input])[0].values) {
+      #expect((a - b).magnitude < 0.05, "\(a) for \(b)")
+    }
+  }
+
   @Test func `ranges`() throws {
     // A bell with one value far away.
     var values = (1...20_000).map { i in

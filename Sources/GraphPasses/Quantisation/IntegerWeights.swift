@@ -44,6 +44,13 @@ struct IntegerWeights {
     guard products.allSatisfy({ $0 >= .leastNormalMagnitude && $0.isFinite }) else { return nil }
   }
 
+  /// Whether there are integers for a bias of no more than 30 bits, so that sums with it stay within int32.
+  func holds(_ bias: [Float]) -> Bool {
+    bias.enumerated().allSatisfy { index, value in
+      (Double(value) / Double(products[products.count > 1 ? index : 0])).magnitude <= 0x1p30
+    }
+  }
+
   /// A bias that is added to such sums, in int32.
   func bias(_ values: [Float]) throws -> Tensor {
     let integers = values.enumerated().map { index, value in

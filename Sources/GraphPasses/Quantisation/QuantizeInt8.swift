@@ -103,17 +103,21 @@ public struct QuantizeInt8: Pass {
       }
       outputs.append((output, mean))
     }
+    guard !outputs.isEmpty else { return [:] }
     var sums = outputs.map { [Double](repeating: 0, count: weights[$0.of]!.weight.shape[0]) }
-    var counts = [Int](repeating: 0, count: sums.count)
+    var counts = sums
     try observation.values(outputs.map(\.mean), of: errors, in: context)() { index, tensor in
       let numbers = try tensor.converted(to: .nchw).values
       let channels = sums[index].count
-      for (place, number) in numbers.enumerated() { sums[index][place % channels] += Double(number) }
-      counts[index] += numbers.count / max(channels, 1)
+      // Ranges are of what is finite too.
+      for (place, number) in numbers.enumerated() where number.isFinite {
+        sums[index][place % channels] += Double(number)
+        counts[index][place % channels] += 1
+      }
     }
     return Dictionary(
       uniqueKeysWithValues: outputs.indices.map { index in
-        (outputs[index].of, sums[index].map { Float($0 / Double(max(counts[index], 1))) })
+        (outputs[index].of, zip(sums[index], counts[index]).map { Float($0 / max($1, 1)) })
       })
   }
 }

@@ -58,7 +58,7 @@ package struct Histogram: Sendable {
   /// that is no better.
   func closest(levels: Int) -> ClosedRange<Float> {
     guard width > 0, counts.contains(where: { $0 > 0 }) else { return range }
-    // Integers always reach to zero.
+    // What integers cover reaches to zero in any case.
     let zero = min(max(Int(-Double(range.lowerBound) / width), 0), Self.bins - 1)
     var (first, last) = (0, Self.bins - 1)
     var least = squaredError(first, last, levels)

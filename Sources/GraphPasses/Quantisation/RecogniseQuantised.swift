@@ -16,17 +16,17 @@ public struct RecogniseQuantised: Pass {
   public init() {}
 
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
-    let count = try graph.rewrite { graph in
-      var recogniser = Recogniser()
-      try recogniser.run(&graph)
-      return recogniser.rewrites
-    }
-    guard count > 0 else { return 0 }
+    var recogniser = Recogniser()
+    try graph.rewrite { try recogniser.run(&$0) }
+    guard recogniser.rewrites > 0 else { return 0 }
+    graph.removeUnused()
+    let live = Set(graph.values.map(\.id))
+    try graph.rewrite { try recogniser.giveIntegers(&$0, live: live) }
     graph.removeUnused()
     let fused = try graph.fuseActivations { op, function, inputs in
       Node.sumsIntegers(op, inputs) && function.clamps(channels: 1) != nil
     }
-    return try count + fused + graph.rewrite { try $0.storeIntegers() }
+    return try recogniser.rewrites + fused + graph.rewrite { try $0.storeIntegers() }
   }
 }
 
@@ -34,8 +34,15 @@ private struct Recogniser {
   var rewrites = 0
   /// By plain integers of the file: the same as numbers.
   private var typed: [ValueID: ValueID] = [:]
+  /// What numbers are as integers, by value and type.
+  private var known: [Stored: ValueID] = [:]
   /// By what is made of such integers as floats.
   private var sources: [ValueID: ValueID] = [:]
+
+  private struct Stored: Hashable {
+    var number: ValueID
+    var type: StoredType
+  }
 
   mutating func run(_ graph: inout Rewriter) throws {
     for handle in graph.handles {
@@ -58,9 +65,29 @@ private struct Recogniser {
       guard let node = graph[handle], let output = node.outputs.first, let integers = sources[output],
         graph.uses(of: output) > 0
       else { continue }
-      let numbers = try graph.insert(node.name + ".numbers", Requantize(), [integers], before: handle, placed: nil)
+      let numbers = try graph.insert(graph[output].name, Requantize(), [integers], before: handle, placed: nil)
       graph.replaceUses(of: output, with: numbers)
       rewrites += 1
+    }
+  }
+
+  /// Where something still reads a file's plain integers, makes them of those that stand for numbers: nothing is computed twice.
+  /// - Parameter live: values that are still there.
+  mutating func giveIntegers(_ graph: inout Rewriter, live: Set<ValueID>) throws {
+    for handle in graph.handles {
+      guard let node = graph[handle], node.op is QuantizeLinear || node.op is QLinearConv || node.op is QLinearMatMul,
+        let output = node.outputs.first, let integers = typed[output], live.contains(integers)
+      else { continue }
+      let numbers = try graph.insert(node.name + ".numbers", Requantize(), [integers], before: handle, placed: nil)
+      if node.op is QuantizeLinear {
+        graph.update(handle) { $0.inputs[0] = numbers }
+      } else {
+        let grid = Array(node.inputs[6...7])
+        let plain = try graph.insert(
+          graph[output].name, QuantizeLinear(to: graph[output].type.dtype), [numbers] + grid, before: handle,
+          placed: nil)
+        graph.remove(handle, readersRead: plain)
+      }
     }
   }
 
@@ -87,23 +114,28 @@ private struct Recogniser {
         graph)
   }
 
+  /// What a QuantizeLinear stores; nil of other nodes.
+  private func stored(_ node: Node, _ graph: Rewriter) -> StoredType? {
+    guard let op = node.op as? QuantizeLinear, op.blockSize == 0 else { return nil }
+    return stored(op.dtype, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil, graph)
+  }
+
   private func type(_ id: ValueID, _ graph: Rewriter) -> StoredType {
     StoredType(dtype: graph[id].type.dtype, quantization: graph[id].type.quantization)
   }
 
   private mutating func quantise(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
-    guard let op = node.op as? QuantizeLinear, op.blockSize == 0, !graph[node.inputs[0]].type.isUpperBound,
-      let stored = stored(
-        op.dtype, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil, graph)
-    else { return }
-    let x = node.inputs[0]
-    let known = sources[x] ?? x
-    if type(known, graph) == stored {
+    guard !graph[node.inputs[0]].type.isUpperBound, let stored = stored(node, graph) else { return }
+    let number = sources[node.inputs[0]] ?? node.inputs[0]
+    if type(number, graph) == stored {
       // Rounded to what it is.
-      typed[node.outputs[0]] = known
-    } else if graph[x].type.dtype == .float32 || graph[x].type.quantization != nil {
-      typed[node.outputs[0]] = try graph.insert(
-        node.name + ".stored", Requantize(), [x], before: handle, placed: nil, stored: stored)
+      typed[node.outputs[0]] = number
+    } else if let made = known[Stored(number: number, type: stored)] {
+      typed[node.outputs[0]] = made
+    } else if graph[number].type.dtype == .float32 || graph[number].type.quantization != nil {
+      let made = try graph.insert(
+        node.name + ".stored", Requantize(), [number], before: handle, placed: nil, stored: stored)
+      (typed[node.outputs[0]], known[Stored(number: number, type: stored)]) = (made, made)
     } else {
       return
     }
@@ -170,8 +202,9 @@ private struct Recogniser {
     else {
       return nil
     }
-    let integers = IntegerWeights(weight, input: graph[input].type.quantization!)
-    guard let integers, bias?.allSatisfy(\.isFinite) ?? true else { return nil }
+    guard let integers = IntegerWeights(weight, input: graph[input].type.quantization!),
+      bias.map(integers.holds) ?? true
+    else { return nil }
     var made = [graph.addConstant(node.name + ".int8", weight)]
     if let bias { made.append(graph.addConstant(node.name + ".int32", try integers.bias(bias))) }
     return made
@@ -179,6 +212,13 @@ private struct Recogniser {
 
   private mutating func product(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
     guard let input = sources[node.inputs[0]], node.inputs.count <= 3, node.stored == nil else { return }
+    // Kernels give its sums as integers alone.
+    if let conv = node.op as? Conv2D,
+      conv.isDepthwise(graph[node.inputs[0]].type.shape, graph[node.inputs[1]].type.shape),
+      !isRounded(node.outputs[0], graph)
+    {
+      return
+    }
     var bias: [Float]?
     if node.inputs.count > 2 {
       bias = self.bias(node.inputs[2], graph)
@@ -187,6 +227,15 @@ private struct Recogniser {
     guard let made = try parameters(node, input, weight(node.inputs[1], graph), bias, &graph) else { return }
     graph.update(handle) { $0.inputs = [input] + made }
     rewrites += 1
+  }
+
+  /// Whether one QuantizeLinear alone reads a value, or what limits make of it.
+  private func isRounded(_ id: ValueID, _ graph: Rewriter) -> Bool {
+    guard let reader = graph.onlyUser(of: id).flatMap({ graph[$0] }) else { return false }
+    if let op = reader.op as? Activation, op.function.clamps(channels: 1) != nil {
+      return graph.onlyUser(of: reader.outputs[0]).flatMap { graph[$0] }.map { stored($0, graph) != nil } ?? false
+    }
+    return stored(reader, graph) != nil
   }
 
   private mutating func convolve(
@@ -245,16 +294,17 @@ private struct Recogniser {
 
   /// What hands numbers on reads the integers themselves.
   private mutating func carry(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    if node.op is Reshape || node.op is Transpose, node.inputs.count == 1, let integers = typed[node.inputs[0]] {
+      // Plain integers of a file, in another order.
+      typed[node.outputs[0]] = try graph.insert(
+        node.name + ".stored", node.op, [integers], before: handle, placed: nil)
+      return
+    }
     guard QuantizationPlan.carries(node), node.inputs.contains(where: { sources[$0] != nil }) else { return }
     if QuantizationPlan.follows(node) {
       // Its result would be integers too.
       let stored = type(sources[node.inputs[0]] ?? node.inputs[0], graph)
-      let isRoundedAlike = graph.users(of: node.outputs[0]).allSatisfy { user in
-        let reader = graph[user]!
-        guard let op = reader.op as? QuantizeLinear, op.blockSize == 0 else { return false }
-        let zero = reader.inputs.count > 2 ? reader.inputs[2] : nil
-        return self.stored(op.dtype, scale: reader.inputs[1], zero: zero, graph) == stored
-      }
+      let isRoundedAlike = graph.users(of: node.outputs[0]).allSatisfy { self.stored(graph[$0]!, graph) == stored }
       guard isRoundedAlike, sources[node.inputs[0]] != nil, !graph.outputs.contains(node.outputs[0]) else { return }
     }
     graph.update(handle) { [sources] changed in changed.inputs = changed.inputs.map { sources[$0] ?? $0 } }
@@ -274,8 +324,7 @@ extension Rewriter {
         before.outputs.count == 1,
         case let types = types(of: before.inputs),
         Node.sumsIntegers(before.op, types)
-          || QuantizationPlan.carries(before) && !QuantizationPlan.follows(before)
-            && types.contains(where: { $0.quantization != nil })
+          || QuantizationPlan.carries(before) && types.contains(where: { $0.quantization != nil })
       else { continue }
       update(producer) { $0.stored = stored }
       remove(handle, readersRead: node.inputs[0])

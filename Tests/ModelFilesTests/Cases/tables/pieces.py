@@ -1,9 +1,11 @@
 """Pieces of models as exporters write them."""
 
+from typing import Any
+
 import numpy as np
 from onnx import NodeProto
 
-from .building import Cases, Version, array, constant, node, piece
+from .building import Case, Cases, Version, array, constant, node, piece
 
 
 def ints(*values: int) -> np.ndarray:
@@ -238,6 +240,51 @@ def quantised_convolution(v: Version) -> Cases:
         node("DequantizeLinear", "r ys yz", "y"),
     ]
     yield v.graph("between QuantizeLinear and DequantizeLinear", nodes, {"x": v.normal(1, 1, 3, 3)}, ["y"], values)
+
+
+# Since 19 onnx's reference evaluator has these operators.
+@piece("Piece: integers with scales", 19)
+def integers_with_scales(v: Version) -> Cases:
+    def between(
+        name: str, x: np.ndarray, w: np.ndarray, xz: np.generic, ys: float, yz: np.generic, **attributes: Any
+    ) -> Case:
+        """QLinearConv of what QuantizeLinear makes, as the numbers that its integers stand for: they must be those."""
+        outputs = w.shape[0]
+        values = {
+            "xs": array(0.02), "xz": np.array(xz), "ws": v.uniform(0.005, 0.03, outputs), "w": w,
+            "wz": np.zeros(outputs, w.dtype), "ys": array(ys), "yz": np.array(yz),
+            "b": v.integers(-3000, 3000, outputs, dtype=np.int32),
+        }  # fmt: skip
+        nodes = [
+            node("QuantizeLinear", "x xs xz", "q"),
+            node("QLinearConv", "q xs xz w ws wz ys yz b", "r", **attributes),
+            node("DequantizeLinear", "r ys yz", "y"),
+        ]
+        return v.graph(name, nodes, {"x": x}, ["y"], values)
+
+    def weights(*shape: int) -> np.ndarray:
+        return v.integers(-128, 128, *shape, dtype=np.int8)
+
+    u, s = np.uint8, np.int8
+    yield between("QLinearConv", v.normal(1, 5, 6, 5), weights(7, 5, 3, 3), u(131), 0.2, u(117), pads=[1, 1, 1, 1])
+    yield between("QLinearConv, int8", v.normal(1, 5, 6, 5), weights(3, 5, 2, 2), s(-5), 0.2, s(9), strides=[2, 1])
+    depthwise = {"group": 13, "dilations": [2, 1], "pads": [2, 0, 1, 1]}
+    yield between("QLinearConv, depthwise", v.normal(1, 13, 5, 4), weights(13, 1, 3, 2), u(0), 0.03, u(0), **depthwise)
+    # Of which two fill 16 bits, and more than that.
+    ends = np.where(v.integers(0, 2, 1, 37, 2, 2) > 0, 99.0, -99.0).astype(np.float32)
+    extreme = np.where(v.integers(0, 4, 4, 37, 1, 1) > 0, 127, -128).astype(np.int8)
+    yield between("QLinearConv, both ends", ends, extreme, u(0), 3.0, u(3))
+    yield between("QLinearConv, both ends of int8", ends, extreme, s(-128), 3.0, s(-125))
+    values = {
+        "xs": array(0.02), "xz": array(117, u), "w": weights(19, 5), "ws": array(0.013), "wz": array(0, s),
+        "ys": array(0.09), "yz": array(140, u),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", "x xs xz", "q"),
+        node("QLinearMatMul", "q xs xz w ws wz ys yz", "r"),
+        node("DequantizeLinear", "r ys yz", "y"),
+    ]
+    yield v.graph("QLinearMatMul", nodes, {"x": v.normal(3, 19)}, ["y"], values)
 
 
 @piece("Piece: outputs of all kinds", 13)
