@@ -16,7 +16,8 @@ public struct Pipeline: Sendable {
   public var checksNumbers: Bool
   /// Largest relative difference that another order of additions may cause.
   public static let tolerance = 1e-4
-  /// The same of graphs that round to integers: some become the next one.
+  /// The same of graphs that round to integers, of which some become the next one. Networks with random weights magnify that:
+  /// MobileNetV2 was measured at 0.12, with 7 bits at twice that.
   public static let quantisedTolerance = 0.3
 
   public init(_ passes: [any Pass], checksNumbers: Bool = true) {

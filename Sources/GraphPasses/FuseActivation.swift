@@ -43,6 +43,7 @@ public struct FuseAddReLU: Pass {
 
 extension Graph {
   /// Removes each activation whose producer, read by nothing else, can apply it itself and is wanted to.
+  @discardableResult
   mutating func fuseActivations(_ isWanted: (any Op, Epilogue, [TensorType]) -> Bool) throws -> Int {
     try rewrite { graph in
       var fusions = 0

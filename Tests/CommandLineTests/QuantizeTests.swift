@@ -50,8 +50,13 @@ import Testing
       let size = try FileManager.default.attributesOfItem(atPath: folder.appendingPathComponent("q.onnx").path)[.size]
       #expect(try #require(size as? Int) < 12_500_000)
       let run = try shell(
-        "bench-suite measure q.onnx --iterations 1 --warmup 0 --rounds 1 --output q.jsonl", in: folder)
+        "bench-suite measure q.onnx --passes all,recognise-quantised --iterations 1 --warmup 0 --rounds 1 --output q.jsonl",
+        in: folder)
       #expect(run.status == 0, "\(run)")
+      let rows = try rows("q.jsonl", in: folder)
+      #expect(rows.map { $0["status"] as? String } == ["measured", "unavailable"], "\(rows)")
+      let reason = rows.last?["reason"] as? String ?? ""
+      #expect(reason.contains("int8 kernels"), "\(rows)")
     }
   }
 

@@ -25,5 +25,11 @@ import Testing
     // Sums are rounded there, and now and then an integer is the next one.
     let (found, expected) = (try read.evaluate([work.input])[0], try graph.evaluate([work.input])[0])
     #expect(found.relativeError(to: expected) < 0.05)
+    // And is on integers again, all of it.
+    let (again, reports) = try Pipeline([RecogniseQuantised()], checksNumbers: false).run(on: read, for: target)
+    #expect(again.nodes.count { Node.sumsIntegers($0.op, again.inputTypes(of: $0)) } == products)
+    #expect(!again.nodes.contains { $0.op is QuantizeLinear || $0.op is DequantizeLinear })
+    #expect(reports[0].rewrites > products)
+    #expect(try again.evaluate([work.input])[0].relativeError(to: expected) < 0.05)
   }
 }

@@ -165,8 +165,7 @@ public struct Accuracy: Codable, Sendable, Equatable {
   /// as many deviations from 0. MobileNetV2 with seeded weights was measured at 0.12, with 7 bits at twice that.
   /// - Parameter isQuantised: whether the model itself rounds to such integers: another order of additions rounds some to the next.
   package static func tolerance(for configuration: Configuration, isQuantised: Bool = false) -> Double {
-    switch configuration[Axes.precision] {
-    case _ where isQuantised: 0.3
+    switch isQuantised ? .int8 : configuration[Axes.precision] {
     case .fp32: configuration[Axes.engine] == "pacer" ? 1e-4 : 1e-3
     case .fp16, .fp16Arithmetic: 1e-2
     case .int8: 0.3

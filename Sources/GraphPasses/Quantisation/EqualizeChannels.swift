@@ -48,7 +48,8 @@ public struct EqualizeTensors: Pass {
     }
     guard !pairs.isEmpty else { return 0 }
     var largest = pairs.map { [Float](repeating: 0, count: $0.channels) }
-    try observation.values(pairs.map(\.between), of: graph, in: context)() { index, tensor in
+    let samples = try observation.inputs(of: graph, in: context)
+    try observation.values(pairs.map(\.between), of: graph, on: samples)() { index, tensor in
       let (numbers, channels) = (try tensor.converted(to: .nchw).values, largest[index].count)
       let pixels = tensor.shape.extents[2...].reduce(1, *)
       for (place, number) in numbers.enumerated() where number.isFinite {

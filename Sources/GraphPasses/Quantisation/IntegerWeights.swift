@@ -53,14 +53,19 @@ struct IntegerWeights {
 
   /// A bias that is added to such sums, in int32.
   func bias(_ values: [Float]) throws -> Tensor {
-    let integers = values.enumerated().map { index, value in
-      let exact = (Double(value) / Double(products[products.count > 1 ? index : 0])).rounded(.toNearestOrEven)
-      return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
-    }
+    try bias(
+      values.enumerated().map { index, value in
+        let exact = (Double(value) / Double(products[products.count > 1 ? index : 0])).rounded(.toNearestOrEven)
+        return Int64(min(max(exact, Double(Int32.min)), Double(Int32.max)))
+      })
+  }
+
+  /// One that is such integers already.
+  func bias(_ integers: [Int64]) throws -> Tensor {
     let scale = StoredType(
       dtype: .int32,
       quantization: products.count > 1 || weight.type.quantization?.axis != nil
         ? Quantization(scales: products, axis: 0) : Quantization(scale: products[0], zeroPoint: 0))
-    return try Tensor(quantized: Shape([values.count]), integers, scale)
+    return try Tensor(quantized: Shape([integers.count]), integers, scale)
   }
 }

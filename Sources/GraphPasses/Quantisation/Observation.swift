@@ -18,18 +18,22 @@ public struct Observation: Sendable {
     (self.samples, self.evaluator) = (samples, evaluator)
   }
 
+  /// The samples that there are.
+  func inputs(of graph: Graph, in context: PassContext) throws -> [[Tensor]] {
+    let all = try samples(graph)
+    if !all.isEmpty { return all }
+    return context.samples.isEmpty ? [try graph.spreadInputs()] : context.samples
+  }
+
   /// What hands a body each value's tensor, by its place in the list, on each sample: as often as it is called.
   func values(
-    _ values: [ValueID], of graph: Graph, in context: PassContext
+    _ values: [ValueID], of graph: Graph, on samples: [[Tensor]]
   ) throws -> (_ body: (Int, Tensor) throws -> Void) throws -> Void {
     var observed = graph
     observed.setOutputs(values)
-    var all = try samples(graph)
-    if all.isEmpty { all = context.samples }
-    if all.isEmpty { all = [try graph.spreadInputs()] }
     let evaluate = try evaluator(observed)
     return { body in
-      for sample in all {
+      for sample in samples {
         for (index, tensor) in try evaluate(sample).enumerated() { try body(index, tensor) }
       }
     }

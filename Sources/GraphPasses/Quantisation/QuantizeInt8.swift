@@ -11,8 +11,7 @@ public struct QuantizeInt8: Pass {
   public let name = "quantize-int8"
   public let summary = "store weights and tensors as 8-bit integers, and multiply those"
   public let off = "weights and tensors are 32-bit floats"
-  /// Of networks with random weights, which magnify roundings: MobileNetV2 was measured at 0.12, with 7 bits at twice that.
-  public let tolerance = 0.3
+  public let tolerance = Pipeline.quantisedTolerance
 
   public var options: Options
   public var observation: Observation
@@ -45,9 +44,10 @@ public struct QuantizeInt8: Pass {
     let unfused = try graph.rewrite { try $0.separateFunctions(kept: options.kept) }
     let plan = try graph.rewrite { QuantizationPlan($0, options) }
     guard !plan.products.isEmpty else { return unfused }
-    let types = plan.types(try ranges(of: plan.stored, in: graph, context), in: graph)
+    let samples = try observation.inputs(of: graph, in: context)
+    let types = plan.types(try ranges(of: plan.stored, in: graph, on: samples), in: graph)
     let weights = try plan.weights(types, in: graph, options)
-    let shifts = options.correctsBias ? try shifts(weights, in: graph, context) : [:]
+    let shifts = options.correctsBias ? try shifts(weights, in: graph, on: samples) : [:]
     let rewrites = try graph.rewrite { try plan.apply(to: &$0, types, weights, shifts: shifts) }
     graph.removeUnused()
     guard graph.outputs.map({ graph[$0].type }) == outputs else {
@@ -60,9 +60,9 @@ public struct QuantizeInt8: Pass {
 
   /// What values are stored as, from what they were on the samples.
   private func ranges(
-    of values: [ValueID], in graph: Graph, _ context: PassContext
+    of values: [ValueID], in graph: Graph, on samples: [[Tensor]]
   ) throws -> [ValueID: StoredType] {
-    let observed = try observation.values(values, of: graph, in: context)
+    let observed = try observation.values(values, of: graph, on: samples)
     func each(_ body: (Int, [Float]) throws -> Void) throws { try observed { try body($0, $1.values) } }
     var extremes = [ClosedRange<Float>?](repeating: nil, count: values.count)
     try each { index, numbers in
@@ -85,7 +85,7 @@ public struct QuantizeInt8: Pass {
   /// layer itself, of the network's own numbers and of what was added to its weights by rounding them. To count roundings of the numbers
   /// too was measured to be no better.
   private func shifts(
-    _ weights: [ValueID: IntegerWeights], in graph: Graph, _ context: PassContext
+    _ weights: [ValueID: IntegerWeights], in graph: Graph, on samples: [[Tensor]]
   ) throws -> [ValueID: [Float]] {
     var errors = graph
     var outputs: [(of: ValueID, mean: ValueID)] = []
@@ -106,7 +106,7 @@ public struct QuantizeInt8: Pass {
     guard !outputs.isEmpty else { return [:] }
     var sums = outputs.map { [Double](repeating: 0, count: weights[$0.of]!.weight.shape[0]) }
     var counts = sums
-    try observation.values(outputs.map(\.mean), of: errors, in: context)() { index, tensor in
+    try observation.values(outputs.map(\.mean), of: errors, on: samples)() { index, tensor in
       let numbers = try tensor.converted(to: .nchw).values
       let channels = sums[index].count
       // Ranges are of what is finite too.

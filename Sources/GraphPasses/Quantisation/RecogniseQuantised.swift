@@ -10,34 +10,40 @@ public struct RecogniseQuantised: Pass {
   public let name = "recognise-quantised"
   public let summary = "compute on integers where a file has integers with scales beside them"
   public let off = "integers are made numbers before each op, and numbers integers behind it"
-  /// As of ``QuantizeInt8``: of networks with random weights, which magnify roundings.
-  public let tolerance = 0.3
+  public let tolerance = Pipeline.quantisedTolerance
 
   public init() {}
 
+  /// - Returns: nodes that read or give integers which stand for numbers, more than there were.
   public func run(on graph: inout Graph, in context: PassContext) throws -> Int {
+    func count(_ graph: Graph) -> Int {
+      graph.nodes.count { node in (node.inputs + node.outputs).contains { graph[$0].type.quantization != nil } }
+    }
+    let before = count(graph)
     var recogniser = Recogniser()
     try graph.rewrite { try recogniser.run(&$0) }
-    guard recogniser.rewrites > 0 else { return 0 }
+    guard recogniser.foundAny else { return 0 }
     graph.removeUnused()
     let live = Set(graph.values.map(\.id))
     try graph.rewrite { try recogniser.giveIntegers(&$0, live: live) }
     graph.removeUnused()
-    let fused = try graph.fuseActivations { op, function, inputs in
+    try graph.fuseActivations { op, function, inputs in
       Node.sumsIntegers(op, inputs) && function.clamps(channels: 1) != nil
     }
-    return try recogniser.rewrites + fused + graph.rewrite { try $0.storeIntegers() }
+    try graph.rewrite { try $0.storeIntegers() }
+    return count(graph) - before
   }
 }
 
 private struct Recogniser {
-  var rewrites = 0
   /// By plain integers of the file: the same as numbers.
   private var typed: [ValueID: ValueID] = [:]
   /// What numbers are as integers, by value and type.
   private var known: [Stored: ValueID] = [:]
   /// By what is made of such integers as floats.
   private var sources: [ValueID: ValueID] = [:]
+
+  var foundAny: Bool { !typed.isEmpty }
 
   private struct Stored: Hashable {
     var number: ValueID
@@ -50,8 +56,9 @@ private struct Recogniser {
       switch node.op {
       case is QuantizeLinear: try quantise(handle, node, &graph)
       case let op as DequantizeLinear:
-        guard let integers = typed[node.inputs[0]], let stored = stored(node, op, graph),
-          stored == type(integers, graph)
+        let zero = node.inputs.count > 2 ? node.inputs[2] : nil
+        guard let integers = typed[node.inputs[0]], op.blockSize == 0,
+          stored(graph[node.inputs[0]].type.dtype, scale: node.inputs[1], zero: zero, graph) == type(integers, graph)
         else { continue }
         sources[node.outputs[0]] = integers
       case let op as QLinearConv: try convolve(handle, node, op, &graph)
@@ -67,7 +74,6 @@ private struct Recogniser {
       else { continue }
       let numbers = try graph.insert(graph[output].name, Requantize(), [integers], before: handle, placed: nil)
       graph.replaceUses(of: output, with: numbers)
-      rewrites += 1
     }
   }
 
@@ -106,14 +112,6 @@ private struct Recogniser {
     return StoredType(.uint8, scale: scale.values[0], zeroPoint: Int32(zeroPoint + (dtype == .int8 ? 128 : 0)))
   }
 
-  private func stored(_ node: Node, _ op: DequantizeLinear, _ graph: Rewriter) -> StoredType? {
-    op.blockSize > 0
-      ? nil
-      : stored(
-        graph[node.inputs[0]].type.dtype, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil,
-        graph)
-  }
-
   /// What a QuantizeLinear stores; nil of other nodes.
   private func stored(_ node: Node, _ graph: Rewriter) -> StoredType? {
     guard let op = node.op as? QuantizeLinear, op.blockSize == 0 else { return nil }
@@ -136,10 +134,7 @@ private struct Recogniser {
       let made = try graph.insert(
         node.name + ".stored", Requantize(), [number], before: handle, placed: nil, stored: stored)
       (typed[node.outputs[0]], known[Stored(number: number, type: stored)]) = (made, made)
-    } else {
-      return
     }
-    rewrites += 1
   }
 
   /// Known integers around zero, of one scale or one for each index of an axis; also the other way round.
@@ -152,15 +147,17 @@ private struct Recogniser {
       return nil
     }
     return Self.weight(
-      integers, scale: graph.data(of: node.inputs[1]),
-      zero: node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil,
-      hasZero: node.inputs.count > 2, axis: op.axis)
+      integers, scale: node.inputs[1], zero: node.inputs.count > 2 ? node.inputs[2] : nil, axis: op.axis, graph)
   }
 
-  private static func weight(_ integers: Tensor, scale: Tensor?, zero: Tensor?, hasZero: Bool, axis: Int) -> Tensor? {
+  private static func weight(
+    _ integers: Tensor, scale: ValueID, zero: ValueID?, axis: Int, _ graph: Rewriter
+  ) -> Tensor? {
+    var zeros: [Int64]? = [0]
+    if let zero { zeros = try? graph.data(of: zero)?.allIntegers() }
     guard integers.type.dtype == .int8 || integers.type.dtype == .uint8, integers.type.quantization == nil,
-      let scale, scale.type.dtype == .float32, scale.shape.rank < 2, !hasZero || zero != nil,
-      let zeros = try? zero?.allIntegers() ?? [0], Set(zeros).count == 1
+      let scale = graph.data(of: scale), scale.type.dtype == .float32, scale.shape.rank < 2, let zeros,
+      Set(zeros).count == 1
     else { return nil }
     // Of uint8 those around 128 are int8 around zero.
     let middle: Int64 = integers.type.dtype == .uint8 ? 128 : 0
@@ -194,20 +191,18 @@ private struct Recogniser {
     return try? node.evaluate(inputs)[0].values
   }
 
+  /// - Parameter bias: what it is in int32; nil where it is nothing that could be.
   /// - Returns: weight and bias that a convolution or linear layer of integers reads; nil where they are none.
   private func parameters(
-    _ node: Node, _ input: ValueID, _ weight: Tensor?, _ bias: [Float]?, _ graph: inout Rewriter
+    _ node: Node, _ input: ValueID, _ weight: Tensor?, _ graph: inout Rewriter,
+    bias: ((IntegerWeights) throws -> Tensor?)? = nil
   ) throws -> [ValueID]? {
-    guard let weight, let quantization = weight.type.quantization, quantization.axis ?? 0 == 0, weight.shape[0] > 0
-    else {
-      return nil
-    }
-    guard let integers = IntegerWeights(weight, input: graph[input].type.quantization!),
-      bias.map(integers.holds) ?? true
+    guard let weight, let quantization = weight.type.quantization, quantization.axis ?? 0 == 0, weight.shape[0] > 0,
+      let integers = IntegerWeights(weight, input: graph[input].type.quantization!)
     else { return nil }
-    var made = [graph.addConstant(node.name + ".int8", weight)]
-    if let bias { made.append(graph.addConstant(node.name + ".int32", try integers.bias(bias))) }
-    return made
+    guard let bias else { return [graph.addConstant(node.name + ".int8", weight)] }
+    guard let bias = try bias(integers) else { return nil }
+    return [graph.addConstant(node.name + ".int8", weight), graph.addConstant(node.name + ".int32", bias)]
   }
 
   private mutating func product(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
@@ -219,14 +214,13 @@ private struct Recogniser {
     {
       return
     }
-    var bias: [Float]?
-    if node.inputs.count > 2 {
-      bias = self.bias(node.inputs[2], graph)
-      guard bias != nil else { return }
-    }
-    guard let made = try parameters(node, input, weight(node.inputs[1], graph), bias, &graph) else { return }
+    let bias = node.inputs.count > 2 ? self.bias(node.inputs[2], graph) : nil
+    guard node.inputs.count < 3 || bias != nil else { return }
+    let made = try parameters(
+      node, input, weight(node.inputs[1], graph), &graph,
+      bias: bias.map { values in { $0.holds(values) ? try $0.bias(values) : nil } })
+    guard let made else { return }
     graph.update(handle) { $0.inputs = [input] + made }
-    rewrites += 1
   }
 
   /// Whether one QuantizeLinear alone reads a value, or what limits make of it.
@@ -247,20 +241,12 @@ private struct Recogniser {
       let integers = graph.data(of: ids[3]),
       let result = stored(graph[ids[7]].type.dtype, scale: ids[6], zero: ids[7], graph)
     else { return }
-    var sums: [Float]?
-    let weight = Self.weight(
-      integers, scale: graph.data(of: ids[4]), zero: graph.data(of: ids[5]), hasZero: true, axis: 0)
-    guard let weight else { return }
-    if ids.count > 8 {
-      guard let data = graph.data(of: ids[8]), let made = IntegerWeights(weight, input: graph[input].type.quantization!)
-      else { return }
-      // As numbers, which are these integers again.
-      let scales = made.products
-      sums = try data.allIntegers().enumerated().map { Float($1) * scales[scales.count > 1 ? $0 : 0] }
-      // Of those that float32 does not hold the file's own op makes better.
-      guard try made.bias(sums!).allIntegers() == data.allIntegers() else { return }
-    }
-    guard let made = try parameters(node, input, weight, sums, &graph) else { return }
+    let bias = try ids.count > 8 ? graph.data(of: ids[8])?.allIntegers() : nil
+    guard ids.count < 9 || bias != nil else { return }
+    let made = try parameters(
+      node, input, Self.weight(integers, scale: ids[4], zero: ids[5], axis: 0, graph), &graph,
+      bias: bias.map { integers in { try $0.bias(integers) } })
+    guard let made else { return }
     let conv = Conv2D(
       stride: Pair(window.strides[0], window.strides[1]),
       padding: Padding(
@@ -275,10 +261,8 @@ private struct Recogniser {
       stored(graph[ids[0]].type.dtype, scale: ids[1], zero: ids[2], graph) == type(input, graph),
       let integers = graph.data(of: ids[3]), integers.shape.rank == 2,
       let result = stored(graph[ids[7]].type.dtype, scale: ids[6], zero: ids[7], graph),
-      let weight = Self.weight(
-        integers, scale: graph.data(of: ids[4]), zero: graph.data(of: ids[5]), hasZero: true, axis: 1
-      ).flatMap(Self.turned),
-      let made = try parameters(node, input, weight, nil, &graph)
+      case let weight = Self.weight(integers, scale: ids[4], zero: ids[5], axis: 1, graph).flatMap(Self.turned),
+      let made = try parameters(node, input, weight, &graph)
     else { return }
     try insert(Linear(), [input] + made, for: handle, node, result, &graph)
   }
@@ -289,7 +273,6 @@ private struct Recogniser {
   ) throws {
     typed[node.outputs[0]] = try graph.insert(
       node.name, op, inputs, before: handle, placed: node.placed, stored: stored)
-    rewrites += 1
   }
 
   /// What hands numbers on reads the integers themselves.
@@ -309,14 +292,12 @@ private struct Recogniser {
     }
     graph.update(handle) { [sources] changed in changed.inputs = changed.inputs.map { sources[$0] ?? $0 } }
     try graph.inferTypes(of: handle)
-    rewrites += 1
   }
 }
 
 extension Rewriter {
   /// Lets what computes on integers store what it computes as such, where nothing reads the numbers.
-  fileprivate mutating func storeIntegers() throws -> Int {
-    var count = 0
+  fileprivate mutating func storeIntegers() throws {
     for handle in handles {
       guard let node = self[handle], node.op is Requantize, let stored = node.stored, stored.quantization != nil,
         self[node.inputs[0]].type.dtype == .float32, let producer = producer(of: node.inputs[0]),
@@ -329,8 +310,6 @@ extension Rewriter {
       update(producer) { $0.stored = stored }
       remove(handle, readersRead: node.inputs[0])
       try inferTypes(of: producer)
-      count += 1
     }
-    return count
   }
 }
