@@ -113,9 +113,9 @@ actor LiveWorker {
       let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
       return threads.contains { thread in
         // The state follows the name, which is in parentheses and may hold anything.
-        let stat = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)
+        let stat = read("\(folder)/\(thread)/stat")
         if let stat, let end = stat.range(of: ") ", options: .backwards)?.upperBound, stat[end] == "R" { return true }
-        let children = try? String(contentsOfFile: "\(folder)/\(thread)/children", encoding: .utf8)
+        let children = read("\(folder)/\(thread)/children")
         return children?.split(separator: " ").contains { Int32($0).map(isRunning) ?? false } ?? false
       }
     }

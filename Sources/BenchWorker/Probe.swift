@@ -76,8 +76,7 @@ final class ResidentProbe: Probe {
   }
 
   private func kibibytes(_ field: String, of file: String, as name: String) -> WorkerLine.Reading {
-    let text = try? String(contentsOfFile: file, encoding: .utf8)
-    let line = text?.split(separator: "\n").first { $0.hasPrefix("\(field):") }
+    let line = read(file)?.split(separator: "\n").first { $0.hasPrefix("\(field):") }
     let kibibytes = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) }
     return kibibytes.map { .init(name, $0 * 1024) } ?? .init(name, unavailable: "\(file) has no \(field)")
   }

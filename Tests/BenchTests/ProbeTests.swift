@@ -15,6 +15,14 @@ private let battery = "sys/class/power_supply/BAT0"
 private let processor = "sys/devices/system/cpu/cpu"
 
 @Suite struct SystemTreeTests {
+  #if os(Linux)
+    @Test func `a file longer than one read gives is read to its end`() throws {
+      // The main thread's stack lies above all libraries, and so does its line: behind the first page of the text.
+      let maps = try #require(read("/proc/self/maps"))
+      #expect(maps.utf8.count > 4096 && maps.contains("[stack]"))
+    }
+  #endif
+
   @Test(
     arguments: [
       ("42", 42), (" 42 \n", 42), ("-7", -7), ("0", 0), ("9223372036854775807", Int.max), ("", nil), ("-", nil),

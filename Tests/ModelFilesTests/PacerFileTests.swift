@@ -88,11 +88,10 @@ final class TemporaryFile {
       let constants = executable.plan.graph.values.compactMap { executable.plan.graph.data(of: $0.id) }
       #expect(constants.count > 50 && constants.allSatisfy { $0.storage.isMapped })
       #expect(constants.allSatisfy { UInt(bitPattern: $0.storage.pointer) % 64 == 0 })
-      // In one mapping, of which the kernel tells where it lies.
-      let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n").filter {
-        $0.hasSuffix(place.path)
-      }
-      #expect(maps.count == 1 && maps[0].contains(" r--p "), "\(maps)")
+      // In one mapping, of which the kernel tells where it lies. (Foundation's short forms read its first page.)
+      let kernel = try #require(try FileHandle(forReadingAtPath: "/proc/self/maps")?.readToEnd())
+      let maps = String(decoding: kernel, as: UTF8.self).split(separator: "\n").filter { $0.hasSuffix(place.path) }
+      try #require(maps.count == 1 && maps[0].contains(" r--p "), "\(maps)")
       let ends = maps[0].split(separator: " ")[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
       for constant in constants {
         let start = UInt(bitPattern: constant.storage.pointer)

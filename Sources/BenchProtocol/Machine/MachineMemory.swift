@@ -10,18 +10,14 @@ package enum MachineMemory {
 
   /// Of the unified hierarchy, the least of the process's own group and all above it; nil where none sets one.
   static func limit(root: String) -> Int? {
-    guard let groups = try? String(contentsOfFile: "\(root)/proc/self/cgroup", encoding: .utf8),
+    guard let groups = read("\(root)/proc/self/cgroup"),
       let line = groups.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
     else { return nil }
     var path = String(line.dropFirst(3))
     var least: Int?
     while true {
       let file = "\(root)/sys/fs/cgroup\(path == "/" ? "" : path)/memory.max"
-      if let text = try? String(contentsOfFile: file, encoding: .utf8),
-        let bytes = Int(text.trimmingCharacters(in: .whitespacesAndNewlines))
-      {
-        least = min(least ?? bytes, bytes)
-      }
+      if let bytes = read(file).flatMap({ Int($0) }) { least = min(least ?? bytes, bytes) }
       if path.isEmpty || path == "/" { return least }
       path = (path as NSString).deletingLastPathComponent
     }

@@ -53,7 +53,9 @@ package struct SystemTree: Sendable {
 
     /// Its text without the space around it.
     package func text() -> String? {
-      withBytes(16384) { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines) }
+      bytes(ofDescriptor: descriptor).map {
+        String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+      }
     }
 
     fileprivate var isReadable: Bool { withBytes(1) { $0.count } != nil }
