@@ -246,12 +246,24 @@ extension Recipe {
       "`--backend vulkan,metal,nnapi`; a software driver, such as Mesa's llvmpipe, shows that kernels are right, not fast.",
       &document)
     section(
-      "Precision", "precision",
-      "`--precision int8` stores weights and tensors as 8-bit integers and multiplies those; give it samples with `--calibrate`. On a GPU, `fp16` stores in 16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
-      &document)
+      "What int8 buys here", "precision",
+      "`--precision int8` stores weights and tensors as 8-bit integers and multiplies those; give it samples of what the "
+        + "model will see with `--calibrate FOLDER`. `bench-suite quantize MODEL --calibrate FOLDER -o model.pacer` writes "
+        + "such a model. The error is of one input and of the weights that were measured: "
+        + "`bench-suite accuracy MODEL --labelled FOLDER --precision fp32,int8` counts answers. On a GPU, `fp16` stores in "
+        + "16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
+      metrics: [
+        ("weights", "weight-bytes"), ("planned block", "arena-bytes"), ("peak memory", "peak-resident"),
+        ("error", "error"),
+      ], &document)
   }
 
-  private func section(_ title: String, _ axis: String, _ text: String, _ document: inout Document) {
+  /// What the values of an axis change: the speed-up, and then these metrics.
+  private func section(
+    _ title: String, _ axis: String, _ text: String,
+    metrics: [(words: String, name: String)] = [("mallocs", "heap-allocations"), ("peak memory", "peak-resident")],
+    _ document: inout Document
+  ) {
     var rows: [[String]] = []
     for model in models {
       let all = hosts.flatMap { host in
@@ -266,8 +278,7 @@ extension Recipe {
         }
         let speedups = hosts.map { host in column(host, option, { $0.effect.words }) }
         rows.append([model, "\(to), in \(row)", "speed-up"] + speedups)
-        rows.append([model, "", "mallocs"] + change("heap-allocations"))
-        rows.append([model, "", "peak memory"] + change("peak-resident"))
+        for metric in metrics { rows.append([model, "", metric.words] + change(metric.name)) }
       }
     }
     guard !rows.isEmpty || !isOfRecords else { return }
