@@ -253,7 +253,8 @@ extension Recipe {
         + "`bench-suite accuracy MODEL --labelled FOLDER --precision fp32,int8` counts answers. On a GPU, `fp16` stores in "
         + "16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
       metrics: [
-        ("weights", "weight-bytes"), ("planned block", "arena-bytes"), ("peak memory", "peak-resident"),
+        ("weights", "weight-bytes"), ("planned block", "arena-bytes"),
+        ("peak memory, quantising included", "peak-resident"),
         ("error", "error"),
       ], &document)
   }
