@@ -169,11 +169,14 @@ struct CPUTarget: TargetTraits {
   /// Of weights that are bytes, where a kernel multiplies those.
   private func dotLayout(for node: Node, in graph: Graph) -> DotLayout? {
     let inputs = graph.inputTypes(of: node)
-    guard let op = node.op as? any FusingOp, Node.sumsIntegers(op, inputs),
+    guard Node.multipliesIntegers(node.op, inputs),
       (inputs + [graph[node.outputs[0]].type]).allSatisfy({ $0.shape.count > 0 })
     else { return nil }
     let request = KernelRequest(
       node: node, inputs: inputs, output: graph[node.outputs[0]].type, table: table, useIm2col: false, threads: 1)
+    guard let op = node.op as? any FusingOp else {
+      return DynamicLinearKernel.make(request) == nil ? nil : DynamicLinearKernel.layout(inputs[1].shape, table)
+    }
     if DotColumnsKernel.make(request) != nil { return DotColumnsKernel.layout(table) }
     return DotKernel.make(request) == nil ? nil : DotKernel.layout(op, inputs[1].shape, table)
   }

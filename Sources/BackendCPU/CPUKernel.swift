@@ -85,6 +85,7 @@ let kernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
 let integerKernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   DotColumnsKernel.make,
   DotKernel.make,
+  DynamicLinearKernel.make,
   BytePoolKernel.make,
   LookupKernel.make,
   RequantizeKernel.make,

@@ -59,7 +59,7 @@ extension Placer {
   /// Why a graph in another precision, or one that came with integers, is no row of the preferred backend: a node that multiplies has no
   /// fast kernel there. Nil where all have.
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
-    func sumsIntegers(_ node: Node) -> Bool { Node.sumsIntegers(node.op, graph.inputTypes(of: node)) }
+    func sumsIntegers(_ node: Node) -> Bool { Node.multipliesIntegers(node.op, graph.inputTypes(of: node)) }
     // What was left in float32 by choice has kernels of its own.
     if precision == .int8, !graph.nodes.contains(where: sumsIntegers) {
       return "there is no convolution or linear layer with known weights to put into int8"

@@ -52,6 +52,11 @@ extension Node {
       && bias.scales == Self.scales(x, weight, outputs: bias.axis == nil ? 1 : inputs[1].shape[0])
   }
 
+  /// Whether it multiplies 8-bit integers and adds them up exactly.
+  package static func multipliesIntegers(_ op: any Op, _ inputs: [TensorType]) -> Bool {
+    op is DynamicLinear || sumsIntegers(op, inputs)
+  }
+
   /// Whether it is a mean of integers, whose sums are exact as long as float32 holds them.
   package static func averagesIntegers(_ op: any Op, _ inputs: [TensorType]) -> Bool {
     guard op is GlobalAveragePool || op is AveragePool2D, let quantization = inputs[0].quantization else {

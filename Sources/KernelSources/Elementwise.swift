@@ -2,7 +2,7 @@ import CIntrinsics
 
 /// `body` over `begin..<end`, whole vectors and then the rest.
 @inline(__always)
-private func forEachVector(_ begin: Int, _ end: Int, _ body: (Int, Int) -> Void) {
+func forEachVector(_ begin: Int, _ end: Int, _ body: (Int, Int) -> Void) {
   var i = begin
   while i + Vector.scalarCount <= end {
     body(i, Vector.scalarCount)

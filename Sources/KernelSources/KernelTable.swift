@@ -17,6 +17,7 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.dotRows = DotTile.rowCount
   table.dotGEMM = { dotGEMM($0, $1, $2, $3) }
   table.dotColumns = { dotColumns($0, $1, $2, $3) }
+  table.range = { rangeKernel($0, $1, $2, $3) }
   table.quantize = { quantizeKernel($0, $1, $2, $3) }
   table.dequantize = { dequantizeKernel($0, $1, $2, $3) }
   table.bytePool = { bytePool($0, $1, $2, $3) }

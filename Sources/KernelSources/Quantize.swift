@@ -23,6 +23,24 @@ func quantizeKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread
   }
 }
 
+/// How far numbers go below and above zero.
+func rangeKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
+  let p = raw!.assumingMemoryBound(to: PacerRange.self).pointee
+  let zero = Vector(repeating: 0)
+  for block in begin..<end {
+    var (below, above) = (zero, zero)
+    forEachVector(block * 1024, min((block + 1) * 1024, p.count)) { i, n in
+      // Lanes behind the end are 0.
+      let x = read(p.input + i, first: n)
+      below = larger(zero - x, below)
+      above = larger(x, above)
+    }
+    var (low, high): (Float, Float) = (0, 0)
+    for lane in 0..<Vector.scalarCount { (low, high) = (max(low, below[lane]), max(high, above[lane])) }
+    (p.below[block], p.above[block]) = (low, high)
+  }
+}
+
 /// The numbers that bytes stand for.
 func dequantizeKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerQuantize.self).pointee

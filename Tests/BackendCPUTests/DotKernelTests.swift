@@ -93,6 +93,67 @@ import Testing
   }
 
   @Test(arguments: InstructionSet.available)
+  func `linear layers whose ranges are found as they run`(_ set: InstructionSet) throws {
+    var draw = SeededGenerator(seed: 5)
+    var kernels = Set<String>()
+    let shapes: [(Shape, Int)] = [
+      ([1, 3], 1), ([2, 7], 5), ([1, 64], 10), ([5, 130], 33), ([17, 8], 100), ([2, 3, 12], 16), ([7, 1031], 67),
+    ]
+    for (index, (shape, outputs)) in shapes.enumerated() {
+      let depth = shape.extents.last!
+      for kind in 0..<7 {
+        let numbers = (0..<shape.count).map { place -> Float in
+          let number = Float.random(in: -3...3, using: &draw)
+          switch kind {
+          case 0: return number
+          case 1: return abs(number)
+          case 2: return -abs(number)
+          case 3: return 0
+          case 4: return place % 5 == 3 ? .nan : number
+          // Every integer is the least or the largest one.
+          case 5: return number < 0 ? -127 : 128
+          default: return number * 0.01 * .leastNormalMagnitude
+          }
+        }
+        let isPerChannel = (index + kind) % 2 == 0
+        let stored =
+          isPerChannel
+          ? StoredType(
+            dtype: .int8, quantization: Quantization(scales: (0..<outputs).map { 0.002 + 0.0001 * Float($0) }, axis: 0))
+          : StoredType(.int8, scale: 0.003)
+        var graph = Graph(name: "dynamic")
+        var ids = [graph.addInput("x", TensorType(shape))]
+        ids.append(
+          graph.addConstant("w", try bytes([outputs, depth], stored, isExtreme: kind == 5, &draw)))
+        if kind % 3 != 2 {
+          let bias = (0..<outputs).map { _ in Float.random(in: -1...1, using: &draw) }
+          ids.append(graph.addConstant("b", try Tensor([outputs], bias)))
+        }
+        let epilogue: Epilogue? = [nil, .relu6, .clamp(Clamp(min: -1, max: 0.5))][(index + kind) % 3]
+        graph.setOutputs([try graph.addNode("op", DynamicLinear(epilogue: epilogue), ids)])
+        let argument = try Tensor(shape, numbers)
+        let expected = try graph.evaluate([argument])[0]
+        for passes: [any Pass] in [[], [PrepackWeights()]] {
+          for threads in [1, 2] {
+            let backend = CPUBackend(instructionSet: set)
+            let options = PrepareOptions(threads: threads)
+            let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
+            let session = try backend.prepare(rewritten, options).makeSession()
+            for _ in 0..<2 { try session.run(with: [argument]) }
+            kernels.formUnion(session.executable.placement.map(\.kernel))
+            let found = session.outputs[0].actual
+            let differences = zip(found.values, expected.values).count { $0.bitPattern != $1.bitPattern }
+            #expect(
+              found.type == expected.type && differences == 0,
+              "\(shape) to \(outputs), kind \(kind), \(threads) threads, \(passes.count) passes: \(differences) differ")
+          }
+        }
+      }
+    }
+    #expect(kernels == ["dynamic-linear-dots-" + set.rawValue])
+  }
+
+  @Test(arguments: InstructionSet.available)
   func `numbers to bytes, back, and functions of bytes`(_ set: InstructionSet) throws {
     let backend = CPUBackend(instructionSet: set)
     let numbers = (0..<5003).map { Float($0 - 2500) * 0.013 } + [.infinity, -.infinity, .nan, -0.0, 0.05, 0.15]

@@ -16,6 +16,21 @@ import Testing
     }
   }
 
+  @Test func `ranges that each inference finds are a row of their own`() throws {
+    try inFolder { folder in
+      let run = try shell(
+        "bench-suite measure mobilenet-v2 --precision fp32,int8 --observer dynamic --passes all --activation-bits 8,7 "
+          + "\(Self.tiny) --output o.jsonl", in: folder)
+      let rows = try rows("o.jsonl", in: folder)
+      #expect(rows.map { $0["status"] as? String } == ["measured", "measured", "unavailable"], "\(run)")
+      #expect("\(rows.last ?? [:])".contains("spread over 8 bits"), "\(rows)")
+      let told = try shell(
+        "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer dynamic -o q.onnx --json", in: folder)
+      #expect(told.status == 0, "\(told.errors)")
+      #expect(told.output.contains("ranges by dynamic"), "\(told.output)")
+    }
+  }
+
   @Test func `layers are told by error, and the file is smaller and runs`() throws {
     try inFolder { folder in
       let told = try shell(

@@ -42,6 +42,47 @@ import Testing
     return graph
   }
 
+  /// Two linear layers of three rows, with a SiLU and a clamp, behind a convolution.
+  private func rows() throws -> (graph: Graph, input: Tensor) {
+    var graph = Graph(name: "rows")
+    let x = graph.addInput("x", TensorType([1, 1, 3, 4]))
+    let filter = graph.addConstant("w0", try Tensor([1, 1, 1, 1], [0.7] as [Float]))
+    let image = try graph.addNode("conv", Conv2D(), [x, filter])
+    let rows = try graph.addNode("reshape", Reshape([.fixed(3), .fixed(4)]), [image])
+    func weight(_ name: String, _ shape: Shape) throws -> ValueID {
+      graph.addConstant(name, try Tensor(shape, (0..<shape.count).map { Float(($0 &* 37) % 19) / 19 - 0.5 }))
+    }
+    let wide = try graph.addNode(
+      "wide", Linear(epilogue: .silu), [rows, weight("w1", [6, 4]), weight("b1", [6])])
+    graph.setOutputs([try graph.addNode("narrow", Linear(epilogue: .relu), [wide, weight("w2", [5, 6])])])
+    return (graph, try Tensor([1, 1, 3, 4], (0..<12).map { Float($0) / 3 - 1.5 }))
+  }
+
+  @Test func `ranges that each inference finds need no samples, and are of linear layers`() throws {
+    let (plain, input) = try rows()
+    var options = QuantizeInt8.Options()
+    options.observer = .dynamic
+    struct Asked: Error {}
+    let pass = QuantizeInt8(options, observing: Observation(samples: { _ in throw Asked() }))
+    let target = try CPUBackend().target(PrepareOptions())
+    let (graph, reports) = try Pipeline([pass]).run(on: plain, for: target)
+    #expect(reports[0].rewrites == 2)
+    #expect(
+      graph.nodes.map { "\($0.name) \($0.op.name)" } == [
+        "conv conv2d", "reshape reshape", "wide dynamic_linear", "narrow dynamic_linear",
+      ])
+    #expect(graph[graph.nodes[2].inputs[1]].type.dtype == .int8)
+    #expect(graph[graph.nodes[2].inputs[2]].type.dtype == .float32)
+    let (found, expected) = (try graph.evaluate([input])[0], try plain.evaluate([input])[0])
+    #expect(found.relativeError(to: expected) < 0.02)
+    #expect(found.values != expected.values)
+    options.kept = ["narrow"]
+    let kept = try Pipeline([QuantizeInt8(options)]).run(on: plain, for: target).graph
+    #expect(kept.nodes.last?.op is Linear && kept.nodes[2].op is DynamicLinear)
+    options.activationBits = 7
+    #expect(throws: Unsupported.self) { try Pipeline([QuantizeInt8(options)]).run(on: plain, for: target) }
+  }
+
   @Test func `scales are those of the samples and the weights`() throws {
     var options = QuantizeInt8.Options()
     options.observer = .minMax

@@ -7,6 +7,28 @@ import TensorCore
 import Testing
 
 @Suite struct ExplicitQuantizationTests {
+  @Test func `a layer whose ranges are found as it runs is written as ONNX's own ops, to the bit`() throws {
+    var graph = Graph(name: "dynamic")
+    let x = graph.addInput("x", TensorType([2, 3, 4]))
+    let scales = Quantization(scales: [0.01, 0.02, 0.005], axis: 0)
+    let weight = try Tensor(
+      quantized: [3, 4], (0..<12).map { Int64(($0 &* 53) % 255) - 127 }, StoredType(dtype: .int8, quantization: scales))
+    let bias = graph.addConstant("b", try Tensor([3], [0.1, -0.2, 0.3] as [Float]))
+    let first = try graph.addNode("first", DynamicLinear(epilogue: .relu), [x, graph.addConstant("w", weight), bias])
+    let square = try Tensor(quantized: [2, 3], [127, -127, 5, 0, -1, 64], StoredType(.int8, scale: 0.03))
+    graph.setOutputs([try graph.addNode("second", DynamicLinear(), [first, graph.addConstant("v", square)])])
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("dynamic-\(UUID()).onnx")
+    defer { try? FileManager.default.removeItem(at: url) }
+    try ONNXWriter.write(graph).write(to: url)
+    let read = try ONNXFile(url.path).graph([:])
+    #expect(read.nodes.count { $0.op is DynamicQuantizeLinear } == 2)
+    #expect(read.nodes.count { $0.op is MatMulInteger } == 2)
+    for scale in [1, -0.3, 1e-3] as [Float] {
+      let input = try Tensor([2, 3, 4], (0..<24).map { Float(($0 &* 29) % 23 - 9) * scale })
+      #expect(try read.evaluate([input])[0].digest == graph.evaluate([input])[0].digest)
+    }
+  }
+
   @Test(arguments: [ModelDescription.mobileNetV2, .resNet18])
   func `a network in int8 comes back from ONNX with its integers`(_ model: ModelDescription) throws {
     let work = try ModelInput(model, shape: [1, 3, 32, 32])

@@ -117,7 +117,10 @@ import Testing
     if ProcessInfo.processInfo.environment["PACER_CODED_OPS"] != nil {
       var lines: [String: Data] = [:]
       let nodes = try ONNXCase.all.filter { !$0.isUnsupported }.flatMap { try $0.graph().nodes.map(\.op) }
-      let others: [any Op] = [Det(), Requantize(), ShapeOf(), NumberRange(count: 3), RoiPool(Pair(2, 3), scale: 0.5)]
+      let others: [any Op] = [
+        DynamicLinear(epilogue: .relu6), Det(), Requantize(), ShapeOf(), NumberRange(count: 3),
+        RoiPool(Pair(2, 3), scale: 0.5),
+      ]
       for op in opCases.map(\.op) + nodes + others {
         let encoder = PacerLayout.encoder()
         let bodies = GraphBodies()

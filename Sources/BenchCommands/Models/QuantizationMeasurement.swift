@@ -30,7 +30,7 @@ struct QuantizationMeasurement {
     judged = stride(from: 0, to: samples.count, by: step).map { samples[$0] }
     expected = try Self.outputs(of: graph, passes, on: judged)
     let all = try Self.quantized(graph, Self.portable(passes) + preparation + [Self.pass(options, samples)])
-    layers = all.nodes.filter { all.cost(of: $0).macs > 0 && Node.sumsIntegers($0.op, all.inputTypes(of: $0)) }
+    layers = all.nodes.filter { all.cost(of: $0).macs > 0 && Node.multipliesIntegers($0.op, all.inputTypes(of: $0)) }
     quantizedWeightBytes = all.weightBytes
     let costs = layers.map { ($0.name, all.cost(of: $0).macs) }
     macs = Dictionary(costs) { first, _ in first }

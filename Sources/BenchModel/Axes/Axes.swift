@@ -48,8 +48,9 @@ public enum Axes {
 
   public static let observer = Axis<String?>(
     "observer",
-    "Of int8, how ranges of tensors are found: percentile (99.99, default), histogram (least squared error) or min-max.",
-    standard: nil, values: .optionalNames(["histogram", "min-max"], none: "percentile"), engines: pacer,
+    "Of int8, how ranges of tensors are found: percentile (99.99, default), histogram (least squared error), min-max, or dynamic (by "
+      + "each inference, without samples; of linear layers, all others stay in float32).",
+    standard: nil, values: .optionalNames(["histogram", "min-max", "dynamic"], none: "percentile"), engines: pacer,
     precisions: [.int8],
     label: { name, _ in name })
 

@@ -269,6 +269,13 @@ typedef struct {
   long zeroPoint, isSigned;
 } PacerQuantize;
 
+// How far numbers go below and above zero, of each block of 1024: what is no number does not count. Items: blocks.
+typedef struct {
+  const float *input;
+  float *below, *above;  // one for each block, 0 or more
+  long count;
+} PacerRange;
+
 // Mean or maximum of bytes under a window, channels last, as bytes or as float32:
 // ((Σ (x − inputZeroPoint)) / count) · inputScale / scale, each rounded as float32. Items: output rows.
 typedef struct {
@@ -310,7 +317,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
   PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
-  PacerKernel dotGEMM, dotColumns, quantize, dequantize, bytePool;
+  PacerKernel dotGEMM, dotColumns, range, quantize, dequantize, bytePool;
   PacerKernel averagePoolNHWC, resize, softmax, reduceRows, layerNorm, dots;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
   long peakMultiplyAdds, peakDots;       // multiply-adds of one item

@@ -13,12 +13,20 @@ public struct DynamicQuantizeLinear: Op {
     return [TensorType(inputs[0].shape, .uint8), TensorType([]), TensorType([], .uint8)]
   }
 
+  /// What numbers become integers by.
+  /// - Parameters:
+  ///   - low: the least of them and zero.
+  ///   - high: the largest of them and zero.
+  package static func grid(_ low: Float, _ high: Float) -> (scale: Float, zeroPoint: Int64) {
+    let scale = low == high ? 1 : (high - low) / 255
+    return (scale, DType.uint8.quantized(0 - low / scale, zeroPoint: 0))
+  }
+
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let values = inputs[0].values
     // Zero is one of the numbers.
     let (low, high) = values.reduce((0, 0) as (Float, Float)) { (min($0.0, $1), max($0.1, $1)) }
-    let scale = low == high ? 1 : (high - low) / 255
-    let zero = DType.uint8.quantized(0 - low / scale, zeroPoint: 0)
+    let (scale, zero) = Self.grid(low, high)
     let integers = values.map { DType.uint8.quantized($0 / scale, zeroPoint: Int(zero)) }
     return [
       try Tensor(inputs[0].shape, integers, .uint8), try Tensor([], [scale]), try Tensor([], [zero], .uint8),

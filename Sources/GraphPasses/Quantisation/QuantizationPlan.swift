@@ -80,13 +80,17 @@ struct QuantizationPlan {
   }
 
   /// A convolution or linear layer whose weights are known.
+  static func hasKnownWeights(_ node: Node, in graph: Rewriter) -> Bool {
+    (node.op is Linear || (node.op as? Conv2D).map({ $0.algorithm == .direct && !$0.multipliesFloat16 }) == true)
+      && node.stored == nil && node.inputs.count <= 3
+      && node.inputs.allSatisfy({ isNumbers(graph[$0].type) })
+      && graph.data(of: node.inputs[0]) == nil
+      && node.inputs[1...].allSatisfy({ graph.data(of: $0)?.format == .nchw })
+  }
+
+  /// One that does no more to its sums than hold them within limits.
   private static func multiplies(_ node: Node, in graph: Rewriter) -> Bool {
-    guard node.op is Linear || (node.op as? Conv2D).map({ $0.algorithm == .direct && !$0.multipliesFloat16 }) == true,
-      let op = node.op as? any FusingOp, node.stored == nil, node.inputs.count <= 3,
-      node.inputs.allSatisfy({ isNumbers(graph[$0].type) }),
-      graph.data(of: node.inputs[0]) == nil,
-      node.inputs[1...].allSatisfy({ graph.data(of: $0)?.format == .nchw })
-    else { return false }
+    guard hasKnownWeights(node, in: graph), let op = node.op as? any FusingOp else { return false }
     switch op.epilogue {
     case nil, .clamp, .clampChannels: return true
     default: return false

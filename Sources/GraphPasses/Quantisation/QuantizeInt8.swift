@@ -7,6 +7,9 @@ import TensorCore
 /// that the tensor was seen to have, their biases int32. What lies between them is stored as such integers too, where it is of use to
 /// them; what is computed of it is computed in float32. The graph's inputs and outputs stay what they are. A convolution that an addition
 /// alone reads is not rounded in between, so that one that adds a residual gives the same.
+///
+/// With ``RangeObserver/dynamic`` only linear layers are put into integers, each by itself (``DynamicLinear``), and no samples are asked
+/// for.
 public struct QuantizeInt8: Pass {
   public let name = "quantize-int8"
   public let summary = "store weights and tensors as 8-bit integers, and multiply those"
@@ -40,6 +43,7 @@ public struct QuantizeInt8: Pass {
     for name in options.kept.sorted() where !graph.nodes.contains(where: { $0.name == name }) {
       throw UnknownName(kind: "node to keep in float32", name: name, known: graph.nodes.map(\.name))
     }
+    guard options.observer != .dynamic else { return try quantizeDynamically(&graph) }
     let outputs = graph.outputs.map { graph[$0].type }
     let unfused = try graph.rewrite { try $0.separateFunctions(kept: options.kept) }
     let plan = try graph.rewrite { QuantizationPlan($0, options) }
@@ -54,6 +58,32 @@ public struct QuantizeInt8: Pass {
       throw GraphError("\(name) changed the types of the outputs of \(graph.name): this is a fault of the pass")
     }
     return unfused + rewrites
+  }
+
+  /// Linear layers whose inputs become integers as they come.
+  private func quantizeDynamically(_ graph: inout Graph) throws -> Int {
+    guard options.activationBits == 8 else {
+      throw Unsupported(
+        "\(name): ranges that each inference finds are spread over 8 bits, not \(options.activationBits)")
+    }
+    return try graph.rewrite { graph in
+      var rewrites = 0
+      for handle in graph.handles {
+        let node = graph[handle]!
+        guard let op = node.op as? Linear, QuantizationPlan.hasKnownWeights(node, in: graph),
+          !options.kept.contains(node.name), op.epilogue?.channelLimits.isEmpty != false,
+          let weight = graph.data(of: node.inputs[1]),
+          let made = try IntegerWeights(
+            node, weight, bias: nil, input: Quantization(scale: 1, zeroPoint: 0), scalesChannels: options.scalesChannels
+          )
+        else { continue }
+        var inputs = node.inputs
+        inputs[1] = graph.addWeight(graph[inputs[1]].name + ".int8", made.weight, like: inputs[1])
+        graph.update(handle) { ($0.op, $0.inputs) = (DynamicLinear(epilogue: op.epilogue), inputs) }
+        rewrites += 1
+      }
+      return rewrites
+    }
   }
 
   private var levels: Int { options.activationBits == 7 ? 127 : 255 }

@@ -62,7 +62,32 @@ private struct QuantizationWriter {
       name + ".numbers", DequantizeLinear(axis: quantization.axis ?? 0), [integers, scale, zero])
   }
 
+  /// ONNX's own ops that compute the same, to the bit: its sums are of a matrix that is the other way round.
+  private mutating func add(_ op: DynamicLinear, _ node: Node) throws {
+    let weight = try source.data(of: node.inputs[1]).map { try $0.converted(to: .nchw) }
+    guard let weight, let quantization = weight.type.quantization else {
+      throw MissingWeight(source[node.inputs[1]].name, source[node.inputs[1]].type)
+    }
+    let (name, matrix) = (source[node.inputs[1]].name, try Tensor(weight.shape, weight.allIntegers(), .int8))
+    let columns = graph.addConstant(name, try Transpose([1, 0]).evaluate([matrix])[0])
+    let (scales, _) = try grid(.int8, quantization, name)
+    let integers = try graph.addNodes(
+      node.name + ".integers", DynamicQuantizeLinear(), [number(of: node.inputs[0])], stored: nil)
+    let sums = try graph.addNode(node.name + ".sums", MatMulInteger(), [integers[0], columns, integers[2]])
+    let reals = try graph.addNode(node.name + ".reals", Cast(to: .float32), [sums])
+    let scale = try graph.addNode(node.name + ".scale", Binary(.multiply), [integers[1], scales])
+    var result = try graph.addNode(node.name + ".product", Binary(.multiply), [reals, scale])
+    if node.inputs.count > 2 {
+      result = try graph.addNode(node.name + ".sum", Binary(.add), [result, number(of: node.inputs[2])])
+    }
+    if let function = op.epilogue {
+      result = try graph.addNode(node.name + ".activation", Activation(function), [result])
+    }
+    numbers[node.outputs[0]] = result
+  }
+
   mutating func add(_ node: Node) throws {
+    if let op = node.op as? DynamicLinear { return try add(op, node) }
     if node.op is any ControlOp, node.inputs.contains(where: { source[$0].type.quantization != nil }) {
       throw Unsupported("\(node.name): ONNX export writes no body that reads integers which stand for numbers")
     }
