@@ -174,9 +174,10 @@ struct CPUTarget: TargetTraits {
     else { return nil }
     let request = KernelRequest(
       node: node, inputs: inputs, output: graph[node.outputs[0]].type, table: table, useIm2col: false, threads: 1)
-    guard let op = node.op as? any FusingOp else {
+    if node.op is DynamicLinear {
       return DynamicLinearKernel.make(request) == nil ? nil : DynamicLinearKernel.layout(inputs[1].shape, table)
     }
+    guard let op = node.op as? any FusingOp else { return nil }
     if DotColumnsKernel.make(request) != nil { return DotColumnsKernel.layout(table) }
     return DotKernel.make(request) == nil ? nil : DotKernel.layout(op, inputs[1].shape, table)
   }

@@ -93,8 +93,11 @@ public struct Worker {
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-    let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
-      .run(on: model.graph, for: placer, samples: [model.inputs])
+    let (optimised, reports): (Graph, [PassReport])
+    do {
+      (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
+        .run(on: model.graph, for: placer, samples: [model.inputs])
+    } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
     let optimisedAt = monotonicNanoseconds()
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))

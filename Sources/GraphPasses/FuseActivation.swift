@@ -22,7 +22,8 @@ public struct FuseActivation: Pass {
       + graph.fuseActivations { op, function, inputs in
         // Of integers functions that are more than limits are tables.
         Node.sumsIntegers(op, inputs)
-          ? function.clamps(channels: 1) != nil : op is Conv2D || op is Linear || op is ConvTranspose2D
+          ? function.clamps(channels: 1) != nil
+          : op is Conv2D || op is Linear || op is ConvTranspose2D || op is DynamicLinear
       }
   }
 }

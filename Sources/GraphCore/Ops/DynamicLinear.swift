@@ -5,7 +5,7 @@ import TensorCore
 ///
 /// To the bit: `scale`, `zero` and the integers are those of ``DynamicQuantizeLinear``; `sum` is int32, of products without the zero
 /// point; `y = Float(sum) · (scale · scale(weight)) + bias`, and then the activation. Each is one operation of float32.
-public struct DynamicLinear: Op {
+public struct DynamicLinear: FusingOp {
   public static let name = "dynamic_linear"
 
   /// Applied to the result; limits of outputs of their own are not among what it may be.
@@ -13,7 +13,7 @@ public struct DynamicLinear: Op {
 
   public init(epilogue: Epilogue? = nil) { self.epilogue = epilogue }
 
-  public var attributes: [(String, String)] { epilogue.map { [("activation", "\($0)")] } ?? [] }
+  public var attributes: [(String, String)] { epilogueAttribute }
   public var elementTypes: ElementTypes { .any }
   public var parameterInputs: Range<Int> { 1..<3 }
 

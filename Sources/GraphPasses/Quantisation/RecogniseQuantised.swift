@@ -43,7 +43,9 @@ private struct Recogniser {
   /// By what is made of such integers as floats.
   private var sources: [ValueID: ValueID] = [:]
 
-  var foundAny: Bool { !typed.isEmpty }
+  private var foundDynamic = false
+
+  var foundAny: Bool { !typed.isEmpty || foundDynamic }
 
   private struct Stored: Hashable {
     var number: ValueID
@@ -52,7 +54,8 @@ private struct Recogniser {
 
   mutating func run(_ graph: inout Rewriter) throws {
     for handle in graph.handles {
-      let node = graph[handle]!
+      // Gone with what was found before.
+      guard let node = graph[handle] else { continue }
       switch node.op {
       case is QuantizeLinear: try quantise(handle, node, &graph)
       case let op as DequantizeLinear:
@@ -63,6 +66,7 @@ private struct Recogniser {
         sources[node.outputs[0]] = integers
       case let op as QLinearConv: try convolve(handle, node, op, &graph)
       case is QLinearMatMul: try multiply(handle, node, &graph)
+      case is MatMulInteger: try multiplyDynamically(handle, node, &graph)
       case is Conv2D, is Linear: try product(handle, node, &graph)
       default: try carry(handle, node, &graph)
       }
@@ -265,6 +269,42 @@ private struct Recogniser {
       let made = try parameters(node, input, weight, &graph)
     else { return }
     try insert(Linear(), [input] + made, for: handle, node, result, &graph)
+  }
+
+  /// `DynamicQuantizeLinear`, `MatMulInteger` with known weights, and what makes numbers of its sums: a cast, both scales, and a bias.
+  private mutating func multiplyDynamically(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    let ids = node.inputs
+    guard ids.count > 2, let source = graph.producer(of: ids[0]), let grid = graph[source],
+      grid.op is DynamicQuantizeLinear, grid.outputs[0] == ids[0], grid.outputs[2] == ids[2],
+      graph[grid.inputs[0]].type.shape.rank >= 2, !graph[grid.inputs[0]].type.isUpperBound,
+      graph[grid.inputs[0]].type.quantization == nil, graph[grid.inputs[0]].type.dtype == .float32,
+      let integers = graph.data(of: ids[1]), integers.shape.rank == 2,
+      let cast = graph.onlyUser(of: node.outputs[0]), graph[cast]!.op as? Cast == Cast(to: .float32),
+      let last = graph.onlyUser(of: graph[cast]!.outputs[0]), let product = graph[last],
+      product.op as? Binary == Binary(.multiply),
+      let scale = product.inputs.first(where: { $0 != graph[cast]!.outputs[0] }),
+      let scaling = graph.producer(of: scale).flatMap({ graph[$0] }), scaling.op as? Binary == Binary(.multiply),
+      scaling.inputs.contains(grid.outputs[1]),
+      let scales = scaling.inputs.first(where: { $0 != grid.outputs[1] }),
+      let weight = Self.weight(integers, scale: scales, zero: ids[safe: 3], axis: 1, graph).flatMap(Self.turned)
+    else { return }
+    var inputs = [grid.inputs[0], graph.addConstant(node.name + ".int8", weight)]
+    var end = last
+    if let user = graph.onlyUser(of: product.outputs[0]), let sum = graph[user], sum.op as? Binary == Binary(.add),
+      sum.stored == nil, let bias = sum.inputs.first(where: { $0 != product.outputs[0] }),
+      let data = graph.data(of: bias), data.shape == [weight.shape[0]], data.type.dtype == .float32,
+      data.type.quantization == nil
+    {
+      inputs.append(bias)
+      end = user
+    }
+    guard
+      let made = try? graph.insert(
+        node.name, DynamicLinear(), inputs, before: end, placed: node.placed),
+      graph[made].type == graph[graph[end]!.outputs[0]].type
+    else { return }
+    graph.remove(end, readersRead: made)
+    foundDynamic = true
   }
 
   private mutating func insert(
