@@ -66,9 +66,8 @@ public struct CPUBackend: Backend {
     let all = inputs + node.outputs.map { graph[$0].type }
     // What computes something of nothing, or nothing, is none of a kernel's business.
     guard !inputs.isEmpty, output.shape.count > 0 else { return nil }
-    guard node.outputs.count == 1 || node.op is Recurrent && kernels == .fast && all.allSatisfy(\.isPlainFloat) else {
-      return nil
-    }
+    let isRecurrent = node.op is Recurrent && all.allSatisfy(\.isPlainFloat) || node.op is DynamicRecurrent
+    guard node.outputs.count == 1 || kernels == .fast && isRecurrent else { return nil }
     if node.stored == nil, kernels == .fast {
       for make in movingKernelMakers { if let kernel = make(node.op, inputs, output) { return kernel } }
     }
@@ -157,7 +156,7 @@ struct CPUTarget: TargetTraits {
   }
 
   func weightFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat] {
-    if let layout = dotLayout(for: node, in: graph) { return [1: .dots(layout)] }
+    if let formats = dotFormats(for: node, in: graph) { return formats }
     // What has no kernel reads weights as they are.
     guard isFloat32(node, graph) else { return [:] }
     if let block = node.op as? DepthwiseBlock {
@@ -167,19 +166,23 @@ struct CPUTarget: TargetTraits {
   }
 
   /// Of weights that are bytes, where a kernel multiplies those.
-  private func dotLayout(for node: Node, in graph: Graph) -> DotLayout? {
+  private func dotFormats(for node: Node, in graph: Graph) -> [Int: MemoryFormat]? {
     let inputs = graph.inputTypes(of: node)
     guard Node.multipliesIntegers(node.op, inputs),
       (inputs + [graph[node.outputs[0]].type]).allSatisfy({ $0.shape.count > 0 })
     else { return nil }
     let request = KernelRequest(
       node: node, inputs: inputs, output: graph[node.outputs[0]].type, table: table, useIm2col: false, threads: 1)
-    if node.op is DynamicLinear {
-      return DynamicLinearKernel.make(request) == nil ? nil : DynamicLinearKernel.layout(inputs[1].shape, table)
+    switch node.op {
+    case is DynamicLinear:
+      return DynamicLinearKernel.make(request).map { _ in DynamicLinearKernel.weightFormats(table) }
+    case let op as DynamicRecurrent:
+      return DynamicLSTMKernel.make(request).map { _ in DynamicLSTMKernel.weightFormats(op, table) }
+    case let op as any FusingOp:
+      if DotColumnsKernel.make(request) != nil { return [1: .dots(DotColumnsKernel.layout(table))] }
+      return DotKernel.make(request).map { _ in [1: .dots(DotKernel.layout(op, inputs[1].shape, table))] }
+    default: return nil
     }
-    guard let op = node.op as? any FusingOp else { return nil }
-    if DotColumnsKernel.make(request) != nil { return DotColumnsKernel.layout(table) }
-    return DotKernel.make(request) == nil ? nil : DotKernel.layout(op, inputs[1].shape, table)
   }
 
   private func isFloat32(_ node: Node, _ graph: Graph) -> Bool {

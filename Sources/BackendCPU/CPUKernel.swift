@@ -86,6 +86,7 @@ let integerKernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   DotColumnsKernel.make,
   DotKernel.make,
   DynamicLinearKernel.make,
+  DynamicLSTMKernel.make,
   BytePoolKernel.make,
   LookupKernel.make,
   RequantizeKernel.make,

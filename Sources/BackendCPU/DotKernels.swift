@@ -6,7 +6,7 @@ import TensorCore
 /// Elements at a fixed place, for parameter blocks.
 ///
 /// `@unchecked Sendable`: never written after `init`.
-private final class FixedArray<Element>: @unchecked Sendable {
+final class FixedArray<Element>: @unchecked Sendable {
   let pointer: UnsafeMutablePointer<Element>
   let count: Int
 
@@ -19,7 +19,7 @@ private final class FixedArray<Element>: @unchecked Sendable {
 }
 
 /// What convolutions of bytes have in common: integers of each output in the order in which its panel or block has them.
-private struct DotOutputs: Sendable {
+struct DotOutputs: Sendable {
   let layout: DotLayout
   let weight: TensorType
   let input: Quantization
@@ -120,33 +120,44 @@ private struct DotOutputs: Sendable {
     }
   }
 
+  /// Numbers of a group's outputs by place, zeros where there is none.
+  func fill(_ target: UnsafeMutablePointer<Float>, _ numbers: UnsafePointer<Float>, group: Int) {
+    let first = group * weight.shape[0] / layout.groups
+    let all = outputs.pointer + group * places / layout.groups
+    for place in 0..<places / layout.groups { target[place] = all[place] < 0 ? 0 : numbers[Int(all[place]) - first] }
+  }
+
   /// Bytes of scratch for the biases, and for weights that are not packed.
   var isReady: Bool { weight.format == .dots(layout) }
   var scratchByteCount: Int { rounded(places * 4) + (isReady ? 0 : rounded(layout.byteCount(for: weight.shape))) }
 
   /// Weights in the kernel's order and what sums begin with.
-  /// - Parameter zero: of the input, where that is not known before.
   func parameters(
-    _ call: borrowing KernelCall, _ scratch: UnsafeMutableRawPointer, zero: Int32? = nil
+    _ given: UnsafeRawPointer, bias: UnsafePointer<Int32>?, zero: Int32, _ scratch: UnsafeMutableRawPointer
   ) -> (weights: UnsafePointer<Int8>, biases: UnsafePointer<Int32>) {
     let biases = scratch.assumingMemoryBound(to: Int32.self)
-    var weights = UnsafeRawPointer(call.inputs[1])
+    var weights = given
     if !isReady {
       let packed = scratch + rounded(places * 4)
-      FormatConversion.convert(from: weight, call.inputs[1], to: .dots(layout), packed)
+      FormatConversion.convert(from: weight, UnsafeMutableRawPointer(mutating: given), to: .dots(layout), packed)
       weights = UnsafeRawPointer(packed)
     }
     let bytes = weights.assumingMemoryBound(to: Int8.self)
-    // A bias that is not known to be of the sums' scale is added to what they stand for.
-    let isAdded = zero == nil && call.inputs.count > 2
-    let bias = isAdded ? UnsafePointer(call.inputs[2].assumingMemoryBound(to: Int32.self)) : nil
-    fill(biases, bias, bytes, zero: zero ?? input.zeroPoints[0])
+    fill(biases, bias, bytes, zero: zero)
     return (bytes, UnsafePointer(biases))
+  }
+
+  /// Those of a node whose bias is of the sums' scale.
+  func parameters(
+    _ call: borrowing KernelCall, _ scratch: UnsafeMutableRawPointer
+  ) -> (weights: UnsafePointer<Int8>, biases: UnsafePointer<Int32>) {
+    let bias = call.inputs.count > 2 ? UnsafePointer(call.inputs[2].assumingMemoryBound(to: Int32.self)) : nil
+    return parameters(UnsafeRawPointer(call.inputs[1]), bias: bias, zero: input.zeroPoints[0], scratch)
   }
 }
 
 /// Bytes to whole lines.
-private func rounded(_ count: Int) -> Int { (count + 63) / 64 * 64 }
+func rounded(_ count: Int) -> Int { (count + 63) / 64 * 64 }
 
 /// Convolution, channels last, or linear layer, of bytes with exact sums.
 struct DotKernel: CPUKernel {
@@ -388,107 +399,5 @@ struct DotColumnsKernel: CPUKernel {
       p.output = call.outputs[0].assumingMemoryBound(to: UInt8.self) + n * output.count / output[0]
       call.pool.run(table.dotColumns, p, count: p.isPaired != 0 ? (output[2] + 1) / 2 : output[2])
     }
-  }
-}
-
-/// Linear layer of numbers that become bytes over their own range at each call, with exact sums.
-struct DynamicLinearKernel: CPUKernel {
-  let name: String
-  private let outputs: DotOutputs
-  private let table: PacerKernelTable
-  private let threads: Int
-  private let rows: Int
-  private let epilogue: KernelEpilogue?
-  private let ones: FixedArray<Float>
-
-  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? DynamicLinear, request.inputs[0].isPlainFloat, request.output.isPlainFloat,
-      // Of scale 1, so that factors are the weights' own scales.
-      let outputs = DotOutputs(
-        layout(request.inputs[1].shape, request.table), Linear(),
-        [StoredType(.uint8, scale: 1).type(of: request.inputs[0]), request.inputs[1]], request.output)
-    else { return nil }
-    return DynamicLinearKernel(
-      name: "dynamic-linear-dots-" + String(cString: request.table.name), outputs: outputs, table: request.table,
-      threads: request.threads, rows: request.output.shape.extents.dropLast().reduce(1, *),
-      epilogue: op.epilogue.map { KernelEpilogue($0) },
-      ones: FixedArray([Float](repeating: 1, count: request.inputs[1].shape[0])))
-  }
-
-  static func layout(_ weight: Shape, _ table: PacerKernelTable) -> DotLayout {
-    DotKernel.layout(Linear(), weight, table)
-  }
-
-  private var depth: Int { outputs.weight.shape[1] }
-  private var count: Int { rows * depth }
-  private var blocks: Int { (count + 1023) / 1024 }
-  private var scratchPerThread: Int {
-    DotKernel.scratchPerThread(table, depth: outputs.layout.depth(of: outputs.weight.shape), taps: 1)
-  }
-  var scratchByteCount: Int {
-    outputs.scratchByteCount + rounded(outputs.places * 4) + rounded(blocks * 8) + rounded(count)
-      + scratchPerThread * threads
-  }
-
-  func run(_ call: borrowing KernelCall) {
-    var scratch = UnsafeMutableRawPointer(call.scratch!)
-    func take<Element>(_ byteCount: Int, of type: Element.Type) -> UnsafeMutablePointer<Element> {
-      defer { scratch += rounded(byteCount) }
-      return scratch.assumingMemoryBound(to: type)
-    }
-    let own = UnsafeMutableRawPointer(take(outputs.scratchByteCount, of: UInt8.self))
-    let factors = take(outputs.places * 4, of: Float.self)
-    let ends = take(blocks * 8, of: Float.self)
-    let bytes = take(count, of: UInt8.self)
-    let (scale, zero) = quantize(call, ends, bytes)
-    let (weights, biases) = outputs.parameters(call, own, zero: Int32(zero))
-    for place in 0..<outputs.places { factors[place] = scale * outputs.factors[place] }
-    var p = PacerDotGEMM()
-    (p.input, p.zeros, p.weights, p.bias) = (UnsafePointer(bytes), UnsafePointer(bytes), weights, biases)
-    (p.factors, p.minima, p.maxima) = (UnsafePointer(factors), outputs.minima, outputs.maxima)
-    (p.scratch, p.scratchStride) = (scratch.assumingMemoryBound(to: UInt8.self), scratchPerThread)
-    (p.pixels, p.taps, p.channels, p.inputStride) = (rows, 1, depth, depth)
-    p.depth = outputs.layout.depth(of: outputs.weight.shape)
-    p.isJoined = depth % 4 == 0 ? 0 : 1
-    let columns = outputs.weight.shape[0]
-    (p.outputs, p.outputStride, p.output) = (columns, columns, call.outputs[0])
-    p.panelMajor = columns > rows ? 1 : 0
-    (p.isFloat, p.divisor, p.minimum, p.maximum) = (1, 1, -.infinity, .infinity)
-    let tiles = (rows + table.dotRows - 1) / table.dotRows
-    let panels = (columns + outputs.layout.width - 1) / outputs.layout.width
-    call.pool.run(table.dotGEMM, p, count: tiles * panels)
-    finish(call, columns)
-  }
-
-  /// Numbers as bytes over their range.
-  private func quantize(
-    _ call: borrowing KernelCall, _ ends: UnsafeMutablePointer<Float>, _ bytes: UnsafeMutablePointer<UInt8>
-  ) -> (scale: Float, zero: Int64) {
-    var range = PacerRange()
-    (range.input, range.count, range.below, range.above) = (call.input(0), count, ends, ends + blocks)
-    call.pool.run(table.range, range, count: blocks)
-    var (below, above): (Float, Float) = (0, 0)
-    for block in 0..<blocks { (below, above) = (max(below, ends[block]), max(above, ends[blocks + block])) }
-    let (scale, zero) = DynamicQuantizeLinear.grid(0 - below, above)
-    var p = PacerQuantize()
-    (p.input, p.output, p.count) = (UnsafeRawPointer(call.inputs[0]), UnsafeMutableRawPointer(bytes), count)
-    (p.scale, p.zeroPoint) = (scale, Int(zero))
-    call.pool.run(table.quantize, p, count: blocks)
-    return (scale, zero)
-  }
-
-  /// Adds the bias and applies the activation.
-  private func finish(_ call: borrowing KernelCall, _ columns: Int) {
-    var p = PacerElementwise()
-    (p.a, p.output, p.count) = (UnsafePointer(call.output), call.output, rows * columns)
-    (p.channels, p.pixels) = (columns, 1)
-    if let bias = call.input(2) {
-      // Times 1 is exact.
-      (p.scale, p.shift) = (UnsafePointer(ones.pointer), bias)
-      call.pool.run(table.affineNHWC, p, count: rows)
-    }
-    guard let epilogue else { return }
-    p.epilogue = epilogue.parameters()
-    call.pool.run(table.activate, p, count: (p.count + 1023) / 1024)
   }
 }

@@ -14,13 +14,16 @@ struct LSTMKernel: CPUKernel {
   private let table: PacerKernelTable
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? Recurrent, op.kind == .lstm(couplesGates: false), op.usesDefaultActivations,
-      op.clip == nil, op.given.isDisjoint(with: [.lengths, .peepholes])
-    else { return nil }
+    guard let op = request.node.op as? Recurrent, runs(op) else { return nil }
     let (x, r) = (request.inputs[0].shape, request.inputs[2].shape)
     return LSTMKernel(
       name: "lstm-" + String(cString: request.table.name), op: op, steps: x[0], batch: x[1], width: x[2], hidden: r[2],
       table: request.table)
+  }
+
+  static func runs(_ op: Recurrent) -> Bool {
+    op.kind == .lstm(couplesGates: false) && op.usesDefaultActivations && op.clip == nil
+      && op.given.isDisjoint(with: [.lengths, .peepholes])
   }
 
   private var gates: Int { 4 * hidden }
@@ -56,16 +59,16 @@ struct LSTMKernel: CPUKernel {
           p.added = UnsafePointer(sums)
           call.pool.run(table.dots, p, count: gates)
           let row = all + ((t * directions + d) * batch + n) * hidden
-          finish(sums, cell, state, row)
+          Self.finish(sums, cell, state, row, hidden: hidden)
         }
       }
     }
   }
 
   /// From the sums of the gates, in the order input, output, forget and cell, to the new states.
-  private func finish(
+  static func finish(
     _ sums: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>, _ state: UnsafeMutablePointer<Float>,
-    _ row: UnsafeMutablePointer<Float>
+    _ row: UnsafeMutablePointer<Float>, hidden: Int
   ) {
     func logistic(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
     for j in 0..<hidden {

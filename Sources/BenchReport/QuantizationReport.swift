@@ -10,8 +10,10 @@ extension QuantizationSurvey {
         + choices.joined(separator: ", ") + "); weights take \(Format.bytes(Double(quantizedWeightBytes))), in float32 "
         + "\(Format.bytes(Double(weightBytes))).")
     document.text(
-      "Ranges were learned from \(samples), and outputs on them (on eight at most) are held against those in float32: on other inputs look with "
-        + "`bench-suite accuracy`.")
+      (learnsRanges
+        ? "Ranges were learned from \(samples), and outputs on them (on eight at most) are held against those in float32: "
+        : "Each inference finds its ranges itself. Outputs on \(samples) (on eight at most) are held against those in float32: ")
+        + "on other inputs look with `bench-suite accuracy`.")
     if !kept.isEmpty {
       document.heading("The worst layers left in float32")
       document.table(

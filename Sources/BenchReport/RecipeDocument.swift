@@ -74,16 +74,24 @@ extension Recipe {
         + "`optimizeForMobile(graph)` does.")
   }
 
-  /// The three passes that cost most when left out; nil where passes were not varied.
+  /// Whether each pass that changed the graph was left out alone.
+  private func ablatesAll(_ attribution: Attribution) -> Bool {
+    attribution.hasPasses
+      && catalog.passes.allSatisfy { pass in
+        attribution.last(pass.name) != nil || attribution.inOrder(pass.name).map { $0.finding == .sameGraph } ?? true
+      }
+  }
+
+  /// The three passes that cost most when left out; nil where not all were.
   private func bestPasses(_ attribution: Attribution) -> [String]? {
-    guard attribution.hasPasses else { return nil }
+    guard ablatesAll(attribution) else { return nil }
     return best(
       catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }, atMost: 3)
   }
 
-  /// Passes without which it is faster; nil where passes were not varied.
+  /// Passes without which it is faster; nil where not all were left out.
   private func worsePasses(_ attribution: Attribution) -> [String]? {
-    guard attribution.hasPasses else { return nil }
+    guard ablatesAll(attribution) else { return nil }
     return catalog.passes.compactMap { pass in attribution.last(pass.name).map { (pass.name, $0) } }
       .filter { $0.1.finding == .slower }.map { "\($0.0) \(Format.speedup($0.1.ratio!))×" }
   }
@@ -91,7 +99,7 @@ extension Recipe {
   /// The two other options that made most of it; nil where none was varied.
   private func bestOptions(_ attribution: Attribution) -> [String]? {
     let options = attribution.options.filter { $0.axis != "kernels" }
-    return options.isEmpty ? nil : best(options.map { ("\($0.axis) \($0.to)", $0.effect) }, atMost: 2)
+    return options.isEmpty ? nil : best(options.map { (name($0), $0.effect) }, atMost: 2)
   }
 
   /// Those that made it faster, the most first; what is not resolved is told of, as it may be among them.
@@ -103,6 +111,12 @@ extension Recipe {
     guard open > 0 else { return found }
     let words = "\(open) not resolved"
     return found.isEmpty ? [words] : found.dropLast() + ["\(found.last!); \(words)"]
+  }
+
+  /// With what it costs in numbers, where it is another precision.
+  private func name(_ option: Attribution.Option) -> String {
+    let error = option.axis == "precision" ? option.effect.change("error", catalog) : nil
+    return "\(option.axis) \(option.to)" + (error.map { " (error \($0))" } ?? "")
   }
 
   // MARK: Passes
@@ -246,15 +260,16 @@ extension Recipe {
       "`--backend vulkan,metal,nnapi`; a software driver, such as Mesa's llvmpipe, shows that kernels are right, not fast.",
       &document)
     section(
-      "What int8 buys here", "precision",
+      "Precision: what int8 buys here", "precision",
       "`--precision int8` stores weights and tensors as 8-bit integers and multiplies those; give it samples of what the "
         + "model will see with `--calibrate FOLDER`. `bench-suite quantize MODEL --calibrate FOLDER -o model.pacer` writes "
-        + "such a model. The error is of one input and of the weights that were measured: "
+        + "such a model. The error is the largest over the largest output, of one input, from which ranges are "
+        + "learned where nothing is given, and of the weights that were measured, which may be seeded ones: "
         + "`bench-suite accuracy MODEL --labelled FOLDER --precision fp32,int8` counts answers. On a GPU, `fp16` stores in "
         + "16 bits and computes in 32; `fp16-arithmetic` computes in 16 too.",
       metrics: [
         ("weights", "weight-bytes"), ("planned block", "arena-bytes"),
-        ("peak memory, quantising included", "peak-resident"),
+        ("peak memory, with the passes", "peak-resident"),
         ("error", "error"),
       ], &document)
   }
@@ -279,7 +294,10 @@ extension Recipe {
         }
         let speedups = hosts.map { host in column(host, option, { $0.effect.words }) }
         rows.append([model, "\(to), in \(row)", "speed-up"] + speedups)
-        for metric in metrics { rows.append([model, "", metric.words] + change(metric.name)) }
+        for metric in metrics {
+          let changes = change(metric.name)
+          if changes.contains(where: { $0 != "–" }) { rows.append([model, "", metric.words] + changes) }
+        }
       }
     }
     guard !rows.isEmpty || !isOfRecords else { return }

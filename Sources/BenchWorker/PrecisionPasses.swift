@@ -59,15 +59,16 @@ extension Placer {
   /// Why a graph in another precision, or one that came with integers, is no row of the preferred backend: a node that multiplies has no
   /// fast kernel there. Nil where all have.
   package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
-    func sumsIntegers(_ node: Node) -> Bool { Node.multipliesIntegers(node.op, graph.inputTypes(of: node)) }
+    func multipliesIntegers(_ node: Node) -> Bool { Node.multipliesIntegers(node.op, graph.inputTypes(of: node)) }
     // What was left in float32 by choice has kernels of its own.
-    if precision == .int8, !graph.nodes.contains(where: sumsIntegers) {
-      return "there is no convolution or linear layer with known weights to put into int8"
+    if precision == .int8, !graph.nodes.contains(where: multipliesIntegers) {
+      return
+        "there is no layer with known weights to put into int8 (with observer dynamic of linear and recurrent ones)"
     }
     for node in graph.nodes where graph.cost(of: node).macs > 0 {
       // Who asks for other kernels wants to see those.
       let isChosen = (backends[0] as? CPUBackend)?.kernels ?? .fast != .fast
-      let own = sumsIntegers(node) && !isChosen ? .int8 : precision
+      let own = multipliesIntegers(node) && !isChosen ? .int8 : precision
       guard own != .fp32 else { continue }
       switch backends[0].support(for: node, in: graph, options) {
       case .unsupported(let reason): return reason

@@ -22,7 +22,8 @@ package struct Settings {
   /// What is chosen of the processor, whichever backend asks it to compute.
   private static let ofProcessor: Set<String> = ["isa"]
 
-  /// - Throws: ``UserError`` or ``UnknownName`` that names the axis, ``NoSuchOption`` for one of another backend.
+  /// - Throws: ``UserError`` or ``UnknownName`` that names the axis, ``NoSuchOption`` for one of another backend,
+  ///   ``Unsupported`` for two that have nothing to do with each other.
   package init(_ configuration: Configuration, _ catalog: WorkerCatalog) throws {
     var rest = configuration.choices.filter { !Self.silent.contains($0.key) }
     func take<Value: AxisRepresentable>(_ key: String, _ type: Value.Type = Value.self) throws -> Value? {
@@ -42,6 +43,15 @@ package struct Settings {
     quantization.correctsBias = try take("correct-bias") ?? quantization.correctsBias
     quantization.kept = Set(try take("keep-float", [String].self) ?? [])
     calibration = try take("calibrate")
+    if quantization.observer == .dynamic {
+      let unused = [
+        ("prepare-int8", preparation != nil), ("activation-bits", quantization.activationBits != 8),
+        ("correct-bias", !quantization.correctsBias),
+      ]
+      for (key, isChosen) in unused where isChosen {
+        throw Unsupported("with observer dynamic nothing is learned before a run: leave out \(key)")
+      }
+    }
     options.allocator = try take("allocator") ?? options.allocator
     options.threads = try take("threads") ?? options.threads
     options.inPlace = try take("in-place") ?? options.inPlace

@@ -68,7 +68,9 @@ public struct Worker {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
     let settings: Settings
-    do { settings = try Settings(configuration, catalog) } catch let error as NoSuchOption {
+    do { settings = try Settings(configuration, catalog) } catch let error as Unsupported {
+      return try emit(.skipped(reason: "\(error)"))
+    } catch let error as NoSuchOption {
       return try emit(.skipped(reason: "\(error)"))
     }
     let backend = settings.backend
@@ -93,11 +95,8 @@ public struct Worker {
     let loaded = monotonicNanoseconds()
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-    let (optimised, reports): (Graph, [PassReport])
-    do {
-      (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
-        .run(on: model.graph, for: placer, samples: [model.inputs])
-    } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
+    let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
+      .run(on: model.graph, for: placer, samples: [model.inputs])
     let optimisedAt = monotonicNanoseconds()
     if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
       return try emit(.skipped(reason: reason))

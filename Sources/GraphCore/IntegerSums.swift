@@ -54,7 +54,7 @@ extension Node {
 
   /// Whether it multiplies 8-bit integers and adds them up exactly.
   package static func multipliesIntegers(_ op: any Op, _ inputs: [TensorType]) -> Bool {
-    op is DynamicLinear || sumsIntegers(op, inputs)
+    op is DynamicLinear || op is DynamicRecurrent || sumsIntegers(op, inputs)
   }
 
   /// Whether it is a mean of integers, whose sums are exact as long as float32 holds them.

@@ -57,7 +57,9 @@ extension Node {
   /// Whether its results are integers that numbers are rounded to.
   package var roundsToIntegers: Bool {
     switch op {
-    case is QuantizeLinear, is DynamicQuantizeLinear, is DynamicLinear, is QLinearConv, is QLinearMatMul: true
+    case is QuantizeLinear, is DynamicQuantizeLinear, is DynamicLinear, is DynamicRecurrent, is QLinearConv,
+      is QLinearMatMul:
+      true
     default: stored?.quantization != nil
     }
   }

@@ -27,7 +27,14 @@ func dotGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) 
       withUnsafePointer(to: product) { DotTileNarrow.multiply($0, p, spare) }
     } else {
       product.weights += 4 * width
-      withUnsafePointer(to: product) { DotTile.multiply($0, p, spare) }
+      withUnsafePointer(to: product) {
+        // Rows behind the last pixel would cost as much as the others.
+        switch $0.pointee.count {
+        case 1: DotTileLine.multiply($0, p, spare)
+        case ...DotTilePart.rowCount: DotTilePart.multiply($0, p, spare)
+        default: DotTile.multiply($0, p, spare)
+        }
+      }
     }
     if isPanelMajor {
       tile += 1
@@ -78,7 +85,7 @@ struct DotProduct {
   }
 }
 
-/// A register tile of `rows` pixels × `columns` vectors of outputs.
+/// A register tile of `rows` pixels × `columns` vectors of outputs. Taps lie `DotTile.rowCount` apart, whatever its own rows are.
 struct DotTileOf<let rows: Int, let columns: Int> {
   typealias Sums = InlineArray<rows, InlineArray<columns, DotSum>>
 
@@ -107,7 +114,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
         weights += 4 * width
         k += 4
       }
-      source += rows
+      source += DotTile.rowCount
     }
     // Through memory: a loop that ends with the pixels would keep the sums there all along.
     for r in 0..<rows {
@@ -203,6 +210,7 @@ private func finishDots(
       let sum = UnsafeRawPointer(spare.sums + r * width + vector * lanes).loadUnaligned(as: Ints.self)
       var real = limits.real(sum, vector * lanes)
       if p.pointee.divisor == 0 { return limits.held(real, vector * lanes) }
+      if let addend = p.pointee.addend { real += read(addend + first + vector * lanes) }
       if let added {
         let bytes = isWide ? readHalves(added, second: vector > 0) : readWidened(added)
         real += (floats(bytes) - residualZero) * residualScale
@@ -214,12 +222,23 @@ private func finishDots(
     let b = isWide ? finish(1) : a
     if p.pointee.isFloat != 0 {
       let output = p.pointee.output!.assumingMemoryBound(to: Float.self) + place
-      let perLane = isWide ? 8 : 4
-      for vector in 0..<(isWide ? 2 : 1) {
-        for lane in 0..<lanes {
-          let target = lane / 4 * perLane + vector * 4 + lane % 4
-          if target < count { output[target] = vector == 0 ? a[lane] : b[lane] }
+      if isWide {
+        // Its sums have been read. Fours of the one vector and of the other by turns.
+        let reals = UnsafeMutableRawPointer(spare.sums + r * width).assumingMemoryBound(to: Float.self)
+        write(a, reals)
+        write(b, reals + lanes)
+        var target = 0
+        while target + 4 <= count {
+          let source = reals + target % 8 / 4 * lanes + target / 8 * 4
+          UnsafeMutableRawPointer(output + target).copyMemory(from: source, byteCount: 16)
+          target += 4
         }
+        while target < count {
+          output[target] = reals[target % 8 / 4 * lanes + target / 8 * 4 + target % 4]
+          target += 1
+        }
+      } else {
+        write(a, output, first: count)
       }
     } else {
       let output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + place

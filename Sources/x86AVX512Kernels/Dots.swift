@@ -5,6 +5,8 @@ typealias Ints = SIMD16<Int32>
 /// As the float32 tile: 28 sums, 2 weights and 1 value.
 typealias DotTile = DotTileOf<14, 2>
 typealias DotTileNarrow = DotTileOf<14, 1>
+typealias DotTilePart = DotTileOf<7, 2>
+typealias DotTileLine = DotTileOf<1, 2>
 /// 16 sums.
 typealias DotPixels = DotPixelsOf<4>
 

@@ -32,6 +32,7 @@ import Testing
     let again = try Pipeline([RecogniseQuantised(), FuseActivation()]).run(on: read, for: target).graph
     #expect(again.nodes.map(\.op.name) == ["dynamic_linear", "dynamic_linear"], "\(again)")
     #expect(again.nodes.map { ($0.op as? DynamicLinear)?.epilogue } == [.relu, nil])
+    #expect(again.nodes.map(\.name).last == "second" && read[read.outputs[0]].name == graph[graph.outputs[0]].name)
     #expect(again[again.nodes[0].inputs[1]].type.quantization?.scales.count == 3)
     let input = try Tensor([2, 3, 4], (0..<24).map { Float(($0 &* 29) % 23 - 9) })
     #expect(try again.evaluate([input])[0].digest == graph.evaluate([input])[0].digest)

@@ -17,9 +17,12 @@ struct QuantizeCommand: AsyncParsableCommand {
       Ranges of tensors are learned from samples: pictures, .npy or .pb files; without --calibrate from one seeded input, which
       is good for times, and not for a model that is to be shipped. Each layer is then put into int8 alone, and its outputs held
       against those in float32: signal to noise in decibels, from the worst on, and what leaving the worst in float32 would buy.
+      With --observer dynamic nothing is learned: linear and recurrent layers find the range of what they multiply at each inference,
+      and all others stay in float32.
 
       A .pacer file runs as any other: measure, memory, profile, accuracy. An .onnx file is for other engines: integers are made and
-      unmade around each operator (QDQ).
+      unmade around each operator (QDQ). With --observer dynamic it has DynamicQuantizeLinear and MatMulInteger for linear layers;
+      recurrent ones, of which ONNX has none like that, get weights that are integers and round nothing else.
       """)
 
   @Argument(help: "Model: mobilenet-v2, resnet-18, … or an ONNX file.")
@@ -62,7 +65,10 @@ struct QuantizeCommand: AsyncParsableCommand {
         work.graph, settings.quantization, Harness.current.runtime.passes,
         preparing: settings.preparation, samples: files ?? [work.inputs])
       guard !measurement.layers.isEmpty else {
-        throw UserError("\(configuration.model) has no convolution or linear layer with known weights to put into int8")
+        throw UserError(
+          "\(configuration.model) has no layer with known weights to put into int8"
+            + (settings.quantization.observer == .dynamic
+              ? ": with observer dynamic those are linear and recurrent ones" : ""))
       }
       if let url {
         if url.pathExtension.lowercased() == "onnx" {
@@ -120,13 +126,16 @@ struct QuantizeCommand: AsyncParsableCommand {
         nodes: worst, share: measurement.share(of: worst), signalToNoise: try measurement.signalToNoise(keeping: worst))
     }
     let quantization = settings.quantization
+    let learns = quantization.observer != .dynamic
     return QuantizationSurvey(
       model: configuration.model, samples: samples,
-      choices: [
-        "ranges by \(quantization.observer)", "weight scales by \(quantization.scalesChannels ? "channel" : "tensor")",
-        "\(quantization.activationBits)-bit activations",
-        quantization.correctsBias ? "corrected biases" : "biases as they were",
-      ] + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
+      learnsRanges: learns,
+      choices: ["weight scales by \(quantization.scalesChannels ? "channel" : "tensor")"]
+        + (learns
+          ? [
+            "ranges by \(quantization.observer)", "\(quantization.activationBits)-bit activations",
+            quantization.correctsBias ? "corrected biases" : "biases as they were",
+          ] : ["ranges by each inference"]) + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
         + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
       weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,
       signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, path: output)

@@ -49,7 +49,7 @@ public enum Axes {
   public static let observer = Axis<String?>(
     "observer",
     "Of int8, how ranges of tensors are found: percentile (99.99, default), histogram (least squared error), min-max, or dynamic (by "
-      + "each inference, without samples; of linear layers, all others stay in float32).",
+      + "each inference, without samples; of linear and recurrent layers only; all others stay in float32).",
     standard: nil, values: .optionalNames(["histogram", "min-max", "dynamic"], none: "percentile"), engines: pacer,
     precisions: [.int8],
     label: { name, _ in name })

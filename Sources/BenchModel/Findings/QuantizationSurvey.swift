@@ -27,6 +27,8 @@ public struct QuantizationSurvey: Codable, Sendable {
   public var model: String
   /// What ranges were learned from, and outputs compared on.
   public var samples: String
+  /// Whether ranges were learned from them: otherwise each inference finds its own.
+  public var learnsRanges: Bool
   public var choices: [String]
   public var weightBytes: Int
   public var quantizedWeightBytes: Int
@@ -39,10 +41,10 @@ public struct QuantizationSurvey: Codable, Sendable {
   public var path: String?
 
   package init(
-    model: String, samples: String, choices: [String], weightBytes: Int, quantizedWeightBytes: Int,
+    model: String, samples: String, learnsRanges: Bool, choices: [String], weightBytes: Int, quantizedWeightBytes: Int,
     signalToNoise: Double?, layers: [Layer], kept: [Kept], path: String?
   ) {
-    (self.model, self.samples, self.choices) = (model, samples, choices)
+    (self.model, self.samples, self.learnsRanges, self.choices) = (model, samples, learnsRanges, choices)
     (self.weightBytes, self.quantizedWeightBytes) = (weightBytes, quantizedWeightBytes)
     (self.signalToNoise, self.layers, self.kept, self.path) = (signalToNoise, layers, kept, path)
   }

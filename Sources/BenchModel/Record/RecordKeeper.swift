@@ -39,6 +39,10 @@ public struct RecordKeeper: Sendable {
     guard !FileManager.default.fileExists(atPath: kept.path) else {
       throw UserError("\(kept.path) is kept already; records are never overwritten: give another --host")
     }
+    if let other = try processors().first(where: { $0 != record.environment.processor }) {
+      throw UserError(
+        "host \(host) has records of \(other), and this one is of \(record.environment.processor): give another --host")
+    }
     let data = try Self.compact(lines, record, catalog.axes).reduce(into: Data()) { $0 += try $1.data }
     guard data.count <= Self.limit else {
       throw UserError(
@@ -47,6 +51,22 @@ public struct RecordKeeper: Sendable {
     }
     try writeFile(data, to: kept)
     return kept
+  }
+
+  /// Those of the records that are kept of this host.
+  private func processors() throws -> [String] {
+    func names(_ url: URL) -> [String] {
+      ((try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []).sorted()
+    }
+    return names(folder).flatMap { version -> [String] in
+      let place = folder.appendingPathComponent("\(version)/\(host)")
+      return names(place).filter { $0.hasSuffix(".\(Record.fileExtension)") }.compactMap { name in
+        let data = try? readFile(place.appendingPathComponent(name))
+        let first = data.flatMap { try? Record.lines($0.prefix { $0 != UInt8(ascii: "\n") }) }?.first
+        if case .start(let start) = first { return start.environment.processor }
+        return nil
+      }
+    }
   }
 
   /// The lines without what no table is made from: names in place of paths, the medians of slices, quantiles and medians

@@ -42,7 +42,7 @@ typedef struct {
 
 // Convolution and matrix product of bytes, channels last, depth in fours. `input` is unsigned and `weights` signed; the zero point
 // of the input is in `bias`. Each output's sum, as float32, times `factors`; then, if `divisor` is 0, that is the result, and is
-// held within minima…maxima. Otherwise the numbers that the residual stands for are added where there is one, limits are applied,
+// held within minima…maxima. Otherwise `addend` and the numbers that the residual stands for are added where there are such, limits are applied,
 // all is divided by `divisor`, and held within minima…maxima. Rounded, moved by `zeroPoint`, and stored as bytes; or stored as
 // float32 before the division. What belongs to outputs lies as the weights do: [panel][width].
 // Items: pixel tiles × output panels.
@@ -51,6 +51,7 @@ typedef struct {
   const int8_t *weights;           // from DotLayout: panels with the sums before each
   const int32_t *bias;
   const float *factors, *minima, *maxima;
+  const float *addend;             // null: none
   const uint8_t *zeros;            // zero points of the input, as many as there are channels
   const uint8_t *residual;         // as the output lies; null: none
   void *output;
@@ -269,7 +270,7 @@ typedef struct {
   long zeroPoint, isSigned;
 } PacerQuantize;
 
-// How far numbers go below and above zero, of each block of 1024: what is no number does not count. Items: blocks.
+// How far numbers go below and above zero, of each block of 1024; NaN does not count. Items: blocks.
 typedef struct {
   const float *input;
   float *below, *above;  // one for each block, 0 or more

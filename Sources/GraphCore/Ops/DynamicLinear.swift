@@ -1,10 +1,13 @@
 import TensorCore
 
-/// `y = x · weightᵀ + bias` with exact sums: `x` as uint8 over the range that it has in this very inference, and weights that are int8
-/// (PyTorch, `quantize_dynamic`). Inputs: `x […, I]` of float32, `weight [O, I]` of int8 around zero, optionally `bias [O]` of float32.
+/// `y = x · weightᵀ + bias` with exact sums: `x` as uint8 over the range that it has in this very inference, and weights that are int8.
+/// ONNX computes the same as DynamicQuantizeLinear and MatMulInteger; PyTorch's `quantize_dynamic` is of this kind. Inputs: `x […, I]` of
+/// float32, `weight [O, I]` of int8 around zero, optionally `bias [O]` of float32.
 ///
-/// To the bit: `scale`, `zero` and the integers are those of ``DynamicQuantizeLinear``; `sum` is int32, of products without the zero
-/// point; `y = Float(sum) · (scale · scale(weight)) + bias`, and then the activation. Each is one operation of float32.
+/// `scale`, `zero` and the integers are those of ``DynamicQuantizeLinear``; `sum` is int32, of products without the zero point; `y =
+/// Float(sum) · (scale · scale(weight)) + bias`, each one operation of float32, and then the activation. Kernels give the same to the bit,
+/// but for the sign of zero and for activations that are more than limits. NaN becomes the lowest integer; an infinite number, or a range
+/// that float32 cannot hold, makes every sum infinite or NaN.
 public struct DynamicLinear: FusingOp {
   public static let name = "dynamic_linear"
 
@@ -22,33 +25,28 @@ public struct DynamicLinear: FusingOp {
     for (index, type) in inputs.enumerated() where index != 1 {
       try expect(type.dtype == .float32 && type.quantization == nil, "\(name) computes on f32, not on \(type)")
     }
-    if inputs.count > 1 {
-      let weight = inputs[1]
-      try expect(
-        weight.dtype == .int8
-          && weight.quantization.map { ($0.axis ?? 0) == 0 && $0.zeroPoints.allSatisfy { $0 == 0 } } == true,
-        "\(name) has weights of int8 around zero, not \(weight)")
-    }
+    if inputs.count > 1 { try Self.expectWeight(inputs[1], name) }
     return try Linear().outputTypes(for: inputs.map(\.widened))
   }
 
   public func cost(for inputs: [TensorType]) -> Cost { Linear().cost(for: inputs) }
 
+  /// That a weight is int8 around zero, of one scale or one for each output.
+  static func expectWeight(_ type: TensorType, _ op: String) throws {
+    try expect(
+      type.dtype == .int8
+        && type.quantization.map { ($0.axis ?? 0) == 0 && $0.zeroPoints.allSatisfy { $0 == 0 } } == true,
+      "\(op) has weights of int8 around zero, not \(type)")
+  }
+
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let result = try Tensor(uninitialized: outputTypes(for: inputs.map(\.type))[0])
-    let grid = try DynamicQuantizeLinear().evaluate([inputs[0]])
-    let (x, scale, zero) = (try grid[0].allIntegers(), grid[1].values[0], try grid[2].allIntegers()[0])
-    let (weight, scales) = (try inputs[1].allIntegers(), inputs[1].type.quantization!.scales)
+    let (numbers, weight) = (DynamicNumbers(inputs[0].values), try DynamicWeight(inputs[1]))
+    let (outputs, y) = (inputs[1].shape[0], result.floats.baseAddress!)
     let bias = inputs.count > 2 ? inputs[2].values : nil
-    let (outputs, depth) = (inputs[1].shape[0], inputs[1].shape[1])
-    let y = result.floats.baseAddress!
     for n in 0..<(outputs > 0 ? result.shape.count / outputs : 0) {
-      for o in 0..<outputs {
-        var sum: Int64 = 0
-        for i in 0..<depth { sum += (x[n * depth + i] - zero) * weight[o * depth + i] }
-        let real = Float(Int32(truncatingIfNeeded: sum)) * (scale * scales[scales.count > 1 ? o : 0])
-        y[n * outputs + o] = bias.map { real + $0[o] } ?? real
-      }
+      let row = weight.products(of: numbers, from: n * weight.depth, 0..<outputs, bias, from: 0)
+      for o in 0..<outputs { y[n * outputs + o] = row[o] }
     }
     if let epilogue { result.apply(epilogue) }
     return [result]

@@ -23,13 +23,27 @@ public struct DynamicQuantizeLinear: Op {
   }
 
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
-    let values = inputs[0].values
-    // Zero is one of the numbers.
-    let (low, high) = values.reduce((0, 0) as (Float, Float)) { (min($0.0, $1), max($0.1, $1)) }
-    let (scale, zero) = Self.grid(low, high)
-    let integers = values.map { DType.uint8.quantized($0 / scale, zeroPoint: Int(zero)) }
+    let numbers = DynamicNumbers(inputs[0].values)
+    let integers = numbers.integers.map { $0 + numbers.zeroPoint }
     return [
-      try Tensor(inputs[0].shape, integers, .uint8), try Tensor([], [scale]), try Tensor([], [zero], .uint8),
+      try Tensor(inputs[0].shape, integers, .uint8), try Tensor([], [numbers.scale]),
+      try Tensor([], [numbers.zeroPoint], .uint8),
     ]
+  }
+}
+
+/// Numbers as uint8 over their own range.
+struct DynamicNumbers {
+  let scale: Float
+  let zeroPoint: Int64
+  /// Without the zero point.
+  let integers: [Int64]
+
+  init(_ numbers: [Float]) {
+    // Zero is one of the numbers.
+    let (low, high) = numbers.reduce((0, 0) as (Float, Float)) { (min($0.0, $1), max($0.1, $1)) }
+    let (scale, zeroPoint) = DynamicQuantizeLinear.grid(low, high)
+    (self.scale, self.zeroPoint) = (scale, zeroPoint)
+    integers = numbers.map { DType.uint8.quantized($0 / scale, zeroPoint: Int(zeroPoint)) - zeroPoint }
   }
 }

@@ -158,21 +158,47 @@ public struct Recurrent: Op {
   public func evaluate(_ inputs: [Tensor]) throws -> [Tensor] {
     let results = try outputTypes(for: inputs.map(\.type)).map { try Tensor(zeros: $0) }
     if inputs[0].type.dtype == .float64 {
-      try run(Double.self, inputs, results)
+      try run(inputs, results, products(Double.self, inputs))
     } else {
-      try run(Float.self, inputs, results)
+      try run(inputs, results, products(Float.self, inputs))
     }
     return results
   }
 
-  private func run<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor], _ results: [Tensor]) throws {
-    let (steps, batch, width) = (inputs[0].shape[0], inputs[0].shape[1], inputs[0].shape[2])
-    let (hidden, directions) = (inputs[2].shape[2], direction.count)
+  /// What its weights make of its inputs and its states.
+  private func products<Real: LibraryReal>(_: Real.Type, _ inputs: [Tensor]) -> RecurrentProducts<Real> {
+    let (width, hidden) = (inputs[0].shape[2], inputs[2].shape[2])
     let rows = kind.gates * hidden
     func all(_ tensor: Tensor) -> [Real] { Array(tensor.elements(as: Real.self)) }
-    func input(_ given: Given) -> Tensor? { position(of: given).map { inputs[$0] } }
     let (x, w, r) = (all(inputs[0]), all(inputs[1]), all(inputs[2]))
-    let (bias, peepholes) = (input(.bias).map(all), input(.peepholes).map(all))
+    let bias = position(of: .bias).map { all(inputs[$0]) }
+    func product(_ matrix: [Real], _ row: Int, _ vector: ArraySlice<Real>, _ added: Real) -> Real {
+      let (first, start) = (row * vector.count, vector.startIndex)
+      return (0..<vector.count).reduce(added) { $0 + matrix[first + $1] * vector[start + $1] }
+    }
+    return RecurrentProducts(
+      ofInput: { d, place in
+        let vector = x[(place * width)..<((place + 1) * width)]
+        return (0..<rows).map { product(w, d * rows + $0, vector, bias?[d * 2 * rows + $0] ?? 0) }
+      },
+      ofState: { d, vector, gates in
+        ((gates.lowerBound * hidden)..<(gates.upperBound * hidden)).map {
+          product(r, d * rows + $0, vector[...], bias?[(d * 2 + 1) * rows + $0] ?? 0)
+        }
+      })
+  }
+
+  /// - Parameters:
+  ///   - inputs: of which the weights are not looked at.
+  ///   - results: zeros, which are overwritten.
+  func run<Real: LibraryReal>(
+    _ inputs: [Tensor], _ results: [Tensor], _ products: RecurrentProducts<Real>
+  ) throws {
+    let (steps, batch) = (inputs[0].shape[0], inputs[0].shape[1])
+    let (hidden, directions) = (results[1].shape[2], direction.count)
+    func all(_ tensor: Tensor) -> [Real] { Array(tensor.elements(as: Real.self)) }
+    func input(_ given: Given) -> Tensor? { position(of: given).map { inputs[$0] } }
+    let peepholes = input(.peepholes).map(all)
     let (firstHidden, firstCell) = (input(.hidden).map(all), input(.cell).map(all))
     let lengths = try input(.lengths)?.indices ?? [Int](repeating: steps, count: batch)
     try expect(
@@ -181,11 +207,9 @@ public struct Recurrent: Op {
 
     for d in 0..<directions {
       var cell = RecurrentCell<Real>(
-        kind, hidden: hidden, width: width,
-        w: w[(d * rows * width)..<((d + 1) * rows * width)], r: r[(d * rows * hidden)..<((d + 1) * rows * hidden)],
-        bias: bias?[(d * 2 * rows)..<((d + 1) * 2 * rows)],
-        peepholes: peepholes?[(d * 3 * hidden)..<((d + 1) * 3 * hidden)],
-        activations: activations[(d * kind.activations)..<((d + 1) * kind.activations)], clip: clip)
+        kind, hidden: hidden, peepholes: peepholes?[(d * 3 * hidden)..<((d + 1) * 3 * hidden)],
+        activations: activations[(d * kind.activations)..<((d + 1) * kind.activations)], clip: clip
+      ) { products.ofState(d, $0, $1) }
       let isReverse = direction == .reverse || d == 1
       for n in 0..<batch {
         let state = (d * batch + n) * hidden
@@ -193,7 +217,7 @@ public struct Recurrent: Op {
         cell.memory = firstCell.map { Array($0[state..<(state + hidden)]) } ?? [Real](repeating: 0, count: hidden)
         for step in 0..<lengths[n] {
           let t = isReverse ? lengths[n] - 1 - step : step
-          cell.step(x[((t * batch + n) * width)..<((t * batch + n + 1) * width)])
+          cell.step(products.ofInput(d, t * batch + n))
           let row = ((t * directions + d) * batch + n) * hidden
           for j in 0..<hidden { y[row + j] = cell.state[j] }
         }
@@ -207,28 +231,32 @@ public struct Recurrent: Op {
   }
 }
 
+/// What the weights of a recurrent layer make of vectors, with their biases.
+struct RecurrentProducts<Real> {
+  /// Of a direction, and of the input at a place, step by step and in each all sequences: one for each row of `w`.
+  var ofInput: (_ direction: Int, _ place: Int) -> [Real]
+  /// Of a direction and a state: one for each row of `r` that belongs to the gates.
+  var ofState: (_ direction: Int, _ state: [Real], _ gates: Range<Int>) -> [Real]
+}
+
 /// One direction of a recurrent layer, and its state.
 private struct RecurrentCell<Real: LibraryReal> {
   let kind: Recurrent.Kind
   let hidden: Int
-  let width: Int
-  let w: [Real]
-  let r: [Real]
-  /// Of both products; zeros where there is none.
-  let bias: [Real]
   let peepholes: [Real]?
   let activations: [(Real) -> Real]
   let clip: Real?
+  /// What weights make of a vector for some gates.
+  let recurrent: ([Real], Range<Int>) -> [Real]
   var state: [Real] = []
   var memory: [Real] = []
 
   init(
-    _ kind: Recurrent.Kind, hidden: Int, width: Int, w: ArraySlice<Real>, r: ArraySlice<Real>,
-    bias: ArraySlice<Real>?, peepholes: ArraySlice<Real>?, activations: ArraySlice<GateActivation>, clip: Float?
+    _ kind: Recurrent.Kind, hidden: Int, peepholes: ArraySlice<Real>?, activations: ArraySlice<GateActivation>,
+    clip: Float?, _ recurrent: @escaping ([Real], Range<Int>) -> [Real]
   ) {
-    (self.kind, self.hidden, self.width) = (kind, hidden, width)
-    (self.w, self.r, self.peepholes) = (Array(w), Array(r), peepholes.map { Array($0) })
-    self.bias = bias.map { Array($0) } ?? [Real](repeating: 0, count: 2 * kind.gates * hidden)
+    (self.kind, self.hidden, self.recurrent) = (kind, hidden, recurrent)
+    self.peepholes = peepholes.map { Array($0) }
     self.activations = activations.map { $0.function(Real.self) }
     self.clip = clip.map { Real($0) }
   }
@@ -237,17 +265,8 @@ private struct RecurrentCell<Real: LibraryReal> {
     activations[function](clip.map { min(max(sum, -$0), $0) } ?? sum)
   }
 
-  /// What the weights of the state make of a vector, with their bias, for some gates.
-  private func recurrent(_ vector: [Real], _ gates: Range<Int>) -> [Real] {
-    ((gates.lowerBound * hidden)..<(gates.upperBound * hidden)).map { row in
-      (0..<hidden).reduce(bias[(kind.gates * hidden) + row]) { $0 + r[row * hidden + $1] * vector[$1] }
-    }
-  }
-
-  mutating func step(_ x: ArraySlice<Real>) {
-    let fromInput = (0..<(kind.gates * hidden)).map { row in
-      (0..<width).reduce(bias[row]) { $0 + w[row * width + $1] * x[x.startIndex + $1] }
-    }
+  /// - Parameter fromInput: what the weights make of this step's input.
+  mutating func step(_ fromInput: [Real]) {
     let old = state
     switch kind {
     case .rnn:

@@ -8,11 +8,11 @@ import TensorCore
 /// them; what is computed of it is computed in float32. The graph's inputs and outputs stay what they are. A convolution that an addition
 /// alone reads is not rounded in between, so that one that adds a residual gives the same.
 ///
-/// With ``RangeObserver/dynamic`` only linear layers are put into integers, each by itself (``DynamicLinear``), and no samples are asked
-/// for.
+/// With ``RangeObserver/dynamic`` only linear and recurrent layers are put into integers, each by itself (``DynamicLinear``,
+/// ``DynamicRecurrent``), and no samples are asked for.
 public struct QuantizeInt8: Pass {
   public let name = "quantize-int8"
-  public let summary = "store weights and tensors as 8-bit integers, and multiply those"
+  public let summary = "store weights and what they multiply as 8-bit integers, and multiply those"
   public let off = "weights and tensors are 32-bit floats"
   public let tolerance = Pipeline.quantisedTolerance
 
@@ -60,30 +60,39 @@ public struct QuantizeInt8: Pass {
     return unfused + rewrites
   }
 
-  /// Linear layers whose inputs become integers as they come.
+  /// Linear and recurrent layers whose inputs become integers as they come.
   private func quantizeDynamically(_ graph: inout Graph) throws -> Int {
     guard options.activationBits == 8 else {
       throw Unsupported(
         "\(name): ranges that each inference finds are spread over 8 bits, not \(options.activationBits)")
     }
-    return try graph.rewrite { graph in
+    let rewrites = try graph.rewrite { graph in
       var rewrites = 0
+      // Of one that several layers read there is one again.
+      var weights: [ValueID: ValueID] = [:]
       for handle in graph.handles {
         let node = graph[handle]!
-        guard let op = node.op as? Linear, QuantizationPlan.hasKnownWeights(node, in: graph),
-          !options.kept.contains(node.name), op.epilogue?.channelLimits.isEmpty != false,
-          let weight = graph.data(of: node.inputs[1]),
-          let made = try IntegerWeights(
-            node, weight, bias: nil, input: Quantization(scale: 1, zeroPoint: 0), scalesChannels: options.scalesChannels
-          )
-        else { continue }
-        var inputs = node.inputs
-        inputs[1] = graph.addWeight(graph[inputs[1]].name + ".int8", made.weight, like: inputs[1])
-        graph.update(handle) { ($0.op, $0.inputs) = (DynamicLinear(epilogue: op.epilogue), inputs) }
+        guard !options.kept.contains(node.name) else { continue }
+        switch node.op {
+        case let op as Linear
+        where QuantizationPlan.hasKnownWeights(node, in: graph) && op.epilogue?.channelLimits.isEmpty != false:
+          guard let weight = try graph.dynamicWeight(node, 1, options, &weights) else { continue }
+          graph.update(handle) { ($0.op, $0.inputs[1]) = (DynamicLinear(epilogue: op.epilogue), weight) }
+        case let op as Recurrent where node.stored == nil && graph.types(of: node.inputs).allSatisfy(\.isDynamicInput):
+          guard let w = try graph.dynamicWeight(node, 1, options, &weights),
+            let r = try graph.dynamicWeight(node, 2, options, &weights)
+          else { continue }
+          graph.update(handle) { changed in
+            (changed.op, changed.inputs[1], changed.inputs[2]) = (DynamicRecurrent(op), w, r)
+          }
+        default: continue
+        }
         rewrites += 1
       }
       return rewrites
     }
+    graph.removeUnused()
+    return rewrites
   }
 
   private var levels: Int { options.activationBits == 7 ? 127 : 255 }
@@ -149,6 +158,34 @@ public struct QuantizeInt8: Pass {
       uniqueKeysWithValues: outputs.indices.map { index in
         (outputs[index].of, zip(sums[index], counts[index]).map { Float($0 / max($1, 1)) })
       })
+  }
+}
+
+extension TensorType {
+  /// Of a layer that is to find ranges by itself: float32, or the lengths of sequences.
+  fileprivate var isDynamicInput: Bool {
+    dtype == .float32 && quantization == nil && !isUpperBound || dtype == .int32 && quantization == nil
+  }
+}
+
+extension Rewriter {
+  /// A known weight of a layer, `[…, outputs, depth]`, as `[all outputs, depth]` of int8.
+  /// - Returns: nil where it is not known before a run.
+  fileprivate mutating func dynamicWeight(
+    _ node: Node, _ input: Int, _ options: QuantizeInt8.Options, _ made: inout [ValueID: ValueID]
+  ) throws -> ValueID? {
+    let id = node.inputs[input]
+    if let known = made[id] { return known }
+    guard let weight = data(of: id), weight.format == .nchw, weight.shape.rank >= 2, weight.type.dtype == .float32
+    else {
+      return nil
+    }
+    let depth = weight.shape.extents.last!
+    let matrix = try weight.reshaped(to: Shape([weight.shape.count / max(depth, 1), depth]))
+    let integers = try IntegerWeights(
+      node, matrix, bias: nil, input: Quantization(scale: 1, zeroPoint: 0), scalesChannels: options.scalesChannels)
+    made[id] = integers.map { addWeight(self[id].name + ".int8", $0.weight, like: id) }
+    return made[id]
   }
 }
 

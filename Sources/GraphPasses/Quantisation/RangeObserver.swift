@@ -9,7 +9,7 @@ public enum RangeObserver: String, Sendable, Codable, CaseIterable, CustomString
   /// All but a ten-thousandth of the values at each end. Large values count for more in a network than in a squared error: of trained
   /// MobileNetV2 this was measured to lose least.
   case percentile
-  /// What an inference's own values reach from end to end, found as it runs: nothing is learned before. Of linear layers alone.
+  /// What an inference's own values reach from end to end, found as it runs: nothing is learned before. Of linear and recurrent layers alone.
   case dynamic
 
   public var description: String { rawValue }

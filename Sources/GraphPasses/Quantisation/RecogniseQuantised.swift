@@ -2,7 +2,8 @@ import GraphCore
 import TensorCore
 
 /// Writes what a file says with integers and scales beside them (ONNX: QuantizeLinear and DequantizeLinear around ops of floats, or
-/// QLinearConv and QLinearMatMul) as tensors of integers that stand for numbers, and ops on those.
+/// QLinearConv and QLinearMatMul; DynamicQuantizeLinear before MatMulInteger) as tensors of integers that stand for numbers, and ops on
+/// those.
 ///
 /// Sums of products are exact then, as those ops' own are. Where a file rounds sums of floats, they may round to the next integer. int8
 /// tensors become uint8 ones of the same numbers, which kernels multiply.
@@ -54,7 +55,7 @@ private struct Recogniser {
 
   mutating func run(_ graph: inout Rewriter) throws {
     for handle in graph.handles {
-      // Gone with what was found before.
+      // Removed with a chain that was found before.
       guard let node = graph[handle] else { continue }
       switch node.op {
       case is QuantizeLinear: try quantise(handle, node, &graph)
@@ -288,21 +289,21 @@ private struct Recogniser {
       let scales = scaling.inputs.first(where: { $0 != grid.outputs[1] }),
       let weight = Self.weight(integers, scale: scales, zero: ids[safe: 3], axis: 1, graph).flatMap(Self.turned)
     else { return }
-    var inputs = [grid.inputs[0], graph.addConstant(node.name + ".int8", weight)]
-    var end = last
+    var (end, bias): (Rewriter.Handle, ValueID?) = (last, nil)
     if let user = graph.onlyUser(of: product.outputs[0]), let sum = graph[user], sum.op as? Binary == Binary(.add),
-      sum.stored == nil, let bias = sum.inputs.first(where: { $0 != product.outputs[0] }),
-      let data = graph.data(of: bias), data.shape == [weight.shape[0]], data.type.dtype == .float32,
-      data.type.quantization == nil
+      sum.stored == nil, let added = sum.inputs.first(where: { $0 != product.outputs[0] }),
+      let data = graph.data(of: added), data.type == TensorType([weight.shape[0]])
     {
-      inputs.append(bias)
-      end = user
+      (end, bias) = (user, added)
     }
-    guard
-      let made = try? graph.insert(
-        node.name, DynamicLinear(), inputs, before: end, placed: node.placed),
-      graph[made].type == graph[graph[end]!.outputs[0]].type
+    let types = [graph[grid.inputs[0]].type, weight.type] + (bias.map { [graph[$0].type] } ?? [])
+    guard [scaling, product, graph[cast]!, node].allSatisfy({ $0.stored == nil }),
+      (try? DynamicLinear().checkedOutputTypes(for: types)) == [graph[graph[end]!.outputs[0]].type]
     else { return }
+    let made = try graph.insert(
+      graph[end]!.name, DynamicLinear(),
+      [grid.inputs[0], graph.addConstant(node.name + ".int8", weight)] + (bias.map { [$0] } ?? []), before: end,
+      placed: node.placed)
     graph.remove(end, readersRead: made)
     foundDynamic = true
   }

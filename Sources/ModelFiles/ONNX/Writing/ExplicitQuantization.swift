@@ -76,18 +76,34 @@ private struct QuantizationWriter {
     let sums = try graph.addNode(node.name + ".sums", MatMulInteger(), [integers[0], columns, integers[2]])
     let reals = try graph.addNode(node.name + ".reals", Cast(to: .float32), [sums])
     let scale = try graph.addNode(node.name + ".scale", Binary(.multiply), [integers[1], scales])
-    var result = try graph.addNode(node.name + ".product", Binary(.multiply), [reals, scale])
-    if node.inputs.count > 2 {
-      result = try graph.addNode(node.name + ".sum", Binary(.add), [result, number(of: node.inputs[2])])
-    }
-    if let function = op.epilogue {
-      result = try graph.addNode(node.name + ".activation", Activation(function), [result])
+    var steps: [(name: String, op: any Op, others: [ValueID])] = [("product", Binary(.multiply), [scale])]
+    if node.inputs.count > 2 { steps.append(("sum", Binary(.add), [try number(of: node.inputs[2])])) }
+    if let function = op.epilogue { steps.append(("activation", Activation(function), [])) }
+    var result = reals
+    for (index, step) in steps.enumerated() {
+      // The last one has the layer's name, and so has its result.
+      let name = index + 1 < steps.count ? node.name + "." + step.name : node.name
+      result = try graph.addNode(name, step.op, [result] + step.others)
     }
     numbers[node.outputs[0]] = result
   }
 
+  /// ONNX has no such layer: its weights are written as integers, and what they multiply is not rounded.
+  private mutating func add(_ op: DynamicRecurrent, _ node: Node) throws {
+    var inputs = try node.inputs.map { try number(of: $0) }
+    for index in 1...2 {
+      let shape = graph[inputs[index]].type.shape
+      let (directions, name) = (op.layer.direction.count, graph[inputs[index]].name + ".matrices")
+      inputs[index] = try graph.addNode(
+        name, Reshape([.fixed(directions), .fixed(shape[0] / directions), .fixed(shape[1])]), [inputs[index]])
+    }
+    let outputs = try graph.addNodes(node.name, op.layer, inputs, stored: nil)
+    for (id, plain) in zip(node.outputs, outputs) { numbers[id] = plain }
+  }
+
   mutating func add(_ node: Node) throws {
     if let op = node.op as? DynamicLinear { return try add(op, node) }
+    if let op = node.op as? DynamicRecurrent { return try add(op, node) }
     if node.op is any ControlOp, node.inputs.contains(where: { source[$0].type.quantization != nil }) {
       throw Unsupported("\(node.name): ONNX export writes no body that reads integers which stand for numbers")
     }
