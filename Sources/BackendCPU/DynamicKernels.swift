@@ -13,8 +13,8 @@ struct DynamicProduct: Sendable {
 
   /// - Parameters:
   ///   - weight: `[groups · outputs, depth]` of int8.
-  ///   - rows: that are multiplied in one call.
-  ///   - groups: whose outputs are made by a call of their own.
+  ///   - rows: that are multiplied in a call.
+  ///   - groups: whose outputs are made by calls of their own.
   init?(_ weight: TensorType, rows: Int, groups: Int = 1, _ request: KernelRequest) {
     // Of scale 1, so that factors are the weights' own scales.
     let input = StoredType(.uint8, scale: 1).type(of: TensorType([rows, weight.shape[1]]))
@@ -37,9 +37,9 @@ struct DynamicProduct: Sendable {
   private var scratchPerThread: Int { DotKernel.scratchPerThread(table, depth: packedDepth, taps: 1) }
   /// Of places: factors and biases.
   private var placeByteCount: Int { rounded(outputs.places * 4) }
-  var scratchByteCount: Int {
-    rounded(count) + rounded(blocks * 8) + 2 * placeByteCount + outputs.scratchByteCount + scratchPerThread * threads
-  }
+  /// Where that of the outputs begins, behind rows as bytes, the ends of their ranges, factors and biases.
+  private var ownPlace: Int { rounded(count) + rounded(blocks * 8) + 2 * placeByteCount }
+  var scratchByteCount: Int { ownPlace + outputs.scratchByteCount + scratchPerThread * threads }
 
   /// What rows are as bytes.
   struct Bytes {
@@ -62,48 +62,48 @@ struct DynamicProduct: Sendable {
     return Bytes(scale: scale, zero: Int32(zero))
   }
 
-  /// Multiplies rows that were made bytes, by all groups or one.
+  /// Weights in the kernel's order, once for all calls of ``multiply(_:_:bias:limits:group:to:stride:_:_:)`` with this scratch.
+  func weights(_ given: UnsafeMutableRawPointer, _ scratch: UnsafeMutableRawPointer) -> UnsafePointer<Int8> {
+    outputs.packed(given, scratch + ownPlace)
+  }
+
+  /// Multiplies rows that were made bytes, by one group's weights.
   /// - Parameters:
-  ///   - bias: of the first output of the first of these groups; `biasStride` apart for each further one.
-  ///   - y: where the first row's first output goes; `[rows][stride]`.
+  ///   - bias: of the group's outputs.
+  ///   - y: where the first row's first output goes; rows are `stride` apart.
   func multiply(
-    _ bytes: Bytes, _ weight: UnsafeRawPointer, bias: UnsafePointer<Float>?, biasStride: Int = 0,
-    limits: Clamp = .none, groups given: Range<Int>? = nil, to y: UnsafeMutablePointer<Float>, stride: Int,
-    _ scratch: UnsafeMutableRawPointer, _ pool: ThreadPool
+    _ bytes: Bytes, _ weights: UnsafePointer<Int8>, bias: UnsafePointer<Float>?, limits: Clamp = .none, group: Int = 0,
+    to y: UnsafeMutablePointer<Float>, stride: Int, _ scratch: UnsafeMutableRawPointer, _ pool: ThreadPool
   ) {
     let factors = (scratch + rounded(count) + rounded(blocks * 8)).assumingMemoryBound(to: Float.self)
     let addend = (UnsafeMutableRawPointer(factors) + placeByteCount).assumingMemoryBound(to: Float.self)
-    let own = UnsafeMutableRawPointer(addend) + placeByteCount
-    let (weights, biases) = outputs.parameters(weight, bias: nil, zero: bytes.zero, own)
-    for place in 0..<outputs.places { factors[place] = bytes.scale * outputs.factors[place] }
-    let columns = outputs.weight.shape[0] / groups
-    let places = outputs.places / groups
-    let groupBytes = outputs.layout.byteCount(for: outputs.weight.shape) / groups
+    let own = scratch + ownPlace
+    let biases = own.assumingMemoryBound(to: Int32.self)
+    let places = outputs.places(ofGroup: group)
+    outputs.fill(biases, nil, weights, zero: bytes.zero, group: group)
+    for place in places { factors[place] = bytes.scale * outputs.factors[place] }
     var p = PacerDotGEMM()
+    if let bias {
+      outputs.fill(addend, bias, group: group)
+      p.addend = UnsafePointer(addend) + places.lowerBound
+    }
+    let columns = outputs.weight.shape[0] / groups
     let source = UnsafePointer(scratch.assumingMemoryBound(to: UInt8.self))
     (p.input, p.zeros) = (source, source)
+    p.weights = weights + group * outputs.layout.byteCount(for: outputs.weight.shape) / groups
+    (p.bias, p.factors) = (UnsafePointer(biases) + places.lowerBound, UnsafePointer(factors) + places.lowerBound)
+    (p.minima, p.maxima) = (outputs.minima + places.lowerBound, outputs.maxima + places.lowerBound)
     (p.scratch, p.scratchStride) = (
       (own + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self), scratchPerThread
     )
     (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (rows, 1, depth, depth, packedDepth)
     p.isJoined = depth % 4 == 0 ? 0 : 1
-    (p.outputs, p.outputStride) = (columns, stride)
+    (p.outputs, p.outputStride, p.output) = (columns, stride, UnsafeMutableRawPointer(y))
     p.panelMajor = columns > rows ? 1 : 0
     (p.isFloat, p.divisor, p.minimum, p.maximum) = (1, 1, limits.min, limits.max)
     let tiles = (rows + table.dotRows - 1) / table.dotRows
     let panels = (columns + outputs.layout.width - 1) / outputs.layout.width
-    for (index, group) in (given ?? 0..<groups).enumerated() {
-      (p.weights, p.bias) = (weights + group * groupBytes, biases + group * places)
-      (p.factors, p.minima, p.maxima) = (
-        UnsafePointer(factors + group * places), outputs.minima + group * places, outputs.maxima + group * places
-      )
-      if let bias {
-        outputs.fill(addend, bias + index * biasStride, group: group)
-        p.addend = UnsafePointer(addend)
-      }
-      p.output = UnsafeMutableRawPointer(y + index * columns)
-      pool.run(table.dotGEMM, p, count: tiles * panels)
-    }
+    pool.run(table.dotGEMM, p, count: tiles * panels)
   }
 }
 
@@ -140,8 +140,8 @@ struct DynamicLinearKernel: CPUKernel {
     let scratch = UnsafeMutableRawPointer(call.scratch!)
     let bytes = product.quantize(call.input(0)!, scratch, call.pool)
     product.multiply(
-      bytes, UnsafeRawPointer(call.inputs[1]), bias: call.input(2), limits: limits, to: call.output, stride: columns,
-      scratch, call.pool)
+      bytes, product.weights(call.inputs[1], scratch), bias: call.input(2), limits: limits, to: call.output,
+      stride: columns, scratch, call.pool)
     guard let epilogue else { return }
     var p = PacerElementwise()
     (p.a, p.output, p.count) = (UnsafePointer(call.output), call.output, count)
@@ -153,22 +153,20 @@ struct DynamicLinearKernel: CPUKernel {
 /// LSTM, as ``LSTMKernel``, whose input and states become bytes over their own ranges at each call.
 struct DynamicLSTMKernel: CPUKernel {
   let name: String
-  private let layer: Recurrent
-  private let steps: Int
-  private let batch: Int
-  private let hidden: Int
+  private let sequence: LSTMSequence
   private let ofInput: DynamicProduct
   private let ofState: DynamicProduct
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? DynamicRecurrent, LSTMKernel.runs(op.layer), request.inputs[0].isPlainFloat,
-      case let (x, directions) = (request.inputs[0].shape, op.layer.direction.count),
-      let ofInput = DynamicProduct(request.inputs[1], rows: x[0] * x[1], groups: directions, request),
-      let ofState = DynamicProduct(request.inputs[2], rows: 1, groups: directions, request)
+    guard let op = request.node.op as? DynamicRecurrent, request.inputs[0].isPlainFloat,
+      let sequence = LSTMSequence(op.layer, request.inputs[0].shape, hidden: request.inputs[2].shape[1]),
+      let ofInput = DynamicProduct(
+        request.inputs[1], rows: sequence.steps * sequence.batch, groups: sequence.directions, request),
+      let ofState = DynamicProduct(request.inputs[2], rows: 1, groups: sequence.directions, request)
     else { return nil }
     return DynamicLSTMKernel(
-      name: "dynamic-lstm-dots-" + String(cString: request.table.name), layer: op.layer, steps: x[0], batch: x[1],
-      hidden: request.inputs[2].shape[1], ofInput: ofInput, ofState: ofState)
+      name: "dynamic-lstm-dots-" + String(cString: request.table.name), sequence: sequence, ofInput: ofInput,
+      ofState: ofState)
   }
 
   static func weightFormats(_ op: DynamicRecurrent, _ table: PacerKernelTable) -> [Int: MemoryFormat] {
@@ -176,48 +174,33 @@ struct DynamicLSTMKernel: CPUKernel {
     return [1: .dots(layout), 2: .dots(layout)]
   }
 
-  private var directions: Int { layer.direction.count }
-  private var gates: Int { 4 * hidden }
+  private var gates: Int { sequence.gates }
   /// What the input gives all gates of all steps, and the gates of one step.
-  private var inputByteCount: Int { rounded(4 * steps * batch * directions * gates) }
+  private var inputByteCount: Int { rounded(4 * sequence.steps * sequence.batch * sequence.directions * gates) }
   private var stepByteCount: Int { rounded(4 * gates) }
   var scratchByteCount: Int {
     inputByteCount + stepByteCount + max(ofInput.scratchByteCount, ofState.scratchByteCount)
   }
 
   func run(_ call: borrowing KernelCall) {
-    func output(_ index: Int) -> UnsafeMutablePointer<Float> { call.outputs[index].assumingMemoryBound(to: Float.self) }
-    func given(_ input: Recurrent.Given) -> UnsafePointer<Float>? {
-      layer.position(of: input).flatMap { call.input($0) }
-    }
-    let (bias, firstHidden, firstCell) = (given(.bias), given(.hidden), given(.cell))
-    let fromInput = call.scratch!
+    let (fromInput, pool, bias) = (call.scratch!, call.pool, sequence.input(.bias, call))
     let base = UnsafeMutableRawPointer(fromInput) + inputByteCount
     let (sums, scratch) = (base.assumingMemoryBound(to: Float.self), base + stepByteCount)
-    ofInput.multiply(
-      ofInput.quantize(call.input(0)!, scratch, call.pool), UnsafeRawPointer(call.inputs[1]), bias: bias,
-      biasStride: 2 * gates, to: fromInput, stride: directions * gates, scratch, call.pool)
-    let (all, states, cells) = (output(0), output(1), output(2))
-    for d in 0..<directions {
-      let isReverse = layer.direction == .reverse || d == 1
-      for n in 0..<batch {
-        let place = (d * batch + n) * hidden
-        let (state, cell) = (states + place, cells + place)
-        for j in 0..<hidden {
-          state[j] = firstHidden?[place + j] ?? 0
-          cell[j] = firstCell?[place + j] ?? 0
-        }
-        for step in 0..<steps {
-          let t = isReverse ? steps - 1 - step : step
-          ofState.multiply(
-            ofState.quantize(state, scratch, call.pool), UnsafeRawPointer(call.inputs[2]),
-            bias: bias.map { $0 + (2 * d + 1) * gates }, groups: d..<d + 1, to: sums, stride: gates, scratch, call.pool)
-          let added = fromInput + ((t * batch + n) * directions + d) * gates
-          for i in 0..<gates { sums[i] = added[i] + sums[i] }
-          LSTMKernel.finish(
-            sums, cell, state, all + ((t * directions + d) * batch + n) * hidden, hidden: hidden)
-        }
-      }
+    let (stride, gates) = (sequence.directions * gates, gates)
+    let bytes = ofInput.quantize(call.input(0)!, scratch, pool)
+    let w = ofInput.weights(call.inputs[1], scratch)
+    for d in 0..<sequence.directions {
+      ofInput.multiply(
+        bytes, w, bias: bias.map { $0 + 2 * d * gates }, group: d, to: fromInput + d * gates, stride: stride, scratch,
+        pool)
+    }
+    let r = ofState.weights(call.inputs[2], scratch)
+    sequence.run(call, sums) { d, place, state in
+      ofState.multiply(
+        ofState.quantize(state, scratch, pool), r, bias: bias.map { $0 + (2 * d + 1) * gates }, group: d, to: sums,
+        stride: gates, scratch, pool)
+      let added = fromInput + place * stride + d * gates
+      for i in 0..<gates { sums[i] = added[i] + sums[i] }
     }
   }
 }

@@ -3,43 +3,43 @@ import Foundation
 import GraphCore
 import TensorCore
 
-/// LSTM in one or two directions with its usual activations, without peepholes, and of sequences of one length.
-struct LSTMKernel: CPUKernel {
-  let name: String
-  private let op: Recurrent
-  private let steps: Int
-  private let batch: Int
-  private let width: Int
-  private let hidden: Int
-  private let table: PacerKernelTable
+/// How an LSTM with its usual activations, without peepholes, goes along sequences of one length, in one or two directions.
+struct LSTMSequence: Sendable {
+  private let layer: Recurrent
+  let steps: Int
+  let batch: Int
+  let hidden: Int
 
-  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? Recurrent, runs(op) else { return nil }
-    let (x, r) = (request.inputs[0].shape, request.inputs[2].shape)
-    return LSTMKernel(
-      name: "lstm-" + String(cString: request.table.name), op: op, steps: x[0], batch: x[1], width: x[2], hidden: r[2],
-      table: request.table)
+  /// - Parameter x: `[steps, batch, width]`.
+  /// - Returns: nil of other layers.
+  init?(_ layer: Recurrent, _ x: Shape, hidden: Int) {
+    guard layer.kind == .lstm(couplesGates: false), layer.usesDefaultActivations, layer.clip == nil,
+      layer.given.isDisjoint(with: [.lengths, .peepholes])
+    else { return nil }
+    (self.layer, steps, batch, self.hidden) = (layer, x[0], x[1], hidden)
   }
 
-  static func runs(_ op: Recurrent) -> Bool {
-    op.kind == .lstm(couplesGates: false) && op.usesDefaultActivations && op.clip == nil
-      && op.given.isDisjoint(with: [.lengths, .peepholes])
+  var directions: Int { layer.direction.count }
+  var gates: Int { 4 * hidden }
+
+  func input(_ given: Recurrent.Given, _ call: borrowing KernelCall) -> UnsafePointer<Float>? {
+    guard let position = layer.position(of: given) else { return nil }
+    return call.input(position)
   }
 
-  private var gates: Int { 4 * hidden }
-  /// Zeros or the biases' sum, and the gates of one step.
-  var scratchByteCount: Int { 4 * ((2 * gates + 15) / 16 * 16) }
-
-  func run(_ call: borrowing KernelCall) {
-    let directions = op.direction.count
-    func output(_ index: Int) -> UnsafeMutablePointer<Float> { call.outputs[index].assumingMemoryBound(to: Float.self) }
-    func given(_ input: Recurrent.Given) -> UnsafePointer<Float>? { op.position(of: input).flatMap { call.input($0) } }
-    let (bias, firstHidden, firstCell) = (given(.bias), given(.hidden), given(.cell))
-    let (added, sums) = (call.scratch!, call.scratch! + gates)
-    let (all, states, cells) = (output(0), output(1), output(2))
+  /// - Parameters:
+  ///   - sums: of the gates of a step, in the order input, output, forget and cell.
+  ///   - fill: gives them, of a direction, a place in the input, step by step and in each all sequences, and a state.
+  func run(
+    _ call: borrowing KernelCall, _ sums: UnsafePointer<Float>,
+    _ fill: (_ direction: Int, _ place: Int, _ state: UnsafePointer<Float>) -> Void
+  ) {
+    let (firstHidden, firstCell) = (input(.hidden, call), input(.cell, call))
+    let all = call.outputs[0].assumingMemoryBound(to: Float.self)
+    let states = call.outputs[1].assumingMemoryBound(to: Float.self)
+    let cells = call.outputs[2].assumingMemoryBound(to: Float.self)
     for d in 0..<directions {
-      for i in 0..<gates { added[i] = bias.map { $0[d * 2 * gates + i] + $0[(d * 2 + 1) * gates + i] } ?? 0 }
-      let isReverse = op.direction == .reverse || d == 1
+      let isReverse = layer.direction == .reverse || d == 1
       for n in 0..<batch {
         let place = (d * batch + n) * hidden
         let (state, cell) = (states + place, cells + place)
@@ -49,26 +49,17 @@ struct LSTMKernel: CPUKernel {
         }
         for step in 0..<steps {
           let t = isReverse ? steps - 1 - step : step
-          var p = PacerDots()
-          (p.matrix, p.vector, p.depth) = (
-            call.input(1)! + d * gates * width, call.input(0)! + (t * batch + n) * width, width
-          )
-          (p.added, p.output) = (UnsafePointer(added), sums)
-          call.pool.run(table.dots, p, count: gates)
-          (p.matrix, p.vector, p.depth) = (call.input(2)! + d * gates * hidden, UnsafePointer(state), hidden)
-          p.added = UnsafePointer(sums)
-          call.pool.run(table.dots, p, count: gates)
-          let row = all + ((t * directions + d) * batch + n) * hidden
-          Self.finish(sums, cell, state, row, hidden: hidden)
+          fill(d, t * batch + n, state)
+          finish(sums, cell, state, all + ((t * directions + d) * batch + n) * hidden)
         }
       }
     }
   }
 
-  /// From the sums of the gates, in the order input, output, forget and cell, to the new states.
-  static func finish(
-    _ sums: UnsafeMutablePointer<Float>, _ cell: UnsafeMutablePointer<Float>, _ state: UnsafeMutablePointer<Float>,
-    _ row: UnsafeMutablePointer<Float>, hidden: Int
+  /// From the sums of the gates to the new states.
+  private func finish(
+    _ sums: UnsafePointer<Float>, _ cell: UnsafeMutablePointer<Float>, _ state: UnsafeMutablePointer<Float>,
+    _ row: UnsafeMutablePointer<Float>
   ) {
     func logistic(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
     for j in 0..<hidden {
@@ -76,6 +67,47 @@ struct LSTMKernel: CPUKernel {
       cell[j] = new
       state[j] = logistic(sums[hidden + j]) * tanh(new)
       row[j] = state[j]
+    }
+  }
+}
+
+/// LSTM of float32: ``LSTMSequence``.
+struct LSTMKernel: CPUKernel {
+  let name: String
+  private let sequence: LSTMSequence
+  private let width: Int
+  private let table: PacerKernelTable
+
+  static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
+    guard let op = request.node.op as? Recurrent,
+      let sequence = LSTMSequence(op, request.inputs[0].shape, hidden: request.inputs[2].shape[2])
+    else { return nil }
+    return LSTMKernel(
+      name: "lstm-" + String(cString: request.table.name), sequence: sequence, width: request.inputs[0].shape[2],
+      table: request.table)
+  }
+
+  private var gates: Int { sequence.gates }
+  /// Zeros or the biases' sum of each direction, and the gates of one step.
+  var scratchByteCount: Int { 4 * (((sequence.directions + 1) * gates + 15) / 16 * 16) }
+
+  func run(_ call: borrowing KernelCall) {
+    let (gates, hidden, bias) = (gates, sequence.hidden, sequence.input(.bias, call))
+    let (sums, added) = (call.scratch!, call.scratch! + gates)
+    for d in 0..<sequence.directions {
+      for i in 0..<gates {
+        added[d * gates + i] = bias.map { $0[d * 2 * gates + i] + $0[(d * 2 + 1) * gates + i] } ?? 0
+      }
+    }
+    let (x, w, r, pool) = (call.input(0)!, call.input(1)!, call.input(2)!, call.pool)
+    sequence.run(call, sums) { d, place, state in
+      var p = PacerDots()
+      (p.matrix, p.vector, p.depth) = (w + d * gates * width, x + place * width, width)
+      (p.added, p.output) = (UnsafePointer(added + d * gates), sums)
+      pool.run(table.dots, p, count: gates)
+      (p.matrix, p.vector, p.depth) = (r + d * gates * hidden, state, hidden)
+      p.added = UnsafePointer(sums)
+      pool.run(table.dots, p, count: gates)
     }
   }
 }

@@ -115,7 +115,7 @@ extension Recipe {
 
   /// With what it costs in numbers, where it is another precision.
   private func name(_ option: Attribution.Option) -> String {
-    let error = option.axis == "precision" ? option.effect.change("error", catalog) : nil
+    let error = option.axis == Axes.precision.key ? option.effect.change("error", catalog) : nil
     return "\(option.axis) \(option.to)" + (error.map { " (error \($0))" } ?? "")
   }
 
@@ -171,21 +171,26 @@ extension Recipe {
         row(model, "ablation: all others on") { $0.last(pass.name) },
       ]
     }
-    // A pass that is younger than the results, or of none of their models.
-    guard effects.contains(where: { $0.dropFirst(2).contains { $0 != "–" } }) else {
-      return document.text("These results hold no row that shows what it does.")
-    }
-    document.table(Table(["model", "speed-up"] + hosts, left: 2, effects))
-    document.table(
-      Table(
-        ["model", "what it costs: without → with"] + hosts, left: 2,
-        models.flatMap { model in costs.map { cost(model, $0) } }.filter { $0.dropFirst(2).contains { $0 != "–" } }))
     let idle = models.filter { model in
       hosts.contains { host in
-        find(host) { attribution($0, model).last(pass.name) }?.0.finding == .sameGraph
+        find(host) { attribution($0, model).last(pass.name) ?? attribution($0, model).inOrder(pass.name) }?.0.finding
+          == .sameGraph
       }
     }
+    // Where there was nothing to do, a table would say no more than that.
+    let hasEffects = effects.contains { $0.dropFirst(2).contains { $0 != "–" && !$0.hasPrefix("same graph") } }
+    if hasEffects {
+      document.table(Table(["model", "speed-up"] + hosts, left: 2, effects))
+      document.table(
+        Table(
+          ["model", "what it costs: without → with"] + hosts, left: 2,
+          models.flatMap { model in costs.map { cost(model, $0) } }.filter { $0.dropFirst(2).contains { $0 != "–" } }))
+    }
     if !idle.isEmpty { document.text("Nothing to do, so no effect, on \(idle.joined(separator: ", ")).") }
+    // A pass that is younger than the results, or of none of their models.
+    guard hasEffects || !idle.isEmpty else {
+      return document.text("These results hold no row that shows what it does.")
+    }
     guard !isOfRecords else { return }
     document.text("Measured with:")
     document.code(Self.suites.prefix(2).map(Self.command).joined(separator: "\n"))

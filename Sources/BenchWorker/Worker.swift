@@ -68,9 +68,7 @@ public struct Worker {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
     let settings: Settings
-    do { settings = try Settings(configuration, catalog) } catch let error as Unsupported {
-      return try emit(.skipped(reason: "\(error)"))
-    } catch let error as NoSuchOption {
+    do { settings = try Settings(configuration, catalog) } catch  where error is NoSuchOption || error is Unsupported {
       return try emit(.skipped(reason: "\(error)"))
     }
     let backend = settings.backend

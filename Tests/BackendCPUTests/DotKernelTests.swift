@@ -138,24 +138,16 @@ import Testing
         graph.setOutputs([try graph.addNode("op", DynamicLinear(epilogue: epilogue), ids)])
         let argument = try Tensor(shape, numbers)
         let expected = try graph.evaluate([argument])[0]
-        for passes: [any Pass] in [[], [PrepackWeights()]] {
-          for threads in [1, 2] {
-            let backend = CPUBackend(instructionSet: set)
-            let options = PrepareOptions(threads: threads)
-            let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
-            let session = try backend.prepare(rewritten, options).makeSession()
-            for _ in 0..<2 { try session.run(with: [argument]) }
-            kernels.formUnion(session.executable.placement.map(\.kernel))
-            let found = session.outputs[0].actual
-            // Of more than limits kernels give the next number.
-            let tolerance: Float = epilogue == .silu ? 1e-6 : 0
-            let differences = zip(found.values, expected.values).count { a, b in
-              !(a == b || a.isNaN && b.isNaN || abs(a - b) <= tolerance * max(1, abs(b)))
-            }
-            #expect(
-              found.type == expected.type && differences == 0,
-              "\(shape) to \(outputs), kind \(kind), \(threads) threads, \(passes.count) passes: \(differences) differ")
+        // Of more than limits kernels give the next number.
+        let tolerance: Float = epilogue == .silu ? 1e-6 : 0
+        try eachWay(graph, argument, on: set) { way, found, placed in
+          kernels.formUnion(placed)
+          let differences = zip(found[0].values, expected.values).count { a, b in
+            !(a == b || a.isNaN && b.isNaN || abs(a - b) <= tolerance * max(1, abs(b)))
           }
+          #expect(
+            found[0].type == expected.type && differences == 0,
+            "\(shape) to \(outputs), kind \(kind), \(way): \(differences) differ")
         }
       }
     }
@@ -195,21 +187,34 @@ import Testing
         let op = DynamicRecurrent(Recurrent(.lstm(couplesGates: false), direction: direction, given: given))
         graph.setOutputs(try graph.addNodes("lstm", op, ids, stored: nil))
         let expected = try graph.evaluate([x])
-        for passes: [any Pass] in [[], [PrepackWeights()]] {
-          for threads in [1, 2] {
-            let backend = CPUBackend(instructionSet: set)
-            let options = PrepareOptions(threads: threads)
-            let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
-            let session = try backend.prepare(rewritten, options).makeSession()
-            for _ in 0..<2 { try session.run(with: [x]) }
-            #expect(session.executable.placement.map(\.kernel) == ["dynamic-lstm-dots-" + set.rawValue])
-            for (found, expected) in zip(session.outputs.map(\.actual), expected) {
-              #expect(found.type == expected.type)
-              let differences = zip(found.values, expected.values).count { $0 != $1 }
-              #expect(differences == 0, "\(size), \(direction), \(passes.count) passes: \(differences) differ")
-            }
+        try eachWay(graph, x, on: set) { way, outputs, placed in
+          #expect(placed == ["dynamic-lstm-dots-" + set.rawValue])
+          for (found, expected) in zip(outputs, expected) {
+            let differences = zip(found.values, expected.values).count { $0 != $1 }
+            #expect(
+              found.type == expected.type && differences == 0,
+              "\(size), \(direction), \(way): \(differences) differ")
           }
         }
+      }
+    }
+  }
+
+  /// What a graph gives with its weights as they are and packed, on one thread and two, the second time that it runs.
+  private func eachWay(
+    _ graph: Graph, _ argument: Tensor, on set: InstructionSet,
+    _ body: (_ way: String, _ outputs: [Tensor], _ kernels: [String]) throws -> Void
+  ) throws {
+    for passes: [any Pass] in [[], [PrepackWeights()]] {
+      for threads in [1, 2] {
+        let backend = CPUBackend(instructionSet: set)
+        let options = PrepareOptions(threads: threads)
+        let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
+        let session = try backend.prepare(rewritten, options).makeSession()
+        for _ in 0..<2 { try session.run(with: [argument]) }
+        try body(
+          "\(passes.count) passes, \(threads) threads", session.outputs.map(\.actual),
+          session.executable.placement.map(\.kernel))
       }
     }
   }

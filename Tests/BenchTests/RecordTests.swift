@@ -62,6 +62,26 @@ import Testing
     }
   }
 
+  @Test func `an alias stands for one processor`() async throws {
+    try await inFolder { folder in
+      func keep(_ suite: String, on processor: String) throws -> URL {
+        var made = ended(maker())
+        made.lines = made.lines.map { line in
+          guard case .start(var start) = line else { return line }
+          (start.suite, start.environment.processor) = (suite, processor)
+          return .start(start)
+        }
+        let keeper = try RecordKeeper(
+          made.record(), folder: folder.appendingPathComponent("kept"), host: "desk", catalog)
+        return try keeper.keep(write(made, folder))
+      }
+      _ = try keep("s", on: "Processor One")
+      _ = try keep("t", on: "Processor One")
+      #expect { try keep("u", on: "Processor Two") } throws: { "\($0)".contains("desk has records of Processor One") }
+      #expect(!FileManager.default.fileExists(atPath: folder.path + "/kept/1/desk/u.jsonl"))
+    }
+  }
+
   @Test func `an interrupted run, one without times and two files of one name are refused and leave nothing`()
     async throws
   {

@@ -24,7 +24,8 @@ public struct RecordKeeper: Sendable {
   }
 
   /// Writes the record of a file in its compact form, and returns where it lies.
-  /// - Throws: ``UserError`` where the run was interrupted, is kept already, or is too large.
+  /// - Throws: ``UserError`` where the run was interrupted, is kept already, or is too large, or where the host stands for
+  ///   another processor.
   public func keep(_ url: URL) throws -> URL {
     let lines = try Record.lines(readFile(url))
     let record = try Record(lines: lines, catalog)
@@ -35,11 +36,12 @@ public struct RecordKeeper: Sendable {
     guard record.hasTimes else {
       throw UserError("the run of suite \(record.suite) timed nothing: there is nothing to keep")
     }
-    let kept = folder.appendingPathComponent("\(record.version)/\(host)/\(record.suite).\(Record.fileExtension)")
-    guard !FileManager.default.fileExists(atPath: kept.path) else {
-      throw UserError("\(kept.path) is kept already; records are never overwritten: give another --host")
+    let place = folder.appendingPathComponent("\(record.version)/\(host)/\(record.suite).\(Record.fileExtension)")
+    guard !FileManager.default.fileExists(atPath: place.path) else {
+      throw UserError("\(place.path) is kept already; records are never overwritten: give another --host")
     }
-    if let other = try processors().first(where: { $0 != record.environment.processor }) {
+    let kept = try RecordLibrary(folder, catalog).entries.filter { $0.host == host }
+    if let other = kept.map(\.file.environment.processor).first(where: { $0 != record.environment.processor }) {
       throw UserError(
         "host \(host) has records of \(other), and this one is of \(record.environment.processor): give another --host")
     }
@@ -49,24 +51,8 @@ public struct RecordKeeper: Sendable {
         "the record has \(Format.bytes(Double(data.count))), at most \(Format.bytes(Double(Self.limit))) are kept: "
           + "measure fewer configurations in one suite")
     }
-    try writeFile(data, to: kept)
-    return kept
-  }
-
-  /// Those of the records that are kept of this host.
-  private func processors() throws -> [String] {
-    func names(_ url: URL) -> [String] {
-      ((try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []).sorted()
-    }
-    return names(folder).flatMap { version -> [String] in
-      let place = folder.appendingPathComponent("\(version)/\(host)")
-      return names(place).filter { $0.hasSuffix(".\(Record.fileExtension)") }.compactMap { name in
-        let data = try? readFile(place.appendingPathComponent(name))
-        let first = data.flatMap { try? Record.lines($0.prefix { $0 != UInt8(ascii: "\n") }) }?.first
-        if case .start(let start) = first { return start.environment.processor }
-        return nil
-      }
-    }
+    try writeFile(data, to: place)
+    return place
   }
 
   /// The lines without what no table is made from: names in place of paths, the medians of slices, quantiles and medians

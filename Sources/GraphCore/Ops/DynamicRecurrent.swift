@@ -1,7 +1,7 @@
 import TensorCore
 
 /// A recurrent layer whose products have exact sums: what it multiplies becomes uint8 over the range that it has in this very inference,
-/// and weights are int8 (PyTorch, `quantize_dynamic`).
+/// and weights are int8. PyTorch's `quantize_dynamic` is of this kind.
 ///
 /// Inputs and outputs are those of ``Recurrent``, but for the weights: `w [directions · gates · hidden, width]` and `r [directions · gates
 /// · hidden, hidden]` of int8 around zero. The input `x` has one range for all steps and sequences; a state has its own each time that it
