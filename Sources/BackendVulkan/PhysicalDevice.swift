@@ -21,6 +21,9 @@ struct PhysicalDevice: @unchecked Sendable {
   let maxBufferRange: Int
   /// Workgroups along each axis.
   let maxGroups: (x: Int, y: Int, z: Int)
+  /// Invocations of a workgroup, in all and along y, and bytes that they share.
+  let maxInvocations: (all: Int, y: Int)
+  let maxSharedBytes: Int
   /// What offsets into a block must be multiples of.
   let alignment: Int
   let memoryTypes: [(flags: UInt32, heap: Int)]
@@ -71,6 +74,8 @@ struct PhysicalDevice: @unchecked Sendable {
     maxBufferRange = Int(limits.maxStorageBufferRange)
     let groups = limits.maxComputeWorkGroupCount
     maxGroups = (Int(groups.0), Int(groups.1), Int(groups.2))
+    maxInvocations = (Int(limits.maxComputeWorkGroupInvocations), Int(limits.maxComputeWorkGroupSize.1))
+    maxSharedBytes = Int(limits.maxComputeSharedMemorySize)
     alignment = Int(max(limits.minStorageBufferOffsetAlignment, limits.minTexelBufferOffsetAlignment, 64))
     var memory = VkPhysicalDeviceMemoryProperties()
     functions.vkGetPhysicalDeviceMemoryProperties(handle, &memory)

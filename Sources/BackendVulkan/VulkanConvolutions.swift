@@ -4,6 +4,9 @@ import TensorCore
 /// Pixels one invocation of a convolution sums.
 private let pixelsPerInvocation = 4
 
+/// Invocations that may share one sum, and the fewest quads of channels that one of them is left with.
+private let (mostParts, fewestQuads) = (32, 2)
+
 /// A specialisation constant that is true or false.
 private func flag(_ value: Bool) -> Int32 { value ? 1 : 0 }
 
@@ -41,10 +44,11 @@ private struct Convolution {
 private struct PanelShader {
   let file: String
   let name: String
-  let pixels: Int
   let groupSize: Int
+  let device: PhysicalDevice
+  let subgroups: Int
 
-  init(_ request: VulkanRequest, pixels: Int) {
+  init(_ request: VulkanRequest) {
     // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch.
     let sharesWeights =
       request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
@@ -52,7 +56,23 @@ private struct PanelShader {
     let multipliesHalves = (request.node.op as? Conv2D)?.multipliesFloat16 == true
     file = "convolution" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
     name = "panels8" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
-    (self.pixels, groupSize) = (pixels, request.device.subgroupSize)
+    (groupSize, device, subgroups) = (request.device.subgroupSize, request.device, request.subgroups)
+  }
+
+  /// Pixels that an invocation sums, and invocations that share a sum's channels: fewer of the one and more of the other where a
+  /// device would otherwise have little to do at once.
+  private func division(count: Int, panels: Int, quads: Int) -> (pixels: Int, parts: Int) {
+    func busy(_ pixels: Int, _ parts: Int) -> Int {
+      (count + groupSize * pixels - 1) / (groupSize * pixels) * panels * parts
+    }
+    func fits(_ pixels: Int, _ parts: Int) -> Bool {
+      parts <= min(mostParts, device.maxInvocations.y) && parts * groupSize <= device.maxInvocations.all
+        && (parts - 1) * pixels * 2 * groupSize * 16 <= device.maxSharedBytes
+    }
+    var (pixels, parts) = (pixelsPerInvocation, 1)
+    while pixels > 1, busy(pixels, 1) < subgroups || (pixels - 1) * groupSize >= count { pixels /= 2 }
+    while quads >= 2 * parts * fewestQuads, busy(pixels, parts) < subgroups, fits(pixels, 2 * parts) { parts *= 2 }
+    return (pixels, parts)
   }
 
   func dispatch(
@@ -60,6 +80,8 @@ private struct PanelShader {
     hasResidual: Bool = false, products: Int = 1, reads: [Dispatch.Operand], writes: Dispatch.Operand
   ) -> Dispatch {
     let count = to.images / products * to.pixels
+    let panels = (to.quads + 1) / 2
+    let (pixels, parts) = division(count: count, panels: panels * products, quads: from.quads)
     let perGroup = groupSize * pixels
     var push = PushConstants()
     push.add(from, to)
@@ -73,10 +95,10 @@ private struct PanelShader {
       shader: file,
       constants: [
         Int32(pixels), flag(hasBias), flag(isPadded), flag(isBatched), flag(isPointwise),
-        from.channels <= 4 ? Int32(from.channels) : 0, flag(hasResidual),
+        from.channels <= 4 ? Int32(from.channels) : 0, flag(hasResidual), Int32(parts),
       ],
       push: push, groupSize: groupSize,
-      groups: ((count + perGroup - 1) / perGroup, (to.quads + 1) / 2), products: products, reads: reads, writes: writes
+      groups: ((count + perGroup - 1) / perGroup, panels), products: products, reads: reads, writes: writes
     ).finished(op.epilogue)
   }
 }
@@ -85,7 +107,7 @@ private struct PanelShader {
 @Sendable func panelKernel(_ request: VulkanRequest) -> VulkanKernel? {
   guard let conv = Convolution(request), conv.op.groups == 1 else { return nil }
   let weights = VulkanWeights.ready(request, VulkanWeights.convolution)
-  let shader = PanelShader(request, pixels: pixelsPerInvocation)
+  let shader = PanelShader(request)
   let dispatch = shader.dispatch(
     from: conv.from, to: conv.to, kernel: conv.kernel, op: conv.op, isPadded: conv.isPadded,
     hasBias: conv.hasBias, hasResidual: conv.hasResidual, reads: conv.reads(weight: weights.weight), writes: .output)
@@ -101,8 +123,7 @@ private struct PanelShader {
   else { return nil }
   let tiles = Pair((conv.to.height + 3) / 4, (conv.to.width + 3) / 4)
   let count = conv.to.images * tiles.h * tiles.w
-  let shader = PanelShader(
-    request, pixels: min(pixelsPerInvocation, max(1, count / request.device.subgroupSize)))
+  let shader = PanelShader(request)
   func matrices(_ channels: Int) -> TexelLayout { TexelLayout(TensorType([36, channels, 1, count])) }
   let (from, to) = (matrices(conv.from.channels), matrices(conv.to.channels))
   // Working memory is over twice the image: what does not fit goes directly.

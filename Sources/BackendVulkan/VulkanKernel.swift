@@ -112,6 +112,8 @@ struct VulkanRequest {
   let output: TensorType
   let device: PhysicalDevice
   let storage: TensorStorage
+  /// Subgroups that a device wants at work at once, for want of a way to ask it.
+  var subgroups: Int
 
   func layout(_ index: Int) -> TexelLayout { TexelLayout(inputs[index]) }
   var result: TexelLayout { TexelLayout(output) }

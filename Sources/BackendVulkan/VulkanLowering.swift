@@ -31,11 +31,7 @@ struct VulkanLowering: Lowering {
       if BackendVulkan.isView(node, in: graph) {
         views.insert(index)
       } else {
-        kernels[index] = try vulkanKernel(
-          VulkanRequest(
-            node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type,
-            device: vulkan.physical, storage: storage)
-        ).get()
+        kernels[index] = try vulkanKernel(backend.request(node, in: graph, on: vulkan.physical)).get()
       }
     }
     (self.kernels, self.views) = (kernels, views)

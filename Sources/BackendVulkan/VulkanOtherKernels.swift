@@ -10,9 +10,13 @@ import TensorCore
   push.add(op.epilogue)
   let weights = VulkanWeights.ready(request, VulkanWeights.linear)
   let groupSize = request.device.subgroupSize
+  var parts = 1
+  while parts < groupSize, from.quads >= 4 * parts, to.quads * to.images * parts / groupSize < request.subgroups {
+    parts *= 2
+  }
   let dispatch = Dispatch(
-    shader: "linear", constants: [hasBias ? 1 : 0], push: push, groupSize: groupSize,
-    groups: ((to.quads + groupSize - 1) / groupSize, to.images),
+    shader: "linear", constants: [hasBias ? 1 : 0, Int32(parts)], push: push, groupSize: groupSize,
+    groups: ((to.quads * parts + groupSize - 1) / groupSize, to.images),
     reads: [.input(0), weights.weight] + (hasBias ? [.input(2)] : [])
   ).finished(op.epilogue)
   return VulkanKernel(

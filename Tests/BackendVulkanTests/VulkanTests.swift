@@ -37,9 +37,18 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
   var passes: [any Pass]
   var allocator = AllocatorKind.system
 
-  var description: String { "\(storage) \(precision) \(passes.map(\.name).joined(separator: "+")) \(allocator)" }
+  var description: String {
+    "\(storage) \(precision) \(passes.map(\.name).joined(separator: "+")) \(allocator)"
+      + (subgroups.map { " \($0) subgroups" } ?? "")
+  }
   var options: PrepareOptions { PrepareOptions(allocator: allocator) }
-  var backend: VulkanBackend { VulkanBackend(storage: storage) }
+  /// Nil for what suits the device.
+  var subgroups: Int? = nil
+  var backend: VulkanBackend {
+    var backend = VulkanBackend(storage: storage)
+    backend.subgroups = subgroups
+    return backend
+  }
 
   static let precisions: [Precision] = hasHalfArithmetic ? Precision.allCases : [.fp32, .fp16]
 
@@ -54,6 +63,16 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
           allocator: .arena),
       ]
     }
+  }
+
+  /// With sums divided among as many invocations as they can be, which a processor that plays a GPU never does.
+  /// Each storage with another precision: such shaders take a processor long to compile.
+  static let divided: [VulkanVariant] = all.filter {
+    $0.allocator == .arena && ($0.storage == .texels) == ($0.precision == .fp32)
+  }.map {
+    var variant = $0
+    variant.subgroups = .max
+    return variant
   }
 }
 
@@ -72,6 +91,20 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
     let outcome = try Conformance.run(opCase, on: variant.backend, passes: passes, variant.options)
     guard case .correct = outcome else {
       Issue.record("\(outcome)")
+      return
+    }
+  }
+
+  @Test(
+    arguments: opCases.filter {
+      ($0.op is Conv2D || $0.op is Linear) && $0.inputs[0].rank > 1 && $0.inputs[0][1] >= 16
+    }, VulkanVariant.divided)
+  func `a sum that many invocations share is right`(
+    opCase: OpCase, variant: VulkanVariant
+  ) throws {
+    let passes = variant.passes.adding(portable: variant.precision.passes)
+    guard case .correct = try Conformance.run(opCase, on: variant.backend, passes: passes, variant.options) else {
+      Issue.record("\(opCase.name) \(variant)")
       return
     }
   }
@@ -98,10 +131,7 @@ struct VulkanVariant: Sendable, CustomStringConvertible {
       let weight = graph.addParameter("weight", TensorType([8, 8, 1, 1], .float16))!
       graph.setOutputs([try graph.addNode("conv", op, [x, weight], stored: .float16)])
       let node = graph.nodes[0]
-      let result = vulkanKernel(
-        VulkanRequest(
-          node: node, inputs: graph.inputTypes(of: node), output: graph[graph.outputs[0]].type, device: device,
-          storage: .buffers))
+      let result = vulkanKernel(VulkanBackend(storage: .buffers).request(node, in: graph, on: device))
       switch result {
       case .success: #expect(has || !multiplies)
       case .failure(let error): #expect(!has && multiplies && "\(error)".contains("cannot compute in float16"))

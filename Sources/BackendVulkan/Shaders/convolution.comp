@@ -16,7 +16,8 @@
 // to quads: the 8 texels of one tap and quad are adjacent. With `LANES`, each lane of a subgroup fetches one of the 8
 // and gets the others from its neighbours, for devices where a fetch costs more than that.
 // With `HALF_ARITHMETIC`, products are 16-bit floats, and sums of 16 of them; what those add up to is not.
-layout(local_size_x_id = 0) in;
+// Few pixels do not fill a GPU: PARTS invocations then share the channels of one sum.
+layout(local_size_x_id = 0, local_size_y_id = 10) in;
 layout(constant_id = 3) const int PIXELS = 4;
 layout(constant_id = 4) const bool HAS_BIAS = false;
 // Whether a tap may fall outside the image.
@@ -28,6 +29,7 @@ layout(constant_id = 7) const bool POINTWISE = false;
 // Channels of an input of one quad; 0 where there are more quads.
 layout(constant_id = 8) const int CHANNELS = 0;
 layout(constant_id = 9) const bool HAS_RESIDUAL = false;
+layout(constant_id = 10) const int PARTS = 1;
 
 layout(push_constant) uniform Shape {
   Layout from;
@@ -52,6 +54,9 @@ SOURCE(3, residual)
 RESULT(5)
 #include "epilogue.glsl"
 
+// What the parts behind the first have summed.
+shared vec4 partials[PARTS > 1 ? (PARTS - 1) * PIXELS * 2 * int(gl_WorkGroupSize.x) : 1];
+
 void main() {
   const int first = int(gl_WorkGroupID.x * gl_WorkGroupSize.x) * PIXELS + int(gl_LocalInvocationID.x);
   const int panel = int(gl_WorkGroupID.y);
@@ -61,8 +66,13 @@ void main() {
   vec4 sums[PIXELS][2];
   int image[PIXELS];
   ivec2 corner[PIXELS];
-  const vec4 start0 = HAS_BIAS ? bias(2 * panel) : vec4(0);
-  const vec4 start1 = HAS_BIAS ? bias(2 * panel + 1) : vec4(0);
+  const int part = PARTS > 1 ? int(gl_LocalInvocationID.y) : 0;
+  const int quads = CHANNELS > 0 ? 1 : inQuads;
+  const int start = PARTS > 1 ? part * quads / PARTS : 0;
+  const int end = PARTS > 1 ? (part + 1) * quads / PARTS : quads;
+  const bool addsBias = HAS_BIAS && part == 0;
+  const vec4 start0 = addsBias ? bias(2 * panel) : vec4(0);
+  const vec4 start1 = addsBias ? bias(2 * panel + 1) : vec4(0);
   for (int p = 0; p < PIXELS; p++) {
     sums[p][0] = start0;
     sums[p][1] = start1;
@@ -75,7 +85,7 @@ void main() {
     corner[p] = ivec2(inImage - y * outSize.x, y) * stride - padding;
   }
 
-  int place = (product * ((outQuads + 1) / 2) + panel) * kernel.x * kernel.y * inQuads * 8;
+  int place = ((product * ((outQuads + 1) / 2) + panel) * kernel.x * kernel.y * inQuads + start) * 8;
   ivec2 shift = ivec2(0);
   for (int ky = 0; ky < kernel.y; ky++, shift = ivec2(0, shift.y + dilation.y))
   for (int kx = 0; kx < kernel.x; kx++, shift.x += dilation.x) {
@@ -85,6 +95,7 @@ void main() {
       const ivec2 position = corner[p] + shift;
       inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
       at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
+      if (PARTS > 1 && inside[p]) at[p] += start * from.quad;
     }
 #ifdef HALF_ARITHMETIC
 #define SUMS products
@@ -93,7 +104,7 @@ void main() {
 #else
 #define SUMS sums
 #endif
-    for (int quad = 0; quad < (CHANNELS > 0 ? 1 : inQuads); quad++) {
+    for (int quad = start; quad < end; quad++) {
       numbers x[PIXELS];
       for (int p = 0; p < PIXELS; p++) {
         x[p] = numbers(source(at[p]));
@@ -114,15 +125,26 @@ void main() {
       STEP(0, 0) STEP(0, 1) STEP(1, 0) STEP(1, 1) STEP(2, 0) STEP(2, 1) STEP(3, 0) STEP(3, 1)
       place += 8;
 #ifdef HALF_ARITHMETIC
-      if ((quad & 3) != 3 && quad != inQuads - 1) continue;
+      if ((quad & 3) != 3 && quad != end - 1) continue;
       for (int p = 0; p < PIXELS; p++) {
         for (int side = 0; side < 2; side++) sums[p][side] += vec4(products[p][side]);
         products[p] = numbers[2](numbers(0), numbers(0));
       }
 #endif
     }
+    if (PARTS > 1) place += (quads - (end - start)) * 8;
   }
 
+  if (PARTS > 1) {
+    const int size = int(gl_WorkGroupSize.x);
+    const int mine = int(gl_LocalInvocationID.x);
+    for (int i = 0; i < 2 * PIXELS && part > 0; i++)
+      partials[((part - 1) * 2 * PIXELS + i) * size + mine] = sums[i / 2][i % 2];
+    barrier();
+    if (part > 0) return;
+    for (int other = 0; other < PARTS - 1; other++)
+      for (int i = 0; i < 2 * PIXELS; i++) sums[i / 2][i % 2] += partials[(other * 2 * PIXELS + i) * size + mine];
+  }
   for (int p = 0; p < PIXELS; p++) {
     const int pixel = first + p * int(gl_WorkGroupSize.x);
     if (pixel >= pixels) break;
