@@ -144,7 +144,8 @@ import Testing
     return odd.graph
   }
 
-  private func checkQuantised(_ graph: Graph) throws {
+  @discardableResult
+  private func checkQuantised(_ graph: Graph) throws -> Graph {
     let target = try CPUBackend().target(PrepareOptions())
     let passes = standardPasses.adding(portable: [QuantizeInt8()])
     let input = try Tensor([1, 4, 8, 8], (0..<256).map { Float(($0 * 7) % 23 - 11) / 5 })
@@ -158,6 +159,37 @@ import Testing
     for (a, b) in zip(session.outputs, try graph.evaluate([input])) {
       #expect(a.actual.relativeError(to: try b.converted(to: a.format)) < 0.3)
     }
+    return found
+  }
+
+  @Test func `what is concatenated is rounded as the whole`() throws {
+    let graph = try odd { graph in
+      let first = try graph.conv("first", graph.x, .relu)
+      let alone = try graph.conv("alone", first)
+      let pooled = try graph.add("pool", MaxPool2D(Window(kernel: 3, stride: 1, padding: 1)), first)
+      let inner = try graph.add("inner", Concat(axis: 1), alone, pooled, first)
+      let last = try graph.conv("last", inner, channels: 12)
+      let outer = try graph.add("outer", Concat(axis: 1), inner, last, last)
+      return [
+        try graph.conv("end", try graph.add("pool2", MaxPool2D(Window(kernel: 2, stride: 2)), outer), channels: 20)
+      ]
+    }
+    let found = try checkQuantised(graph)
+    let types = Dictionary(uniqueKeysWithValues: found.nodes.map { ($0.name, found[$0.outputs[0]].type) })
+    for name in ["inner", "outer"] { #expect(types[name]?.dtype == .uint8, "\(found)") }
+    // One by its convolution itself; what has other readers is put from one scale into another.
+    #expect(types["alone"]?.quantization == types["inner"]?.quantization)
+    let parts = found.nodes.filter { $0.op is Requantize }.map(\.name)
+    #expect(parts == ["x.int8", "pool.inner", "first.inner", "inner.outer", "last.outer"], "\(parts)")
+    // Of a whole that numbers are wanted of, nothing.
+    let read = try checkQuantised(
+      try odd { graph in
+        let one = try graph.conv("one", graph.x, .relu)
+        let two = try graph.conv("two", graph.x)
+        let whole = try graph.add("whole", Concat(axis: 1), one, two)
+        return [try graph.conv("three", whole, channels: 8), whole]
+      })
+    #expect(read.nodes.filter { $0.op is Concat }.allSatisfy { read[$0.outputs[0]].type.dtype == .float32 })
   }
 
   @Test func `integers do not leak out of what int8 is for`() throws {

@@ -119,6 +119,20 @@ private struct FileGraph {
     #expect((found.nodes[1].op as? Conv2D)?.epilogue == .relu6)
   }
 
+  @Test func `parts of a concatenation are rounded as the file rounds the whole`() throws {
+    var file = FileGraph()
+    let x = file.graph.addInput("x", TensorType([1, 4, 9, 7]))
+    let a = try file.rounded("x", x, 0.015, 90)
+    let conv = try file.graph.addNode("conv", Conv2D(), [a] + file.weights("conv", [4, 4, 1, 1], input: 0.015))
+    let b = try file.rounded("conv", conv, 0.02, 100)
+    let whole = try file.rounded("whole", try file.graph.addNode("whole", Concat(axis: 1), [b, a, b]), 0.02, 100)
+    let last = try file.graph.addNode("last", Conv2D(), [whole] + file.weights("last", [5, 12, 1, 1], input: 0.02))
+    file.graph.setOutputs([try file.rounded("last", last, 0.02, 110)])
+    let found = try check(file.graph, tolerance: 0.05, kernels: ["pointwise-dots", "lookup", "move"])
+    let names = found.nodes.map(\.name)
+    #expect(names == ["x.q.stored", "conv", "x.dq.whole", "whole", "last", "last.dq"], "\(names)")
+  }
+
   @Test func `QLinearConv and QLinearMatMul give the same integers`() throws {
     var file = FileGraph()
     let x = file.graph.addInput("x", TensorType([1, 4, 9, 7]))

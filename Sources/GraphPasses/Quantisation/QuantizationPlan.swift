@@ -11,10 +11,24 @@ struct QuantizationPlan {
   var requantized: Set<ValueID> = []
   /// What has the type of what it is made of.
   var followers: [ValueID: ValueID] = [:]
+  /// Concatenations of integers, and what they alone read: it is rounded as what it becomes a part of.
+  private var joined: Set<ValueID> = []
+  private var parts: [ValueID: ValueID] = [:]
 
   init(_ graph: Rewriter, _ options: QuantizeInt8.Options) {
     var needed: Set<ValueID> = []
     let handles = graph.handles
+    /// Ops that take tensors of any type would hand the integers on.
+    func isReadAsNumbers(_ id: ValueID) -> Bool {
+      graph.outputs.contains(id)
+        || graph.users(of: id).contains { user in
+          let node = graph[user]!
+          guard case .any = node.op.elementTypes else { return false }
+          return !node.outputs.allSatisfy {
+            joined.contains($0) || Self.follows(node) && needed.contains($0) && !graph.outputs.contains($0)
+          }
+        }
+    }
     for handle in handles.reversed() {
       let node = graph[handle]!
       if Self.multiplies(node, in: graph), !options.kept.contains(node.name) {
@@ -24,6 +38,12 @@ struct QuantizationPlan {
         needed.contains(output), !Self.follows(node) || !graph.outputs.contains(output)
       {
         for id in node.inputs where Self.isNumbers(graph[id].type) && graph.data(of: id) == nil { needed.insert(id) }
+      } else if node.op is Concat, node.stored == nil, !options.kept.contains(node.name),
+        needed.contains(node.outputs[0]),
+        node.inputs.allSatisfy({ Self.isNumbers(graph[$0].type) }), !isReadAsNumbers(node.outputs[0])
+      {
+        joined.insert(node.outputs[0])
+        for id in node.inputs where graph.data(of: id) == nil { needed.insert(id) }
       }
     }
     func isProduct(_ handle: Rewriter.Handle) -> Bool { graph[handle]!.outputs.contains(where: products.contains) }
@@ -56,20 +76,16 @@ struct QuantizationPlan {
           continue
         }
         stored.append(id)
-        // Ops that take tensors of any type would hand the integers on.
-        let needsNumbers = graph.users(of: id).contains { user in
-          guard case .any = graph[user]!.op.elementTypes else { return false }
-          let results = graph[user]!.outputs
-          return
-            !(Self.follows(graph[user]!) && results.allSatisfy { needed.contains($0) && !graph.outputs.contains($0) })
-        }
         let isAlone =
-          graph.users(of: id).allSatisfy { isProduct($0) || Self.carries(graph[$0]!) }
-          && !graph.outputs.contains(id)
-        if !(isProduct(handle) || Self.carries(node)) && !isAlone || !Self.stores(node)
-          || graph.outputs.contains(id) || needsNumbers
+          graph.users(of: id).allSatisfy {
+            isProduct($0) || Self.carries(graph[$0]!) || graph[$0]!.outputs.contains(where: joined.contains)
+          } && !graph.outputs.contains(id)
+        if !(isProduct(handle) || Self.carries(node)) && !isAlone || !(Self.stores(node) || joined.contains(id))
+          || isReadAsNumbers(id)
         {
           requantized.insert(id)
+        } else if let user = graph.onlyUser(of: id), let whole = graph[user]!.outputs.first, joined.contains(whole) {
+          parts[id] = whole
         }
       }
     }
@@ -125,6 +141,10 @@ struct QuantizationPlan {
   /// What each value is stored as, from what those that are observed are.
   func types(_ ranges: [ValueID: StoredType], in graph: Graph) -> [ValueID: StoredType] {
     var types = ranges
+    // Of a concatenation within another the type is known once the outer one's is.
+    for node in graph.nodes.reversed() {
+      for id in node.outputs { if let whole = parts[id] { types[id] = types[whole] } }
+    }
     for node in graph.nodes {
       for id in node.outputs { if let source = followers[id] { types[id] = types[source] } }
     }
@@ -170,7 +190,15 @@ struct QuantizationPlan {
     for handle in graph.handles {
       let before = graph[handle]!
       let isProduct = before.outputs.contains(where: products.contains)
-      if isProduct
+      if let output = before.outputs.first, joined.contains(output), let type = types[output] {
+        for (place, id) in before.inputs.enumerated()
+        where !before.inputs[..<place].contains(id) && (requantized.contains(id) || types[id] != type) {
+          let part = try graph.insert(
+            "\(graph[id].name).\(before.name)", Requantize(), [id], before: handle, placed: nil, stored: type)
+          graph.replaceUses(of: id, with: part, in: handle)
+          rewrites += 1
+        }
+      } else if isProduct
         || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
       {
         for id in before.inputs where requantized.contains(id) {

@@ -324,7 +324,9 @@ private struct Recogniser {
         node.name + ".stored", node.op, [integers], before: handle, placed: nil)
       return
     }
-    guard QuantizationPlan.carries(node), node.inputs.contains(where: { sources[$0] != nil }) else { return }
+    guard node.inputs.contains(where: { sources[$0] != nil }) else { return }
+    if node.op is Concat { return try join(handle, node, &graph) }
+    guard QuantizationPlan.carries(node) else { return }
     if QuantizationPlan.follows(node) {
       // Its result would be integers too.
       let stored = type(sources[node.inputs[0]] ?? node.inputs[0], graph)
@@ -332,6 +334,26 @@ private struct Recogniser {
       guard isRoundedAlike, sources[node.inputs[0]] != nil, !graph.outputs.contains(node.outputs[0]) else { return }
     }
     graph.update(handle) { [sources] changed in changed.inputs = changed.inputs.map { sources[$0] ?? $0 } }
+    try graph.inferTypes(of: handle)
+  }
+
+  /// A concatenation that is rounded in one way only: its parts are rounded so instead.
+  private mutating func join(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
+    let readers = graph.users(of: node.outputs[0]).map { stored(graph[$0]!, graph) }
+    guard node.stored == nil, !graph.outputs.contains(node.outputs[0]), let first = readers.first, let type = first,
+      readers.allSatisfy({ $0 == type })
+    else { return }
+    for (place, id) in node.inputs.enumerated() where !node.inputs[..<place].contains(id) {
+      let part = sources[id] ?? id
+      guard self.type(part, graph) != type else {
+        graph.replaceUses(of: id, with: part, in: handle)
+        continue
+      }
+      let name = "\(graph[id].name).\(node.name)"
+      graph.replaceUses(
+        of: id, with: try graph.insert(name, Requantize(), [part], before: handle, placed: nil, stored: type),
+        in: handle)
+    }
     try graph.inferTypes(of: handle)
   }
 }
