@@ -26,6 +26,17 @@ extension QuantizationSurvey {
       document.text(
         "\(worst.count == 1 ? "The worst" : "The two worst"): `--keep-float \(worst.joined(separator: "+"))`.")
     }
+    if let chosen {
+      let nodes = chosen.kept.nodes
+      document.text(
+        String(format: "For %g dB ", chosen.leastSignalToNoise)
+          + (nodes.isEmpty
+            ? "no layer has to stay in float32."
+            : "\(nodes.count == 1 ? "the worst layer stays" : "the \(nodes.count) worst layers stay") in float32"
+              + String(format: " (%.1f %% of the multiply-adds): ", chosen.kept.share * 100)
+              + "\(Self.decibels(chosen.kept.signalToNoise)), weights of \(Format.bytes(Double(chosen.weightBytes))). "
+              + "`--keep-float \(nodes.joined(separator: "+"))`"))
+    }
     document.heading("Each layer alone in int8")
     document.table(
       Table(

@@ -57,6 +57,31 @@ import Testing
     }
   }
 
+  @Test func `as many of the worst layers stay in float32 as an error that is asked for takes`() throws {
+    try inFolder { folder in
+      let told = try shell(
+        "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer min-max --correct-bias off "
+          + "--least-signal-to-noise 25 -o q.pacer --json", in: folder)
+      #expect(told.status == 0, "\(told.errors)")
+      let survey = try #require(
+        try JSONSerialization.jsonObject(with: Data(told.output.utf8)) as? [String: Any], "\(told.output)")
+      let all = try #require(survey["signalToNoise"] as? Double)
+      let chosen = try #require(survey["chosen"] as? [String: Any])
+      let kept = try #require(chosen["kept"] as? [String: Any])
+      let nodes = try #require(kept["nodes"] as? [String])
+      #expect(all < 25 && (kept["signalToNoise"] as? Double ?? .infinity) >= 25, "\(kept)")
+      let worst = try #require(survey["layers"] as? [[String: Any]]).prefix(nodes.count).map { $0["node"] as? String }
+      #expect(!nodes.isEmpty && nodes == worst)
+      // The same, told by name.
+      let named = try shell(
+        "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer min-max --correct-bias off --skip-layers "
+          + "--keep-float \(nodes.joined(separator: "+")) -o named.pacer --json", in: folder)
+      #expect(named.status == 0, "\(named.errors)")
+      func file(_ name: String) throws -> Data { try Data(contentsOf: folder.appendingPathComponent(name)) }
+      #expect(try file("q.pacer") == file("named.pacer"))
+    }
+  }
+
   @Test func `an ONNX file has the integers, and is measured as any other`() throws {
     try inFolder { folder in
       let told = try shell(
@@ -105,7 +130,7 @@ import Testing
       for (words, reason) in [
         ("--calibrate nowhere", "there is no nowhere"), ("--activation-bits 6", "activation-bits"),
         ("--observer hist", "unknown observer"), ("-o q.json", ".pacer or .onnx"),
-        ("--observer histogram,min-max", "one choice"),
+        ("--observer histogram,min-max", "one choice"), ("--least-signal-to-noise 20", "leave out --skip-layers"),
       ] {
         let run = try shell("bench-suite quantize resnet-18 --shape 1x3x32x32 --skip-layers \(words)", in: folder)
         #expect(run.status != 0 && run.errors.contains(reason), "\(words): \(run)")

@@ -17,6 +17,7 @@ struct QuantizeCommand: AsyncParsableCommand {
       Ranges of tensors are learned from samples: pictures, .npy or .pb files; without --calibrate from one seeded input, which
       is good for times, and not for a model that is to be shipped. Each layer is then put into int8 alone, and its outputs held
       against those in float32: signal to noise in decibels, from the worst on, and what leaving the worst in float32 would buy.
+      --least-signal-to-noise 25 leaves as many of them in float32 as it takes.
       With --observer dynamic nothing is learned: linear and recurrent layers find the range of what they multiply at each inference,
       and all others stay in float32.
 
@@ -39,6 +40,12 @@ struct QuantizeCommand: AsyncParsableCommand {
   @Option(Axes.activationBits) var activationBits: AxisChoice?
   @Option(Axes.correctBias) var correctBias: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
+  @Option(
+    help: """
+      Leave the fewest of the worst layers in float32 with which the outputs' signal to noise is at least so many decibels (default: \
+      none).
+      """)
+  var leastSignalToNoise: Double?
   @Flag(help: "Do not look at the layers one by one.")
   var skipLayers = false
   @Flag(help: "Print JSON instead of Markdown.")
@@ -47,6 +54,12 @@ struct QuantizeCommand: AsyncParsableCommand {
   func validate() throws {
     _ = try AxisChoice(Axes.model.key, model)
     if let output { _ = try OutputName(output, [PacerFile.nameExtension, "onnx"]) }
+    if let leastSignalToNoise {
+      guard leastSignalToNoise.isFinite else { throw ValidationError("--least-signal-to-noise: a number of decibels") }
+      guard !skipLayers else {
+        throw ValidationError("--least-signal-to-noise has to look at the layers: leave out --skip-layers")
+      }
+    }
   }
 
   func run() async throws {
@@ -70,19 +83,26 @@ struct QuantizeCommand: AsyncParsableCommand {
             + (settings.quantization.observer == .dynamic
               ? ": with observer dynamic those are linear and recurrent ones" : ""))
       }
-      if let url {
-        if url.pathExtension.lowercased() == "onnx" {
-          try writeFile(ONNXWriter.write(measurement.quantized()), to: url)
-        } else {
-          try PacerContents(
-            optimising: work.graph, passes: measurement.allPasses, checksNumbers: false, inputs: work.inputs
-          ).write(to: url.path)
-        }
-      }
+      // What needs no look at the layers is there before minutes of it.
+      if leastSignalToNoise == nil { try write(measurement, work, keeping: [], to: url) }
       let survey = try survey(
         configuration, settings, measurement, work.graph,
         samples: files.map { Format.number($0.count, "sample") + " in \(settings.calibration!)" } ?? "one seeded input")
+      if let chosen = survey.chosen { try write(measurement, work, keeping: chosen.kept.nodes, to: url) }
       StandardOutput.print(json ? try JSONEncoder.text(survey) : survey.report.markdown, terminator: "")
+    }
+  }
+
+  private func write(
+    _ measurement: QuantizationMeasurement, _ work: ModelWork, keeping kept: [String], to url: URL?
+  ) throws {
+    guard let url else { return }
+    if url.pathExtension.lowercased() == "onnx" {
+      try writeFile(ONNXWriter.write(measurement.quantized(keeping: kept)), to: url)
+    } else {
+      try PacerContents(
+        optimising: work.graph, passes: measurement.allPasses(keeping: kept), checksNumbers: false, inputs: work.inputs
+      ).write(to: url.path)
     }
   }
 
@@ -125,6 +145,15 @@ struct QuantizeCommand: AsyncParsableCommand {
       return QuantizationSurvey.Kept(
         nodes: worst, share: measurement.share(of: worst), signalToNoise: try measurement.signalToNoise(keeping: worst))
     }
+    let chosen = try leastSignalToNoise.map { least in
+      let worst = layers.map(\.node)
+      let (count, reached) = try measurement.fewest(of: worst, reaching: least)
+      let names = Array(worst.prefix(count))
+      return QuantizationSurvey.Choice(
+        leastSignalToNoise: least,
+        kept: .init(nodes: names, share: measurement.share(of: names), signalToNoise: reached),
+        weightBytes: try measurement.quantized(keeping: names).weightBytes)
+    }
     let quantization = settings.quantization
     let learns = quantization.observer != .dynamic
     return QuantizationSurvey(
@@ -138,6 +167,7 @@ struct QuantizeCommand: AsyncParsableCommand {
           ] : ["ranges by each inference"]) + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
         + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
       weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,
-      signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, path: output)
+      signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, chosen: chosen,
+      path: output)
   }
 }

@@ -59,10 +59,18 @@ struct QuantizationMeasurement {
   }
 
   /// The graph in int8, for no target.
-  func quantized() throws -> Graph { try Self.quantized(graph, Self.portable(allPasses)) }
+  /// - Parameter kept: nodes that stay in float32, beside those that do anyway.
+  func quantized(keeping kept: [String]) throws -> Graph {
+    try Self.quantized(graph, Self.portable(allPasses(keeping: kept)))
+  }
 
   /// The passes with quantisation among them.
-  var allPasses: [any Pass] { passes.adding(portable: preparation + [Self.pass(options, samples)]) }
+  /// - Parameter kept: nodes that stay in float32, beside those that do anyway.
+  func allPasses(keeping kept: [String]) -> [any Pass] {
+    var options = options
+    options.kept.formUnion(kept)
+    return passes.adding(portable: preparation + [Self.pass(options, samples)])
+  }
 
   private static func outputs(of graph: Graph, _ passes: [any Pass], on samples: [[Tensor]]) throws -> [[Float]] {
     let placer = try Placer(CPUBackend(), PrepareOptions())
@@ -77,11 +85,8 @@ struct QuantizationMeasurement {
   /// Decibels; nil where nothing differs.
   /// - Parameter kept: nodes that stay in float32, beside those that do anyway.
   /// - Throws: ``UserError`` where outputs are no numbers.
-  func signalToNoise(keeping kept: some Sequence<String>) throws -> Double? {
-    var options = options
-    options.kept.formUnion(kept)
-    let found = try Self.outputs(
-      of: graph, passes.adding(portable: preparation + [Self.pass(options, samples)]), on: judged)
+  func signalToNoise(keeping kept: [String]) throws -> Double? {
+    let found = try Self.outputs(of: graph, allPasses(keeping: kept), on: judged)
     var (signal, noise) = (0.0, 0.0)
     for (a, b) in zip(expected.joined(), found.joined()) {
       signal += Double(a) * Double(a)
@@ -91,5 +96,28 @@ struct QuantizationMeasurement {
       throw UserError("\(graph.name): outputs have NaN or infinity on the samples")
     }
     return noise > 0 ? 10 * log10(max(signal, .leastNormalMagnitude) / noise) : nil
+  }
+
+  /// The fewest of some layers, from the first on, that in float32 leave a signal to noise of so many decibels, if one more never makes
+  /// it less.
+  /// - Parameter layers: all that would be in int8.
+  func fewest(of layers: [String], reaching decibels: Double) throws -> (count: Int, signalToNoise: Double?) {
+    func reached(_ count: Int) throws -> (isEnough: Bool, signalToNoise: Double?) {
+      let found = try signalToNoise(keeping: Array(layers.prefix(count)))
+      return (found ?? .infinity >= decibels, found)
+    }
+    let none = try reached(0)
+    if none.isEnough { return (0, none.signalToNoise) }
+    var (low, high, best) = (0, 1, try reached(1))
+    while !best.isEnough, high < layers.count {
+      (low, high) = (high, min(2 * high, layers.count))
+      best = try reached(high)
+    }
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      let found = try reached(middle)
+      if found.isEnough { (high, best) = (middle, found) } else { low = middle }
+    }
+    return (high, best.signalToNoise)
   }
 }

@@ -24,6 +24,17 @@ public struct QuantizationSurvey: Codable, Sendable {
     }
   }
 
+  public struct Choice: Codable, Sendable {
+    /// Decibels that were asked for.
+    public var leastSignalToNoise: Double
+    public var kept: Kept
+    public var weightBytes: Int
+
+    package init(leastSignalToNoise: Double, kept: Kept, weightBytes: Int) {
+      (self.leastSignalToNoise, self.kept, self.weightBytes) = (leastSignalToNoise, kept, weightBytes)
+    }
+  }
+
   public var model: String
   /// What ranges were learned from, and outputs compared on.
   public var samples: String
@@ -37,15 +48,18 @@ public struct QuantizationSurvey: Codable, Sendable {
   /// From the worst on.
   public var layers: [Layer]
   public var kept: [Kept]
+  /// The fewest of the worst layers that had to stay in float32 for a signal to noise that was asked for.
+  public var chosen: Choice?
   /// The file that was written.
   public var path: String?
 
   package init(
     model: String, samples: String, learnsRanges: Bool, choices: [String], weightBytes: Int, quantizedWeightBytes: Int,
-    signalToNoise: Double?, layers: [Layer], kept: [Kept], path: String?
+    signalToNoise: Double?, layers: [Layer], kept: [Kept], chosen: Choice?, path: String?
   ) {
     (self.model, self.samples, self.learnsRanges, self.choices) = (model, samples, learnsRanges, choices)
     (self.weightBytes, self.quantizedWeightBytes) = (weightBytes, quantizedWeightBytes)
     (self.signalToNoise, self.layers, self.kept, self.path) = (signalToNoise, layers, kept, path)
+    self.chosen = chosen
   }
 }
