@@ -253,7 +253,8 @@ import Testing
     #expect(found.map(\.beatsAll) == [true, false])
     let words = ResultTable.conclusions(sure, .standard).joined(separator: " ")
     #expect(words.contains("resnet-18, pacer, all passes: faster than "), "\(words)")
-    #expect(words.contains("slower than slow, 2 threads") && words.contains("against quick, 2 threads not significant"))
+    #expect(
+      words.contains("slower than slow, 2 threads 2.00×") && words.contains("against quick, 2 threads not significant"))
     #expect(words.components(separatedBy: "every other engine").count == 2)
     // Of a set without the engine that may be the fastest nothing is said to be faster than all.
     var without = found[0]
