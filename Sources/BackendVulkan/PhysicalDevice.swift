@@ -21,8 +21,8 @@ struct PhysicalDevice: @unchecked Sendable {
   let maxBufferRange: Int
   /// Workgroups along each axis.
   let maxGroups: (x: Int, y: Int, z: Int)
-  /// Invocations of a workgroup, in all and along y, and bytes that they share.
-  let maxInvocations: (all: Int, y: Int)
+  /// Invocations of a workgroup, and bytes that they share.
+  let maxInvocations: Int
   let maxSharedBytes: Int
   /// What offsets into a block must be multiples of.
   let alignment: Int
@@ -74,7 +74,7 @@ struct PhysicalDevice: @unchecked Sendable {
     maxBufferRange = Int(limits.maxStorageBufferRange)
     let groups = limits.maxComputeWorkGroupCount
     maxGroups = (Int(groups.0), Int(groups.1), Int(groups.2))
-    maxInvocations = (Int(limits.maxComputeWorkGroupInvocations), Int(limits.maxComputeWorkGroupSize.1))
+    maxInvocations = Int(limits.maxComputeWorkGroupInvocations)
     maxSharedBytes = Int(limits.maxComputeSharedMemorySize)
     alignment = Int(max(limits.minStorageBufferOffsetAlignment, limits.minTexelBufferOffsetAlignment, 64))
     var memory = VkPhysicalDeviceMemoryProperties()

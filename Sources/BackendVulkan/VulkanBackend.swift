@@ -12,8 +12,8 @@ public struct VulkanBackend: Backend {
   /// Whether compiled pipelines are kept on disk for the next process.
   public var cachesPipelines: Bool
 
-  /// Subgroups to be kept at work at once, for tests of what other devices would be given; nil for what suits the device.
-  var subgroups: Int?
+  /// As ``PhysicalDevice/wantedSubgroups``, for tests of what other devices would be given; nil for what suits the device.
+  var wantedSubgroups: Int?
 
   /// - Parameters: as the properties of the same names.
   public init(device: String? = nil, storage: TensorStorage? = nil, cachesPipelines: Bool = true) {
@@ -70,10 +70,11 @@ public struct VulkanBackend: Backend {
     }
   }
 
+  /// What a kernel for the node would be chosen by.
   func request(_ node: Node, in graph: Graph, on device: PhysicalDevice) -> VulkanRequest {
     VulkanRequest(
       node: node, inputs: graph.inputTypes(of: node), output: graph[node.outputs[0]].type, device: device,
-      storage: storage ?? device.preferredStorage, subgroups: subgroups ?? device.subgroups)
+      storage: storage ?? device.preferredStorage, wantedSubgroups: wantedSubgroups ?? device.wantedSubgroups)
   }
 
   public func target(_ options: PrepareOptions) throws -> any TargetTraits {
@@ -114,6 +115,6 @@ extension PhysicalDevice {
 
   /// Subgroups to keep at work at once, which Vulkan does not tell. On a GPU of 132 multiprocessors 4096 take 0.34 and 0.15 of the
   /// time that one invocation a sum takes (MobileNetV2, ResNet18), fewer took longer; a sixteenth of that for integrated ones is
-  /// an expectation. A processor wants one a thread.
-  var subgroups: Int { isSoftware ? 1 : isDiscrete ? 4096 : 256 }
+  /// an expectation. A processor is busy with any, and dividing a sum costs it more.
+  var wantedSubgroups: Int { isSoftware ? 1 : isDiscrete ? 4096 : 256 }
 }

@@ -4,8 +4,19 @@ import TensorCore
 /// Pixels one invocation of a convolution sums.
 private let pixelsPerInvocation = 4
 
-/// Invocations that may share one sum, and the fewest quads of channels that one of them is left with.
-private let (mostParts, fewestQuads) = (32, 2)
+/// Quads of channels that each of the invocations that share a sum is left with at least: with fewer, adding up what they have summed
+/// takes as long as that.
+private let fewestQuads = 2
+
+/// Invocations that share each sum over some quads of channels, a power of two: more of them until a device has enough to do.
+/// - Parameters:
+///   - most: what a workgroup takes.
+///   - isBusy: with so many.
+func invocationsPerSum(quads: Int, most: Int, isBusy: (Int) -> Bool) -> Int {
+  var parts = 1
+  while 2 * parts <= most, quads >= 2 * parts * fewestQuads, !isBusy(parts) { parts *= 2 }
+  return parts
+}
 
 /// A specialisation constant that is true or false.
 private func flag(_ value: Bool) -> Int32 { value ? 1 : 0 }
@@ -44,35 +55,34 @@ private struct Convolution {
 private struct PanelShader {
   let file: String
   let name: String
-  let groupSize: Int
-  let device: PhysicalDevice
-  let subgroups: Int
+  private let request: VulkanRequest
+  private var groupSize: Int { request.device.subgroupSize }
 
   init(_ request: VulkanRequest) {
-    // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch.
+    self.request = request
+    // Where a fetch is a call into the sampler, as in Mesa's software driver, lanes share what they fetch. Those of a subgroup have to be
+    // of one part: there as many invocations as a subgroup has lie along x, and come first.
     let sharesWeights =
       request.device.isSoftware && request.device.hasShuffle && request.device.subgroupSize % 8 == 0
       && request.storage == .texels
     let multipliesHalves = (request.node.op as? Conv2D)?.multipliesFloat16 == true
     file = "convolution" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
     name = "panels8" + (sharesWeights ? "-lanes" : "") + (multipliesHalves ? "-halves" : "")
-    (groupSize, device, subgroups) = (request.device.subgroupSize, request.device, request.subgroups)
   }
 
-  /// Pixels that an invocation sums, and invocations that share a sum's channels: fewer of the one and more of the other where a
-  /// device would otherwise have little to do at once.
-  private func division(count: Int, panels: Int, quads: Int) -> (pixels: Int, parts: Int) {
-    func busy(_ pixels: Int, _ parts: Int) -> Int {
-      (count + groupSize * pixels - 1) / (groupSize * pixels) * panels * parts
+  /// Pixels that an invocation sums, and invocations that share a sum's channels: fewer of the one, and where it is one pixel more of the
+  /// other, until a device has enough to do. None sums pixels that all lie behind the last.
+  private func division(count: Int, columns: Int, quads: Int) -> (pixels: Int, parts: Int) {
+    func subgroups(_ pixels: Int) -> Int { (count + groupSize * pixels - 1) / (groupSize * pixels) * columns }
+    var pixels = pixelsPerInvocation
+    while pixels > 1, subgroups(pixels) < request.wantedSubgroups || (pixels - 1) * groupSize >= count { pixels /= 2 }
+    guard pixels == 1 else { return (pixels, 1) }
+    let sharing = request.device.maxSharedBytes / (2 * groupSize * 16) + 1
+    // No device takes fewer than 128 along y.
+    let parts = invocationsPerSum(quads: quads, most: min(request.device.maxInvocations / groupSize, sharing, 128)) {
+      $0 * subgroups(1) >= request.wantedSubgroups
     }
-    func fits(_ pixels: Int, _ parts: Int) -> Bool {
-      parts <= min(mostParts, device.maxInvocations.y) && parts * groupSize <= device.maxInvocations.all
-        && (parts - 1) * pixels * 2 * groupSize * 16 <= device.maxSharedBytes
-    }
-    var (pixels, parts) = (pixelsPerInvocation, 1)
-    while pixels > 1, busy(pixels, 1) < subgroups || (pixels - 1) * groupSize >= count { pixels /= 2 }
-    while quads >= 2 * parts * fewestQuads, busy(pixels, parts) < subgroups, fits(pixels, 2 * parts) { parts *= 2 }
-    return (pixels, parts)
+    return (1, parts)
   }
 
   func dispatch(
@@ -81,7 +91,7 @@ private struct PanelShader {
   ) -> Dispatch {
     let count = to.images / products * to.pixels
     let panels = (to.quads + 1) / 2
-    let (pixels, parts) = division(count: count, panels: panels * products, quads: from.quads)
+    let (pixels, parts) = division(count: count, columns: panels * products, quads: from.quads)
     let perGroup = groupSize * pixels
     var push = PushConstants()
     push.add(from, to)

@@ -142,7 +142,7 @@ final class VulkanDevice: @unchecked Sendable {
   func layouts(_ storage: TensorStorage) -> Layouts { layouts[storage]! }
 
   /// The pipeline of a shader with its specialisation constants, made at the first call.
-  /// - Parameter constants: by constant id; the first is the size of a workgroup, the second which tensors are float16.
+  /// - Parameter constants: by constant id; the first is the size of a workgroup along x, the second which tensors are float16.
   func pipeline(_ shader: String, _ constants: [Int32], _ storage: TensorStorage) throws -> VkPipeline {
     try pipelines.withLock { table in
       let key = PipelineKey(shader: shader, constants: constants)

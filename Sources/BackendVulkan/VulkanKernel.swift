@@ -36,7 +36,7 @@ struct Dispatch {
   /// Clamps by channel.
   var limits: [Clamp] = []
   var push: PushConstants
-  /// Invocations in a workgroup, and workgroups in two directions.
+  /// Invocations of a workgroup along x, and workgroups in two directions.
   var groupSize: Int
   var groups: (x: Int, y: Int)
   /// Products of the same shape.
@@ -112,14 +112,15 @@ struct VulkanRequest {
   let output: TensorType
   let device: PhysicalDevice
   let storage: TensorStorage
-  /// Subgroups that a device wants at work at once, for want of a way to ask it.
-  var subgroups: Int
+  /// See ``PhysicalDevice/wantedSubgroups``.
+  let wantedSubgroups: Int
 
   func layout(_ index: Int) -> TexelLayout { TexelLayout(inputs[index]) }
   var result: TexelLayout { TexelLayout(output) }
 }
 
-/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes and device alone.
+/// Kernels in order of preference: the first whose maker answers is taken. Choice depends on shapes and on what the device
+/// is and wants alone.
 let vulkanKernelMakers: [@Sendable (VulkanRequest) -> VulkanKernel?] = [
   depthwiseKernel, winogradKernel, panelKernel, groupedKernel, linearKernel, elementwiseKernel, poolKernel,
   rearrangeKernel,

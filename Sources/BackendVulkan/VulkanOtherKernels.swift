@@ -10,9 +10,9 @@ import TensorCore
   push.add(op.epilogue)
   let weights = VulkanWeights.ready(request, VulkanWeights.linear)
   let groupSize = request.device.subgroupSize
-  var parts = 1
-  while parts < groupSize, from.quads >= 4 * parts, to.quads * to.images * parts / groupSize < request.subgroups {
-    parts *= 2
+  // A workgroup has whole sums: both are powers of two.
+  let parts = invocationsPerSum(quads: from.quads, most: groupSize) {
+    (to.quads * $0 + groupSize - 1) / groupSize * to.images >= request.wantedSubgroups
   }
   let dispatch = Dispatch(
     shader: "linear", constants: [hasBias ? 1 : 0, Int32(parts)], push: push, groupSize: groupSize,

@@ -178,8 +178,11 @@ struct Conclusion {
 extension Attribution.Effect {
   /// "1.60× (1.55–1.65) faster", "14.1× (13.8–14.4) slower": behind the name of what is compared.
   var comparison: String {
-    guard finding == .slower, let ratio else { return inWords }
-    let inverse = Estimate.product([(ratio, -1)])
-    return "\(Format.speedup(inverse))× (\(Format.speedupInterval(inverse))) slower"
+    finding == .slower ? "\(slowdown) slower" : inWords
+  }
+
+  /// "14.1× (13.8–14.4)": of what is slower, how many times.
+  var slowdown: String {
+    ratio.map { "\(Format.speedup($0.inverse))× (\(Format.speedupInterval($0.inverse)))" } ?? words
   }
 }

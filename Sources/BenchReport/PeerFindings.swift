@@ -28,16 +28,10 @@ public struct PeerFinding: Sendable {
     return own.compactMap { pacer in
       let rivals = measured.filter { $0.configuration[Axes.engine] != "pacer" && $0.baseline == pacer.id }.compactMap {
         other in
-        other.ratio.map { Rival(configuration: other, ratio: inverse($0)) }
+        other.ratio.map { Rival(configuration: other, ratio: $0.inverse) }
       }
       return rivals.isEmpty ? nil : PeerFinding(pacer: pacer, rivals: rivals.sorted { $0.ratio.value > $1.ratio.value })
     }
-  }
-
-  private static func inverse(_ ratio: Estimate) -> Estimate {
-    var inverse = Estimate.product([(ratio, -1)])
-    inverse.count = ratio.count
-    return inverse
   }
 
   /// Whether Pacer is faster than each of them: all at once with at most one chance in twenty of a wrong claim (Holm), from
@@ -71,9 +65,7 @@ public struct PeerFinding: Sendable {
       guard !those.isEmpty else { return nil }
       // The nearest of them: who beats those beats the others by more.
       let shown = those.prefix(Self.shown).map { rival in
-        // How many times slower, where it is that.
-        let effect = finding == .slower ? Attribution.Effect(of: Self.inverse(rival.ratio), over: .one) : rival.effect
-        return "\(rival.configuration.label) \(effect.words)"
+        "\(rival.configuration.label) \(finding == .slower ? rival.effect.slowdown : rival.effect.words)"
       }
       let more = those.count > Self.shown ? " and \(those.count - Self.shown) more" : ""
       return phrase + shown.joined(separator: ", ") + more

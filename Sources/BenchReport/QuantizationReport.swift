@@ -24,18 +24,18 @@ extension QuantizationSurvey {
           }))
       let worst = kept[min(1, kept.count - 1)].nodes
       document.text(
-        "\(worst.count == 1 ? "The worst" : "The two worst"): `--keep-float \(worst.joined(separator: "+"))`.")
+        "\(worst.count == 1 ? "The worst" : "The two worst"): \(keeping(worst)).")
     }
-    if let chosen {
-      let nodes = chosen.kept.nodes
+    if let target {
+      let nodes = target.kept.nodes
       document.text(
-        String(format: "For %g dB ", chosen.leastSignalToNoise)
+        String(format: "For %g dB ", target.signalToNoise)
           + (nodes.isEmpty
             ? "no layer has to stay in float32."
             : "\(nodes.count == 1 ? "the worst layer stays" : "the \(nodes.count) worst layers stay") in float32"
-              + String(format: " (%.1f %% of the multiply-adds): ", chosen.kept.share * 100)
-              + "\(Self.decibels(chosen.kept.signalToNoise)), weights of \(Format.bytes(Double(chosen.weightBytes))). "
-              + "`--keep-float \(nodes.joined(separator: "+"))`"))
+              + String(format: " (%.1f %% of the multiply-adds): ", target.kept.share * 100)
+              + "\(Self.decibels(target.kept.signalToNoise)), weights of \(Format.bytes(Double(target.weightBytes))). "
+              + keeping(nodes) + "."))
     }
     document.heading("Each layer alone in int8")
     document.table(
@@ -48,6 +48,10 @@ extension QuantizationSurvey {
         }))
     if let path { document.text("file    \(path)") }
     return document
+  }
+
+  private func keeping(_ nodes: [String]) -> String {
+    "`--keep-float \((keptAnyway + nodes).joined(separator: "+"))`"
   }
 
   private static func decibels(_ value: Double?) -> String {

@@ -100,6 +100,13 @@ public struct Estimate: Codable, Sendable, Equatable {
 
   package func over(_ other: Estimate) -> Estimate { Self.product([(self, 1), (other, -1)]) }
 
+  /// The same ratio the other way round, of as many pairs.
+  package var inverse: Estimate {
+    var inverse = Self.product([(self, -1)])
+    inverse.count = count
+    return inverse
+  }
+
   // JSON has no infinity: an open interval is written without its ends.
   private enum CodingKeys: String, CodingKey { case value, low, high, count }
   public init(from decoder: any Decoder) throws {

@@ -66,19 +66,31 @@ import Testing
       let survey = try #require(
         try JSONSerialization.jsonObject(with: Data(told.output.utf8)) as? [String: Any], "\(told.output)")
       let all = try #require(survey["signalToNoise"] as? Double)
-      let chosen = try #require(survey["chosen"] as? [String: Any])
-      let kept = try #require(chosen["kept"] as? [String: Any])
+      let target = try #require(survey["target"] as? [String: Any])
+      let kept = try #require(target["kept"] as? [String: Any])
       let nodes = try #require(kept["nodes"] as? [String])
-      #expect(all < 25 && (kept["signalToNoise"] as? Double ?? .infinity) >= 25, "\(kept)")
-      let worst = try #require(survey["layers"] as? [[String: Any]]).prefix(nodes.count).map { $0["node"] as? String }
-      #expect(!nodes.isEmpty && nodes == worst)
-      // The same, told by name.
+      #expect(all < 25 && (kept["signalToNoise"] as? Double ?? 0) >= 25, "\(kept)")
+      let layers = try #require(survey["layers"] as? [[String: Any]])
+      #expect(!nodes.isEmpty && nodes.count < layers.count)
+      #expect(nodes == layers.prefix(nodes.count).map { $0["node"] as? String })
+      // The same, told by name; and with one fewer, it is not.
+      let fewer = try shell(
+        "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer min-max --correct-bias off --skip-layers "
+          + "--keep-float \(nodes.dropLast().joined(separator: "+")) --json", in: folder)
+      let less = try #require(
+        try JSONSerialization.jsonObject(with: Data(fewer.output.utf8)) as? [String: Any], "\(fewer)")
+      #expect(less["signalToNoise"] as? Double ?? .infinity < 25, "\(less)")
       let named = try shell(
         "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer min-max --correct-bias off --skip-layers "
           + "--keep-float \(nodes.joined(separator: "+")) -o named.pacer --json", in: folder)
       #expect(named.status == 0, "\(named.errors)")
       func file(_ name: String) throws -> Data { try Data(contentsOf: folder.appendingPathComponent(name)) }
       #expect(try file("q.pacer") == file("named.pacer"))
+      let beyond = try shell(
+        "bench-suite quantize mobilenet-v2 --shape 1x3x32x32 --observer min-max --correct-bias off --prepare-int8 relu "
+          + "--least-signal-to-noise 200 -o beyond.pacer", in: folder)
+      #expect(beyond.status == 1 && beyond.errors.contains("--prepare-int8 relu has changed"), "\(beyond)")
+      #expect(!FileManager.default.fileExists(atPath: folder.appendingPathComponent("beyond.pacer").path))
     }
   }
 

@@ -145,9 +145,11 @@ import Testing
   }
 
   @discardableResult
-  private func checkQuantised(_ graph: Graph) throws -> Graph {
+  private func checkQuantised(_ graph: Graph, kept: Set<String> = []) throws -> Graph {
     let target = try CPUBackend().target(PrepareOptions())
-    let passes = standardPasses.adding(portable: [QuantizeInt8()])
+    var options = QuantizeInt8.Options()
+    options.kept = kept
+    let passes = standardPasses.adding(portable: [QuantizeInt8(options)])
     let input = try Tensor([1, 4, 8, 8], (0..<256).map { Float(($0 * 7) % 23 - 11) / 5 })
     let (found, _) = try Pipeline(passes, checksNumbers: false).run(on: graph, for: target, samples: [[input]])
     #expect(found.outputs.map { found[$0].type } == graph.outputs.map { graph[$0].type })
@@ -181,15 +183,35 @@ import Testing
     #expect(types["alone"]?.quantization == types["inner"]?.quantization)
     let parts = found.nodes.filter { $0.op is Requantize }.map(\.name)
     #expect(parts == ["x.int8", "pool.inner", "first.inner", "inner.outer", "last.outer"], "\(parts)")
-    // Of a whole that numbers are wanted of, nothing.
-    let read = try checkQuantised(
-      try odd { graph in
+    // Of a whole that numbers are wanted of, nothing: by the graph's reader, by what computes no integers, by a layer that is kept.
+    let readers: [(op: (any Op)?, kept: Set<String>)] = [(nil, []), (Softmax(axis: 1), []), (Conv2D(), ["reader"])]
+    for (reader, kept) in readers {
+      let graph = try odd { graph in
         let one = try graph.conv("one", graph.x, .relu)
         let two = try graph.conv("two", graph.x)
         let whole = try graph.add("whole", Concat(axis: 1), one, two)
-        return [try graph.conv("three", whole, channels: 8), whole]
-      })
-    #expect(read.nodes.filter { $0.op is Concat }.allSatisfy { read[$0.outputs[0]].type.dtype == .float32 })
+        let three = try graph.conv("three", whole, channels: 8)
+        guard let reader else { return [three, whole] }
+        let weight = reader is Conv2D ? [try graph.weight([4, 8, 1, 1])] : []
+        return [three, try graph.graph.addNode("reader", reader, [whole] + weight)]
+      }
+      let found = try checkQuantised(graph, kept: kept)
+      let wholes = found.nodes.filter { $0.op is Concat }.map { found[$0.outputs[0]].type.dtype }
+      #expect(wholes == [DType.float32], "\(found)")
+    }
+    // One that is kept itself, and a part that is known.
+    let known = try checkQuantised(
+      try odd { graph in
+        let one = try graph.conv("one", graph.x, .relu)
+        let constant = graph.graph.addConstant("part", try Tensor([1, 4, 8, 8], (0..<256).map { Float($0 % 9) / 3 }))
+        let whole = try graph.add("whole", Concat(axis: 1), one, constant)
+        let kept = try graph.add("kept", Concat(axis: 1), one, one)
+        return [
+          try graph.conv("three", whole, channels: 8), try graph.conv("four", kept, channels: 8),
+        ]
+      }, kept: ["kept"])
+    let kinds = known.nodes.filter { $0.op is Concat }.map { ($0.name, known[$0.outputs[0]].type.dtype) }
+    #expect(kinds.contains { $0 == ("whole", .uint8) } && kinds.contains { $0 == ("kept", .float32) }, "\(known)")
   }
 
   @Test func `integers do not leak out of what int8 is for`() throws {

@@ -133,6 +133,22 @@ private struct FileGraph {
     #expect(names == ["x.q.stored", "conv", "x.dq.whole", "whole", "last", "last.dq"], "\(names)")
   }
 
+  @Test func `a whole that is rounded in two ways, or an output, stays in numbers`() throws {
+    for isOutput in [false, true] {
+      var file = FileGraph()
+      let x = file.graph.addInput("x", TensorType([1, 4, 9, 7]))
+      let a = try file.rounded("x", x, 0.015, 90)
+      let whole = try file.graph.addNode("whole", Concat(axis: 1), [a, a])
+      let one = try file.rounded("one", whole, 0.02, 100)
+      let other = isOutput ? whole : try file.rounded("other", whole, 0.03, 100)
+      let last = try file.graph.addNode("last", Conv2D(), [one] + file.weights("last", [5, 8, 1, 1], input: 0.02))
+      file.graph.setOutputs([last, other])
+      let found = try check(file.graph, tolerance: 0.05, kernels: ["pointwise-dots"])
+      let types = found.nodes.filter { $0.op is Concat }.map { found[$0.outputs[0]].type.dtype }
+      #expect(types == [DType.float32], "\(found)")
+    }
+  }
+
   @Test func `QLinearConv and QLinearMatMul give the same integers`() throws {
     var file = FileGraph()
     let x = file.graph.addInput("x", TensorType([1, 4, 9, 7]))

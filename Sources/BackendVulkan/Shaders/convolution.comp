@@ -68,8 +68,8 @@ void main() {
   ivec2 corner[PIXELS];
   const int part = PARTS > 1 ? int(gl_LocalInvocationID.y) : 0;
   const int quads = CHANNELS > 0 ? 1 : inQuads;
-  const int start = PARTS > 1 ? part * quads / PARTS : 0;
-  const int end = PARTS > 1 ? (part + 1) * quads / PARTS : quads;
+  const int start = part * quads / PARTS;
+  const int end = (part + 1) * quads / PARTS;
   const bool addsBias = HAS_BIAS && part == 0;
   const vec4 start0 = addsBias ? bias(2 * panel) : vec4(0);
   const vec4 start1 = addsBias ? bias(2 * panel + 1) : vec4(0);
@@ -95,7 +95,7 @@ void main() {
       const ivec2 position = corner[p] + shift;
       inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
       at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
-      if (PARTS > 1 && inside[p]) at[p] += start * from.quad;
+      if (inside[p]) at[p] += start * from.quad;
     }
 #ifdef HALF_ARITHMETIC
 #define SUMS products
@@ -132,7 +132,7 @@ void main() {
       }
 #endif
     }
-    if (PARTS > 1) place += (quads - (end - start)) * 8;
+    place += (quads - (end - start)) * 8;
   }
 
   if (PARTS > 1) {

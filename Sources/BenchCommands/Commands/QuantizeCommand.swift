@@ -88,7 +88,7 @@ struct QuantizeCommand: AsyncParsableCommand {
       let survey = try survey(
         configuration, settings, measurement, work.graph,
         samples: files.map { Format.number($0.count, "sample") + " in \(settings.calibration!)" } ?? "one seeded input")
-      if let chosen = survey.chosen { try write(measurement, work, keeping: chosen.kept.nodes, to: url) }
+      if let target = survey.target { try write(measurement, work, keeping: target.kept.nodes, to: url) }
       StandardOutput.print(json ? try JSONEncoder.text(survey) : survey.report.markdown, terminator: "")
     }
   }
@@ -140,19 +140,31 @@ struct QuantizeCommand: AsyncParsableCommand {
       }
     }
     layers.sort { ($0.signalToNoise ?? .infinity, $0.node) < ($1.signalToNoise ?? .infinity, $1.node) }
-    let kept = try [1, 2, 4, 8].filter { $0 < layers.count }.map { count in
-      let worst = layers.prefix(count).map(\.node)
-      return QuantizationSurvey.Kept(
-        nodes: worst, share: measurement.share(of: worst), signalToNoise: try measurement.signalToNoise(keeping: worst))
+    let worst = layers.map(\.node)
+    var known: [Int: Double?] = [:]
+    func signalToNoise(keeping count: Int) throws -> Double? {
+      if let found = known[count] { return found }
+      let found = try measurement.signalToNoise(keeping: Array(worst.prefix(count)))
+      known[count] = .some(found)
+      return found
     }
-    let chosen = try leastSignalToNoise.map { least in
-      let worst = layers.map(\.node)
-      let (count, reached) = try measurement.fewest(of: worst, reaching: least)
+    func kept(_ count: Int) throws -> QuantizationSurvey.Kept {
       let names = Array(worst.prefix(count))
-      return QuantizationSurvey.Choice(
-        leastSignalToNoise: least,
-        kept: .init(nodes: names, share: measurement.share(of: names), signalToNoise: reached),
-        weightBytes: try measurement.quantized(keeping: names).weightBytes)
+      return .init(nodes: names, share: measurement.share(of: names), signalToNoise: try signalToNoise(keeping: count))
+    }
+    let target = try leastSignalToNoise.map { decibels in
+      guard
+        let count = try QuantizationMeasurement.fewest(of: worst.count, reaching: decibels, signalToNoise(keeping:))
+      else {
+        let most = try signalToNoise(keeping: worst.count).map { String(format: "%.1f dB", $0) } ?? "more"
+        throw UserError(
+          "signal to noise is \(most) with all layers in float32"
+            + (settings.preparation.map { " (--prepare-int8 \($0.rawValue) has changed the network)" } ?? "")
+            + String(format: ": no layers left there make it %g dB; nothing was written", decibels))
+      }
+      return QuantizationSurvey.Target(
+        signalToNoise: decibels, kept: try kept(count),
+        weightBytes: try measurement.quantized(keeping: Array(worst.prefix(count))).weightBytes)
     }
     let quantization = settings.quantization
     let learns = quantization.observer != .dynamic
@@ -167,7 +179,8 @@ struct QuantizeCommand: AsyncParsableCommand {
           ] : ["ranges by each inference"]) + (settings.preparation.map { ["prepared by \($0.rawValue)"] } ?? [])
         + (quantization.kept.isEmpty ? [] : ["kept in float32: \(quantization.kept.sorted().joined(separator: "+"))"]),
       weightBytes: graph.weightBytes, quantizedWeightBytes: measurement.quantizedWeightBytes,
-      signalToNoise: try measurement.signalToNoise(keeping: []), layers: layers, kept: kept, chosen: chosen,
-      path: output)
+      signalToNoise: try signalToNoise(keeping: 0), layers: layers,
+      kept: try [1, 2, 4, 8].filter { $0 < layers.count }.map(kept), target: target,
+      keptAnyway: quantization.kept.sorted(), path: output)
   }
 }

@@ -98,26 +98,21 @@ struct QuantizationMeasurement {
     return noise > 0 ? 10 * log10(max(signal, .leastNormalMagnitude) / noise) : nil
   }
 
-  /// The fewest of some layers, from the first on, that in float32 leave a signal to noise of so many decibels, if one more never makes
-  /// it less.
-  /// - Parameter layers: all that would be in int8.
-  func fewest(of layers: [String], reaching decibels: Double) throws -> (count: Int, signalToNoise: Double?) {
-    func reached(_ count: Int) throws -> (isEnough: Bool, signalToNoise: Double?) {
-      let found = try signalToNoise(keeping: Array(layers.prefix(count)))
-      return (found ?? .infinity >= decibels, found)
-    }
-    let none = try reached(0)
-    if none.isEnough { return (0, none.signalToNoise) }
-    var (low, high, best) = (0, 1, try reached(1))
-    while !best.isEnough, high < layers.count {
-      (low, high) = (high, min(2 * high, layers.count))
-      best = try reached(high)
-    }
+  /// The smallest count of `0...count` at which a signal to noise is at least so many decibels, if a higher count never makes it less;
+  /// nil where none does.
+  /// - Parameter measured: decibels at a count, nil where nothing differs.
+  static func fewest(
+    of count: Int, reaching decibels: Double, _ measured: (Int) throws -> Double?
+  ) rethrows -> Int? {
+    func isEnough(_ count: Int) throws -> Bool { try measured(count) ?? .infinity >= decibels }
+    if try isEnough(0) { return 0 }
+    var (low, high) = (0, 1)
+    while high <= count, try !isEnough(high) { (low, high) = (high, high == count ? count + 1 : min(2 * high, count)) }
+    guard high <= count else { return nil }
     while high - low > 1 {
       let middle = (low + high) / 2
-      let found = try reached(middle)
-      if found.isEnough { (high, best) = (middle, found) } else { low = middle }
+      if try isEnough(middle) { high = middle } else { low = middle }
     }
-    return (high, best.signalToNoise)
+    return high
   }
 }

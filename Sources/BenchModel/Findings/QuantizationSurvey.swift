@@ -24,14 +24,16 @@ public struct QuantizationSurvey: Codable, Sendable {
     }
   }
 
-  public struct Choice: Codable, Sendable {
-    /// Decibels that were asked for.
-    public var leastSignalToNoise: Double
+  /// A signal to noise that was asked for, and what it takes.
+  public struct Target: Codable, Sendable {
+    /// Decibels.
+    public var signalToNoise: Double
     public var kept: Kept
+    /// Of all weights with those in float32.
     public var weightBytes: Int
 
-    package init(leastSignalToNoise: Double, kept: Kept, weightBytes: Int) {
-      (self.leastSignalToNoise, self.kept, self.weightBytes) = (leastSignalToNoise, kept, weightBytes)
+    package init(signalToNoise: Double, kept: Kept, weightBytes: Int) {
+      (self.signalToNoise, self.kept, self.weightBytes) = (signalToNoise, kept, weightBytes)
     }
   }
 
@@ -48,18 +50,21 @@ public struct QuantizationSurvey: Codable, Sendable {
   /// From the worst on.
   public var layers: [Layer]
   public var kept: [Kept]
-  /// The fewest of the worst layers that had to stay in float32 for a signal to noise that was asked for.
-  public var chosen: Choice?
+  /// The fewest of the worst layers that have to stay in float32 for it; nil where none was asked for.
+  public var target: Target?
+  /// Nodes that stay in float32 in any case, by name.
+  public var keptAnyway: [String]
   /// The file that was written.
   public var path: String?
 
   package init(
     model: String, samples: String, learnsRanges: Bool, choices: [String], weightBytes: Int, quantizedWeightBytes: Int,
-    signalToNoise: Double?, layers: [Layer], kept: [Kept], chosen: Choice?, path: String?
+    signalToNoise: Double?, layers: [Layer], kept: [Kept], target: Target?, keptAnyway: [String],
+    path: String?
   ) {
     (self.model, self.samples, self.learnsRanges, self.choices) = (model, samples, learnsRanges, choices)
     (self.weightBytes, self.quantizedWeightBytes) = (weightBytes, quantizedWeightBytes)
     (self.signalToNoise, self.layers, self.kept, self.path) = (signalToNoise, layers, kept, path)
-    self.chosen = chosen
+    (self.target, self.keptAnyway) = (target, keptAnyway)
   }
 }

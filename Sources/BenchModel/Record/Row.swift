@@ -161,7 +161,8 @@ public struct Accuracy: Codable, Sendable, Equatable {
   /// What a runtime must keep of the largest value. Another engine's float32 is not held to Pacer's care.
   ///
   /// Of fp16: MobileNetV2 with seeded weights magnifies roundings twentyfold, and is off by 1.4e-2 to 1.6e-2 where values are stored
-  /// in 16 bits, by up to 2.8e-2 where they are multiplied so too; twice that is allowed. (Of ResNet18 it is 6e-4.)
+  /// in 16 bits, by 2.3e-2 to 2.8e-2 where they are multiplied so too, at 224×224; about twice that is allowed of any network. (ResNet18
+  /// is off by 6e-4.)
   ///
   /// Of int8: each layer rounds by 1/255/√12 of a range that is some eight deviations wide, a hundredth of a deviation; those of fifty
   /// layers and of their weights add up to a tenth, and the worst of a thousand outputs is off by three times that, where the largest is

@@ -357,9 +357,9 @@ PACER_PEAK_DOT(pacer_peak_dot_x86AVX2, pacer_int8, pacer_dot)
 #endif
 
 // Brings a line to the first cache. Any address will do.
-static inline __attribute__((always_inline)) void pacer_prefetch(const float *p) { __builtin_prefetch(p); }
+static inline __attribute__((always_inline)) void pacer_prefetch(const void *p) { __builtin_prefetch(p); }
 // The same, to a core's second cache.
-static inline __attribute__((always_inline)) void pacer_prefetch_outer(const float *p) { __builtin_prefetch(p, 0, 2); }
+static inline __attribute__((always_inline)) void pacer_prefetch_outer(const void *p) { __builtin_prefetch(p, 0, 2); }
 
 // The floats at even places of the 2 × lanes that begin at `p`.
 #define PACER_EVEN(lanes, ...)                                                                        \

@@ -11,8 +11,9 @@ struct QuantizationPlan {
   var requantized: Set<ValueID> = []
   /// What has the type of what it is made of.
   var followers: [ValueID: ValueID] = [:]
-  /// Concatenations of integers, and what they alone read: it is rounded as what it becomes a part of.
+  /// Concatenations of integers.
   private var joined: Set<ValueID> = []
+  /// By what one of those alone reads, that one: it is rounded as the whole.
   private var parts: [ValueID: ValueID] = [:]
 
   init(_ graph: Rewriter, _ options: QuantizeInt8.Options) {
@@ -29,6 +30,10 @@ struct QuantizationPlan {
           }
         }
     }
+    func takesIntegers(_ handle: Rewriter.Handle) -> Bool {
+      let node = graph[handle]!
+      return Self.carries(node) || node.outputs.contains { products.contains($0) || joined.contains($0) }
+    }
     for handle in handles.reversed() {
       let node = graph[handle]!
       if Self.multiplies(node, in: graph), !options.kept.contains(node.name) {
@@ -40,7 +45,8 @@ struct QuantizationPlan {
         for id in node.inputs where Self.isNumbers(graph[id].type) && graph.data(of: id) == nil { needed.insert(id) }
       } else if node.op is Concat, node.stored == nil, !options.kept.contains(node.name),
         needed.contains(node.outputs[0]),
-        node.inputs.allSatisfy({ Self.isNumbers(graph[$0].type) }), !isReadAsNumbers(node.outputs[0])
+        node.inputs.allSatisfy({ Self.isNumbers(graph[$0].type) }), !isReadAsNumbers(node.outputs[0]),
+        graph.users(of: node.outputs[0]).allSatisfy(takesIntegers)
       {
         joined.insert(node.outputs[0])
         for id in node.inputs where graph.data(of: id) == nil { needed.insert(id) }
@@ -77,9 +83,7 @@ struct QuantizationPlan {
         }
         stored.append(id)
         let isAlone =
-          graph.users(of: id).allSatisfy {
-            isProduct($0) || Self.carries(graph[$0]!) || graph[$0]!.outputs.contains(where: joined.contains)
-          } && !graph.outputs.contains(id)
+          graph.users(of: id).allSatisfy(takesIntegers) && !graph.outputs.contains(id)
         if !(isProduct(handle) || Self.carries(node)) && !isAlone || !(Self.stores(node) || joined.contains(id))
           || isReadAsNumbers(id)
         {
@@ -191,12 +195,8 @@ struct QuantizationPlan {
       let before = graph[handle]!
       let isProduct = before.outputs.contains(where: products.contains)
       if let output = before.outputs.first, joined.contains(output), let type = types[output] {
-        for (place, id) in before.inputs.enumerated()
-        where !before.inputs[..<place].contains(id) && (requantized.contains(id) || types[id] != type) {
-          let part = try graph.insert(
-            "\(graph[id].name).\(before.name)", Requantize(), [id], before: handle, placed: nil, stored: type)
-          graph.replaceUses(of: id, with: part, in: handle)
-          rewrites += 1
+        rewrites += try graph.giveParts(of: handle, type) {
+          ($0, isThat: !requantized.contains($0) && types[$0] == type)
         }
       } else if isProduct
         || Self.carries(before) && before.outputs.contains(where: { types[$0] != nil && !requantized.contains($0) })
@@ -244,5 +244,28 @@ struct QuantizationPlan {
       }
     }
     graph.update(handle) { $0.inputs = inputs }
+  }
+}
+
+extension Rewriter {
+  /// Gives a concatenation parts that are integers of one type.
+  /// - Parameter part: what a part is read from, and whether it is that already.
+  /// - Returns: nodes that are new.
+  mutating func giveParts(
+    of handle: Handle, _ type: StoredType, _ part: (ValueID) -> (source: ValueID, isThat: Bool)
+  ) throws -> Int {
+    let node = self[handle]!
+    var count = 0
+    for (place, id) in node.inputs.enumerated() where !node.inputs[..<place].contains(id) {
+      let (source, isThat) = part(id)
+      var integers = source
+      if !isThat {
+        integers = try insert(
+          "\(self[id].name).\(node.name)", Requantize(), [source], before: handle, placed: nil, stored: type)
+        count += 1
+      }
+      replaceUses(of: id, with: integers, in: handle)
+    }
+    return count
   }
 }

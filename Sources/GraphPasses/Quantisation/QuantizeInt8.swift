@@ -6,7 +6,7 @@ import TensorCore
 /// Convolutions and linear layers are computed on integers: their weights become int8 around zero, their inputs uint8 over the range
 /// that the tensor was seen to have, their biases int32. What lies between them is stored as such integers too, where it is of use to
 /// them; what is computed of it is computed in float32. The graph's inputs and outputs stay what they are. A convolution that an addition
-/// alone reads is not rounded in between, so that one that adds a residual gives the same.
+/// alone reads is not rounded in between, so that one that adds a residual gives the same. What is concatenated is rounded as the whole.
 ///
 /// With ``RangeObserver/dynamic`` only linear and recurrent layers are put into integers, each by itself (``DynamicLinear``,
 /// ``DynamicRecurrent``), and no samples are asked for.

@@ -340,20 +340,12 @@ private struct Recogniser {
   /// A concatenation that is rounded in one way only: its parts are rounded so instead.
   private mutating func join(_ handle: Rewriter.Handle, _ node: Node, _ graph: inout Rewriter) throws {
     let readers = graph.users(of: node.outputs[0]).map { stored(graph[$0]!, graph) }
-    guard node.stored == nil, !graph.outputs.contains(node.outputs[0]), let first = readers.first, let type = first,
+    guard node.stored == nil, !graph[node.outputs[0]].type.isUpperBound, !graph.outputs.contains(node.outputs[0]),
+      let first = readers.first, let type = first,
       readers.allSatisfy({ $0 == type })
     else { return }
-    for (place, id) in node.inputs.enumerated() where !node.inputs[..<place].contains(id) {
-      let part = sources[id] ?? id
-      guard self.type(part, graph) != type else {
-        graph.replaceUses(of: id, with: part, in: handle)
-        continue
-      }
-      let name = "\(graph[id].name).\(node.name)"
-      graph.replaceUses(
-        of: id, with: try graph.insert(name, Requantize(), [part], before: handle, placed: nil, stored: type),
-        in: handle)
-    }
+    let types = Dictionary(node.inputs.map { ($0, self.type(sources[$0] ?? $0, graph)) }) { first, _ in first }
+    _ = try graph.giveParts(of: handle, type) { [sources] in (sources[$0] ?? $0, isThat: types[$0] == type) }
     try graph.inferTypes(of: handle)
   }
 }
