@@ -4,8 +4,7 @@ import TensorCore
 /// Pixels one invocation of a convolution sums.
 private let pixelsPerInvocation = 4
 
-/// Quads of channels that each of the invocations that share a sum is left with at least: with fewer, adding up what they have summed
-/// takes as long as that.
+/// Quads of channels that each of the invocations that share a sum is left with at least.
 private let fewestQuads = 2
 
 /// Invocations that share each sum over some quads of channels, a power of two: more of them until a device has enough to do.

@@ -94,8 +94,8 @@ void main() {
     for (int p = 0; p < PIXELS; p++) {
       const ivec2 position = corner[p] + shift;
       inside[p] = !PADDED || all(greaterThanEqual(position, ivec2(0))) && all(lessThan(position, inSize));
-      at[p] = inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel : 0;
-      if (inside[p]) at[p] += start * from.quad;
+      at[p] =
+        inside[p] ? image[p] + (position.y * inSize.x + position.x) * from.pixel + start * from.quad : 0;
     }
 #ifdef HALF_ARITHMETIC
 #define SUMS products

@@ -153,9 +153,12 @@ struct QuantizeCommand: AsyncParsableCommand {
       return .init(nodes: names, share: measurement.share(of: names), signalToNoise: try signalToNoise(keeping: count))
     }
     let target = try leastSignalToNoise.map { decibels in
-      guard
-        let count = try QuantizationMeasurement.fewest(of: worst.count, reaching: decibels, signalToNoise(keeping:))
-      else {
+      // One more may make it less: they are counted up.
+      let enough = try (0...worst.count).first { count in
+        if count > 0, count % 10 == 0 { StandardError.write("\(count) of \(worst.count) layers left in float32\n") }
+        return try signalToNoise(keeping: count) ?? .infinity >= decibels
+      }
+      guard let count = enough else {
         let most = try signalToNoise(keeping: worst.count).map { String(format: "%.1f dB", $0) } ?? "more"
         throw UserError(
           "signal to noise is \(most) with all layers in float32"

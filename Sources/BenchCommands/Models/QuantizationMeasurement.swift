@@ -97,22 +97,4 @@ struct QuantizationMeasurement {
     }
     return noise > 0 ? 10 * log10(max(signal, .leastNormalMagnitude) / noise) : nil
   }
-
-  /// The smallest count of `0...count` at which a signal to noise is at least so many decibels, if a higher count never makes it less;
-  /// nil where none does.
-  /// - Parameter measured: decibels at a count, nil where nothing differs.
-  static func fewest(
-    of count: Int, reaching decibels: Double, _ measured: (Int) throws -> Double?
-  ) rethrows -> Int? {
-    func isEnough(_ count: Int) throws -> Bool { try measured(count) ?? .infinity >= decibels }
-    if try isEnough(0) { return 0 }
-    var (low, high) = (0, 1)
-    while high <= count, try !isEnough(high) { (low, high) = (high, high == count ? count + 1 : min(2 * high, count)) }
-    guard high <= count else { return nil }
-    while high - low > 1 {
-      let middle = (low + high) / 2
-      if try isEnough(middle) { high = middle } else { low = middle }
-    }
-    return high
-  }
 }
