@@ -243,6 +243,17 @@ extension Workers {
     }
   }
 
+  @Test func `the first pair of all is tried where inspecting took longer than what is left`() async throws {
+    try await inFolder { folder in
+      let launcher = ScriptedLauncher { _ in 1e6 }
+      // An empty worker, the row and the oracle take 0.3 s; the pair is guessed at 0.2 s and takes 0.11 s.
+      let sheet = suite(["passes": ["all"]], rounds: 2, budget: 0.45)
+      let record = try await runner(sheet, .scripted(launcher, in: folder), folder.appendingPathComponent("t.jsonl"))
+        .run()
+      #expect(record.rows.map(\.runs.count) == [1] && record.ending == nil)
+    }
+  }
+
   @Test func `lines are appended, each once, and a line that was cut off is forgotten`() async throws {
     try await inFolder { folder in
       let url = folder.appendingPathComponent("t.jsonl")
