@@ -17,7 +17,7 @@ struct DotKernel: CPUKernel {
   private let pixels: Int
   private let image: Int
   /// Copies the image with a border of zero points, so that the taps of a window row are one run of bytes.
-  private let border: ByteBorder?
+  private let border: Border?
   private let offsets: FixedArray<Int32>?
   private let taps: Int
   private let channels: Int
@@ -48,31 +48,30 @@ struct DotKernel: CPUKernel {
       return nil
     }
     let isPointwise = op.isPointwise(weight.shape)
-    let channels = outputs.layout.channels(of: weight.shape)
-    let border = channels != depth ? ByteBorder(Border(input.shape, op.padding), channels) : nil
-    let rows = request.table.dotRows
+    let border = outputs.layout.kind == .rows ? Border(input.shape, op.padding) : nil
     var offsets: [Int32]?
-    if let border {
+    if !isPointwise {
       offsets = IndirectConvolutionKernel.offsets(
-        op, output, kernel: Pair(kh, kw), size: border.size, channels: channels, padding: 0, rows: rows)
-    } else if !isPointwise {
-      offsets = IndirectConvolutionKernel.offsets(
-        op, output, kernel: Pair(kh, kw), size: Pair(input.shape[2], input.shape[3]), channels: input.shape[1],
-        padding: op.padding.before, rows: rows)
+        op, output, kernel: Pair(kh, border == nil ? kw : 1),
+        size: border?.size ?? Pair(input.shape[2], input.shape[3]),
+        channels: input.shape[1], padding: border == nil ? op.padding.before : 0, rows: request.table.dotRows)
     }
     return DotKernel(
       name: isPointwise ? "pointwise-dots-nhwc-" : "conv-dots-nhwc-", outputs, request, groups: op.groups,
       batch: input.shape[0], pixels: pixels, image: input.shape.count / input.shape[0], border: border,
-      offsets: offsets, taps: isPointwise ? 1 : kh * kw, channels: channels, inputStride: input.shape[1])
+      offsets: offsets, taps: isPointwise ? 1 : border == nil ? kh * kw : kh,
+      channels: border == nil ? depth : outputs.layout.row(of: weight.shape), inputStride: input.shape[1])
   }
 
   static func layout(_ op: any FusingOp, _ weight: Shape, _ table: PacerKernelTable) -> DotLayout {
-    DotLayout(.matrix, lanes: table.lanes, groups: (op as? Conv2D)?.groups ?? 1)
+    guard let op = op as? Conv2D else { return DotLayout(.matrix, lanes: table.lanes) }
+    let joins = Border.joinsTaps(op, channels: weight[1]) && !op.isPointwise(weight)
+    return DotLayout(joins ? .rows : .matrix, lanes: table.lanes, groups: op.groups)
   }
 
   private init(
     name: String, _ outputs: DotOutputs, _ request: KernelRequest, groups: Int, batch: Int, pixels: Int, image: Int,
-    border: ByteBorder?, offsets: [Int32]?, taps: Int, channels: Int, inputStride: Int
+    border: Border?, offsets: [Int32]?, taps: Int, channels: Int, inputStride: Int
   ) {
     self.name = name + String(cString: request.table.name)
     (self.outputs, table, threads) = (outputs, request.table, request.threads)
@@ -90,7 +89,8 @@ struct DotKernel: CPUKernel {
     rounded(table.dotRows * (table.lanes * 8 + depth) + 72 + 8 * table.dotRows * taps)
   }
   private var scratchPerThread: Int { Self.scratchPerThread(table, depth: depth, taps: taps) }
-  private var borderByteCount: Int { border.map { rounded($0.count) } ?? 0 }
+  /// What fills a row up is read behind the last pixel too.
+  private var borderByteCount: Int { border.map { rounded($0.count + 3) } ?? 0 }
   var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + scratchPerThread * threads }
   // What a residual stands for is read before the same bytes are written.
   var overwritableInputs: [Int] { outputs.residual != nil && outputs.output != nil ? [3] : [] }
@@ -139,44 +139,6 @@ struct DotKernel: CPUKernel {
         p.output = call.outputs[0] + place * size
         p.residual = residual.map { $0 + place }
         call.pool.run(table.dotGEMM, p, count: tiles * panels)
-      }
-    }
-  }
-}
-
-/// An image with a border of zero points around it, and a few more in each pixel.
-private struct ByteBorder: Sendable {
-  private let border: Border
-  private let channels: Int
-
-  init(_ border: Border, _ channels: Int) { (self.border, self.channels) = (border, channels) }
-
-  var size: Pair { border.size }
-  var count: Int { size.h * size.w * channels }
-
-  func copy(_ source: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>, filled zero: UInt8) {
-    target.update(repeating: zero, count: count)
-    let (given, width) = (border.image[1], border.image[3])
-    var from = source
-    let last = source + border.image.count / border.image[0]
-    for y in 0..<border.image[2] {
-      var to = target + ((y + border.padding.top) * size.w + border.padding.left) * channels
-      var x = 0
-      if given == 3, channels == 4 {
-        // The first byte of the next pixel comes along, but not from behind the last.
-        let filling = UInt32(zero) << 24
-        while x < width, from + 4 <= last {
-          let bytes = UnsafeRawPointer(from).loadUnaligned(as: UInt32.self)
-          UnsafeMutableRawPointer(to).storeBytes(of: bytes & 0xff_ffff | filling, as: UInt32.self)
-          from += 3
-          to += 4
-          x += 1
-        }
-      }
-      for _ in x..<width {
-        for c in 0..<given { to[c] = from[c] }
-        from += given
-        to += channels
       }
     }
   }

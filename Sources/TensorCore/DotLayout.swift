@@ -2,11 +2,11 @@
 /// before each panel stand the sums of its outputs' weights, which take what the inputs' zero point adds.
 ///
 /// Of matrices, `[group][panel][sums: int32 × width][depth / 4][width][4]`, where `depth` goes through the taps and in each through
-/// the channels (a few are filled up to fours: ``channels(of:)``), and a panel has two vectors of outputs, or one where that is
-/// enough. Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels. What is missing is zeros. Within
+/// the channels, and a panel has two vectors of outputs, or one where that is enough. Of rows the same, where each row of a window is
+/// filled up to fours: the channels of its taps lie beside each other in an image too. Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels. What is missing is zeros. Within
 /// a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes each: ``output(at:width:)``.
 public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
-  public enum Kind: Int, Sendable { case matrix, depthwise }
+  public enum Kind: Int, Sendable { case matrix, depthwise, rows }
 
   public var kind: Kind
   /// 32-bit lanes of a vector.
@@ -18,11 +18,11 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    "dots\(lanes)" + (kind == .depthwise ? "d" : "") + (groups > 1 ? "g\(groups)" : "")
+    "dots\(lanes)" + (kind == .depthwise ? "d" : kind == .rows ? "r" : "") + (groups > 1 ? "g\(groups)" : "")
   }
 
   /// Of one panel or block.
-  package var width: Int { lanes * (kind == .matrix ? 2 : 4) }
+  package var width: Int { lanes * (kind == .depthwise ? 4 : 2) }
 
   func fault(for shape: Shape, _ dtype: DType) -> String? {
     guard dtype == .int8 else { return "\(self) is of int8, not \(dtype.rawValue)" }
@@ -32,6 +32,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
     switch kind {
     case .matrix: guard shape.rank >= 2 else { return "\(shape) has no \(self)" }
     case .depthwise: guard shape.rank == 4, shape[1] == 1, groups == 1 else { return "\(shape) has no \(self)" }
+    case .rows: guard shape.rank == 4, groups == 1 else { return "\(shape) has no \(self)" }
     }
     return shape.count <= 1 << 40 ? nil : "\(self) of \(shape) are more than memory can hold"
   }
@@ -39,25 +40,24 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   /// Bytes of products of one output, zeros included.
   package func depth(of shape: Shape) -> Int {
     switch kind {
-    case .matrix: (shape.count / shape[0] / shape[1] * channels(of: shape) + 3) / 4 * 4
+    case .matrix: (shape.count / shape[0] + 3) / 4 * 4
     case .depthwise: shape[3] * ((shape[2] + 3) / 4) * 4
+    case .rows: shape[2] * row(of: shape)
     }
   }
 
-  /// Bytes of a tap of a matrix. A few channels are filled up, as images are before a window goes over them.
-  package func channels(of shape: Shape) -> Int {
-    groups == 1 && shape[1] < 8 && shape.count > shape[0] * shape[1] ? (shape[1] + 3) / 4 * 4 : shape[1]
-  }
+  /// Bytes of a row of the window, zeros included.
+  package func row(of shape: Shape) -> Int { (shape[1] * shape[3] + 3) / 4 * 4 }
 
   /// Outputs of the panel that begins with output `first` of so many.
   package func panelWidth(from first: Int, of outputs: Int) -> Int {
-    kind == .matrix && outputs - first <= lanes ? lanes : width
+    kind != .depthwise && outputs - first <= lanes ? lanes : width
   }
 
   /// Where the panels of `outputs` begin. Blocks lie inside the channels as long as there are enough: the last one may share some with
   /// the one before.
   package func starts(_ outputs: Int) -> [Int] {
-    stride(from: 0, to: outputs, by: width).map { kind == .matrix ? $0 : min($0, max(outputs - width, 0)) }
+    stride(from: 0, to: outputs, by: width).map { kind == .depthwise ? min($0, max(outputs - width, 0)) : $0 }
   }
 
   /// The output, counted from the panel's first, whose sum is at a place of a panel of so many.
@@ -70,7 +70,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   public func byteCount(for shape: Shape) -> Int {
     let outputs = shape[0] / groups
     let rest = outputs % width
-    let last = rest == 0 ? 0 : kind == .matrix && rest <= lanes ? lanes : width
+    let last = rest == 0 ? 0 : kind != .depthwise && rest <= lanes ? lanes : width
     return groups * (outputs - rest + last) * (4 + depth(of: shape))
   }
 
@@ -79,11 +79,15 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
     (0..<depth(of: shape)).map { d in
       switch kind {
       case .matrix:
-        let (channels, taps) = (channels(of: shape), shape.count / shape[0] / shape[1])
-        return d < channels * taps && d % channels < shape[1] ? d % channels * taps + d / channels : -1
+        let (channels, taps) = (shape[1], shape.count / shape[0] / shape[1])
+        return d < channels * taps ? d % channels * taps + d / channels : -1
       case .depthwise:
         let rows = (shape[2] + 3) / 4 * 4
         return d % rows < shape[2] ? d % rows * shape[3] + d / rows : -1
+      case .rows:
+        let (channels, width) = (shape[1], shape[3])
+        let (y, place) = d.quotientAndRemainder(dividingBy: row(of: shape))
+        return place < channels * width ? (place % channels * shape[2] + y) * width + place / channels : -1
       }
     }
   }

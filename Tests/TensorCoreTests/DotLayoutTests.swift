@@ -8,6 +8,7 @@ import Testing
       (DotLayout(.matrix, lanes: lanes), [70, 13, 3, 2]), (DotLayout(.matrix, lanes: lanes), [33, 3, 7, 7]),
       (DotLayout(.matrix, lanes: lanes), [5, 17]), (DotLayout(.matrix, lanes: lanes, groups: 3), [21, 5, 3, 3]),
       (DotLayout(.depthwise, lanes: lanes), [70, 1, 5, 3]), (DotLayout(.depthwise, lanes: lanes), [7, 1, 3, 3]),
+      (DotLayout(.rows, lanes: lanes), [33, 3, 7, 7]), (DotLayout(.rows, lanes: lanes), [70, 5, 2, 3]),
     ]
     for (layout, shape) in cases {
       let integers = (0..<shape.count).map { Int64($0 * 37 % 255 - 127) }
@@ -28,6 +29,7 @@ import Testing
     #expect(TensorType([4, 4], .float32, layout).fault != nil)
     #expect(TensorType([4], .int8, layout).fault != nil)
     #expect(TensorType([4, 2, 3, 3], .int8, .dots(DotLayout(.depthwise, lanes: 8))).fault != nil)
+    #expect(TensorType([4, 2], .int8, .dots(DotLayout(.rows, lanes: 8))).fault != nil)
     #expect(TensorType([4, 2], .int8, .dots(DotLayout(.matrix, lanes: 5))).fault != nil)
     #expect(TensorType([4, 2], .int8, .dots(DotLayout(.matrix, lanes: 4, groups: 3))).fault != nil)
   }
