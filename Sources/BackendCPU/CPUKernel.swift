@@ -90,6 +90,7 @@ let integerKernelMakers: [@Sendable (KernelRequest) -> (any CPUKernel)?] = [
   BytePoolKernel.make,
   LookupKernel.make,
   RequantizeKernel.make,
+  FormatKernel.make,
 ]
 
 /// Kernels that only move elements, of any type, in order of preference.

@@ -236,33 +236,39 @@ struct GlobalPoolKernel: CPUKernel {
   }
 }
 
-/// Conversion between NCHW and NHWC.
+/// Conversion between NCHW and NHWC, of float32 or of bytes.
 struct FormatKernel: CPUKernel {
   let name: String
-  let input: TensorType
-  let target: MemoryFormat
-  let table: PacerKernelTable
+  private let input: TensorType
+  private let target: MemoryFormat
+  private let kernels: (toNHWC: PacerKernel?, toNCHW: PacerKernel?)
 
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
-    guard let op = request.node.op as? ConvertFormat, op.format == .nchw || op.format == .nhwc else { return nil }
-    return FormatKernel(name: "to-\(op.format)", input: request.inputs[0], target: op.format, table: request.table)
+    let (input, table) = (request.inputs[0], request.table)
+    guard let op = request.node.op as? ConvertFormat, op.format == .nchw || op.format == .nhwc,
+      input.format == .nchw || input.format == .nhwc, !input.isUpperBound
+    else { return nil }
+    let kernels: (PacerKernel?, PacerKernel?)
+    switch input.dtype {
+    case .float32: kernels = (table.toNHWC, table.toNCHW)
+    case .uint8, .int8: kernels = (table.bytesToNHWC, table.bytesToNCHW)
+    default: return nil
+    }
+    return FormatKernel(name: "to-\(op.format)", input: input, target: op.format, kernels: kernels)
   }
 
   func run(_ call: borrowing KernelCall) {
     let (batch, channels, height, width) = input.shape.nchw
-    if input.format == target {
-      call.output.update(from: call.input(0)!, count: input.shape.count)
-      return
-    }
+    let (source, output, image) = (call.inputs[0], call.outputs[0], input.byteCount / batch)
+    if input.format == target { return output.copyMemory(from: source, byteCount: image * batch) }
     var p = PacerTranspose()
     (p.channels, p.pixels) = (channels, height * width)
     for n in 0..<batch {
-      p.input = call.input(0)! + n * channels * height * width
-      p.output = call.output + n * channels * height * width
+      (p.input, p.output) = (UnsafeRawPointer(source + n * image), output + n * image)
       if target == .nhwc {
-        call.pool.run(table.toNHWC, p, count: height * width)
+        call.pool.run(kernels.toNHWC, p, count: height * width)
       } else {
-        call.pool.run(table.toNCHW, p, count: channels)
+        call.pool.run(kernels.toNCHW, p, count: channels)
       }
     }
   }

@@ -20,8 +20,10 @@ typealias PlaneTileNarrow = Tile<4, 1>
 #if arch(x86_64)
   /// SSE has no fused multiply-add; `addingProduct` would be a library call for each lane.
   @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum + a * b }
+  @inline(__always) var fusesProducts: Bool { false }
 #else
   @inline(__always) func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { sum.addingProduct(a, b) }
+  @inline(__always) var fusesProducts: Bool { true }
 #endif
 
 @_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum4(a, b) }

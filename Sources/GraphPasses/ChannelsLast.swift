@@ -16,9 +16,11 @@ public struct ChannelsLast: Pass {
     try graph.rewrite { graph in
       var rewrites = 0
       for input in graph.inputs where graph[input].type.shape.rank == 4 && graph[input].type.format == .nchw {
-        let readers = graph.users(of: input)
+        let image = Self.stored(input, in: graph)
+        let readers = graph.users(of: image)
         if !readers.isEmpty {
-          try Self.convert(input, to: .nhwc, before: graph.handles.first, for: readers, in: &graph)
+          let place = image == input ? graph.handles.first : graph.handles.first(where: readers.contains)
+          try Self.convert(image, to: .nhwc, before: place, for: readers, in: &graph)
         }
       }
       for handle in graph.handles {
@@ -53,6 +55,14 @@ public struct ChannelsLast: Pass {
         })
       return rewrites
     }
+  }
+
+  /// What an image becomes in fewer bytes, if that is all that is read of it: those are less to convert.
+  private static func stored(_ input: ValueID, in graph: Rewriter) -> ValueID {
+    guard let reader = graph.onlyUser(of: input), let node = graph[reader], node.op is Requantize,
+      graph[node.outputs[0]].type.byteCount < graph[input].type.byteCount, !graph.outputs.contains(node.outputs[0])
+    else { return input }
+    return node.outputs[0]
   }
 
   /// Puts a conversion of `id` before a node and lets some readers read it.

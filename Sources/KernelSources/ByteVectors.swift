@@ -1,5 +1,17 @@
 import CIntrinsics
 
+/// Whether quotients by it may come of its inverse.
+@inline(__always) func isInvertible(_ b: Float) -> Bool { fusesProducts && b >= 0x1p-64 && b <= 0x1p64 }
+/// `a / b`, rounded once, of an a that is less than 2¹⁶ times b, and the inverse of b. Each step takes back what the last one is off,
+/// which a fused product has exactly; the second rounds as a division does (Markstein, 1990). What is so small that
+/// the remainder is not exact becomes the byte 0 in any case.
+@inline(__always) func quotient(_ a: Vector, _ b: Vector, inverse: Vector) -> Vector {
+  let minus = Vector(repeating: 0) - b
+  var q = a * inverse
+  q = multiplyAdd(q, multiplyAdd(a, minus, q), inverse)
+  return multiplyAdd(q, multiplyAdd(a, minus, q), inverse)
+}
+
 @_transparent func floats(_ x: Ints) -> Vector { pacer_own_floats(x) }
 @_transparent func writeRounded(_ x: Vector, zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>) {
   pacer_own_write_rounded(x, Int32(truncatingIfNeeded: zeroPoint), p)

@@ -132,8 +132,11 @@ struct DotTileOf<let rows: Int, let columns: Int> {
           .storeBytes(of: total(sums[r][j]), as: Ints.self)
       }
     }
-    if p.pointee.divisor == 0 && p.pointee.outputs - product.pointee.first >= width {
+    let isWhole = p.pointee.outputs - product.pointee.first >= width
+    if p.pointee.divisor == 0 && isWhole {
       finishWholeDots(product, p, spare, width)
+    } else if isWhole && p.pointee.residual != nil && addsToBytes(p.pointee, width) {
+      finishAddedDots(product, p, spare, width)
     } else {
       finishDots(product, p, spare, width)
     }
@@ -175,6 +178,41 @@ private func finishWholeDots(
       writeRounded(limits.finish(sum(r * width), 0), zeroPoint: zeroPoint, output)
       output += stride
     }
+  }
+}
+
+private func addsToBytes(_ p: PacerDotGEMM, _ width: Int) -> Bool {
+  width > Ints.scalarCount && p.isFloat == 0 && p.addend == nil && isInvertible(p.divisor)
+}
+
+/// Sums of whole panels of two vectors to which a residual is added, that become bytes.
+@inline(never)
+private func finishAddedDots(
+  _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
+) {
+  let (stride, zeroPoint, lanes) = (p.pointee.outputStride, p.pointee.zeroPoint, Ints.scalarCount)
+  let limits = DotLimits(p, product.pointee.first)
+  let scale = Vector(repeating: p.pointee.residualScale)
+  let zero = Vector(repeating: Float(p.pointee.residualZeroPoint))
+  let divisor = p.pointee.divisor
+  let (whole, inverse) = (Vector(repeating: divisor), Vector(repeating: 1 / divisor))
+  // Beyond 1024 there is but one byte.
+  let minimum = Vector(repeating: max(p.pointee.minimum, -1024 * divisor))
+  let maximum = Vector(repeating: min(p.pointee.maximum, 1024 * divisor))
+  var (residual, output) = (
+    p.pointee.residual! + product.pointee.place,
+    p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place
+  )
+  for r in 0..<product.pointee.count {
+    @inline(__always) func finish(_ bytes: Ints, _ place: Int) -> Vector {
+      let sum = UnsafeRawPointer(spare.sums + r * width + place).loadUnaligned(as: Ints.self)
+      let real = limits.real(sum, place) + (floats(bytes) - zero) * scale
+      return limits.held(quotient(clamped(real, minimum, maximum), whole, inverse: inverse), place)
+    }
+    let a = finish(readHalves(residual, second: false), 0)
+    writeRounded(a, finish(readHalves(residual, second: true), lanes), zeroPoint: zeroPoint, output)
+    residual += stride
+    output += stride
   }
 }
 

@@ -39,6 +39,8 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }
   table.toNHWC = { toNHWC($0, $1, $2, $3) }
   table.toNCHW = { toNCHW($0, $1, $2, $3) }
+  table.bytesToNHWC = { bytesToNHWC($0, $1, $2, $3) }
+  table.bytesToNCHW = { bytesToNCHW($0, $1, $2, $3) }
   table.averagePoolNHWC = { averagePoolNHWC($0, $1, $2, $3) }
   table.resize = { resizeKernel($0, $1, $2, $3) }
   table.softmax = { softmaxKernel($0, $1, $2, $3) }

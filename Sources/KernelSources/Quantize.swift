@@ -7,9 +7,17 @@ func quantizeKernel(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread
   let output = p.output!.assumingMemoryBound(to: UInt8.self)
   let lowest = Float((p.isSigned != 0 ? -128 : 0) - p.zeroPoint)
   let (low, high) = (Vector(repeating: lowest), Vector(repeating: lowest + 255))
-  let scale = Vector(repeating: p.scale)
+  let (scale, inverse) = (Vector(repeating: p.scale), Vector(repeating: 1 / p.scale))
+  // Beyond them there is but one byte.
+  let (least, most) = (Vector(repeating: -1024 * p.scale), Vector(repeating: 1024 * p.scale))
+  let isInvertible = isInvertible(p.scale)
   // What is no number becomes the lowest.
-  @inline(__always) func held(_ x: Vector) -> Vector { clamped(larger(quotient(x, scale), low), low, high) }
+  @inline(__always) func held(_ x: Vector) -> Vector {
+    let bytes =
+      isInvertible
+      ? quotient(clamped(larger(x, least), least, most), scale, inverse: inverse) : larger(quotient(x, scale), low)
+    return clamped(bytes, low, high)
+  }
   var i = begin * 1024
   let last = min(end * 1024, p.count)
   while i + Ints.scalarCount <= last {

@@ -18,6 +18,7 @@ typealias PlaneTile = Tile<4, 3>
 typealias PlaneTileNarrow = Tile<4, 1>
 
 @_transparent func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { pacer_fma8(sum, a, b) }
+@_transparent var fusesProducts: Bool { true }
 
 @_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum8(a, b) }
 @_transparent func - (a: Vector, b: Vector) -> Vector { pacer_difference8(a, b) }

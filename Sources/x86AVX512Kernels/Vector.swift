@@ -20,6 +20,7 @@ typealias PlaneTile = Tile<8, 3>
 typealias PlaneTileNarrow = Tile<8, 1>
 
 @_transparent func multiplyAdd(_ sum: Vector, _ a: Vector, _ b: Vector) -> Vector { pacer_fma16(sum, a, b) }
+@_transparent var fusesProducts: Bool { true }
 
 @_transparent func + (a: Vector, b: Vector) -> Vector { pacer_sum16(a, b) }
 @_transparent func - (a: Vector, b: Vector) -> Vector { pacer_difference16(a, b) }

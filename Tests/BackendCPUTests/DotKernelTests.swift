@@ -255,6 +255,59 @@ import Testing
   }
 
   @Test(arguments: InstructionSet.available)
+  func `what lies between two bytes becomes the one that a division gives`(_ set: InstructionSet) throws {
+    var draw = SeededGenerator(seed: 9)
+    // The last three are no good for an inverse.
+    let drawn = (0..<40).map { _ in Float.random(in: 1..<2, using: &draw) * Float.random(in: 0.001...3, using: &draw) }
+    for scale in drawn + [1, 0.1, Float(2).nextDown, 0x1p-64, 0x1p64, 0x1p-65, 0x1p-130, 1e30] {
+      let middles = (-300..<300).map { (Float($0) + 0.5) * scale }
+      let numbers =
+        middles.flatMap { [$0, $0.nextUp, $0.nextDown] } + [
+          .infinity, -.infinity, .nan, 3e38, -3e38, .leastNonzeroMagnitude,
+        ]
+      var graph = Graph(name: "bytes")
+      let x = graph.addInput("x", TensorType([numbers.count]))
+      graph.setOutputs([
+        try graph.addNode("in", Requantize(), [x], stored: StoredType(.uint8, scale: scale, zeroPoint: 101))
+      ])
+      let argument = try Tensor([numbers.count], numbers)
+      let executable = try CPUBackend(instructionSet: set).prepare(graph, PrepareOptions())
+      let session = try executable.makeSession()
+      session.inputs[0].write(argument)
+      try session.run()
+      #expect(executable.placement.map(\.kernel) == ["quantize-" + set.rawValue])
+      #expect(try session.outputs[0].actual.allIntegers() == graph.evaluate([argument])[0].allIntegers(), "\(scale)")
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `images of bytes to channels-last and back`(_ set: InstructionSet) throws {
+    var draw = SeededGenerator(seed: 8)
+    let stored = StoredType(.uint8, scale: 0.03, zeroPoint: 201)
+    for shape: Shape in [[2, 3, 5, 7], [1, 3, 33, 17], [1, 37, 9, 10], [3, 1, 4, 4]] {
+      for threads in [1, 2] {
+        var graph = Graph(name: "formats")
+        let argument = try bytes(shape, stored, isExtreme: false, &draw)
+        let last = try graph.addNode("last", ConvertFormat(to: .nhwc), [graph.addInput("x", argument.type)])
+        graph.setOutputs([last, try graph.addNode("first", ConvertFormat(to: .nchw), [last])])
+        let executable = try CPUBackend(instructionSet: set).prepare(graph, PrepareOptions(threads: threads))
+        let session = try executable.makeSession()
+        session.inputs[0].write(argument)
+        try session.run()
+        #expect(executable.placement.map(\.kernel) == ["to-nhwc", "to-nchw"])
+        let (integers, (channels, pixels)) = (try argument.allIntegers(), (shape[1], shape[2] * shape[3]))
+        #expect(try session.outputs[1].actual.allIntegers() == integers)
+        let found = session.outputs[0].storage.pointer.assumingMemoryBound(to: UInt8.self)
+        let places = integers.indices.map { place in
+          let (image, rest) = place.quotientAndRemainder(dividingBy: channels * pixels)
+          return image * channels * pixels + rest % pixels * channels + rest / pixels
+        }
+        #expect(integers.indices.allSatisfy { Int64(found[places[$0]]) == integers[$0] }, "\(shape)")
+      }
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
   func `means and maxima of bytes`(_ set: InstructionSet) throws {
     let backend = CPUBackend(instructionSet: set)
     var draw = SeededGenerator(seed: 3)

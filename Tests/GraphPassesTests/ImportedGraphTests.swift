@@ -165,6 +165,24 @@ import Testing
     #expect(text.contains("conv_transpose2d") == !isPossible)
   }
 
+  @Test func `channels-last converts an image when it is bytes`() throws {
+    func text(readTwice: Bool) throws -> String {
+      var graph = Graph(name: "bytes")
+      let x = graph.addInput("x", TensorType([1, 2, 4, 4]))
+      let narrow = try graph.addNode("narrow", Requantize(), [x], stored: StoredType(.uint8, scale: 0.5))
+      let pooled = try graph.addNode("pooled", MaxPool2D(Window(kernel: Pair(2, 2))), [narrow])
+      graph.setOutputs(
+        readTwice ? [pooled, try graph.addNode("max", MaxPool2D(Window(kernel: Pair(4, 4))), [x])] : [pooled])
+      return try run(ChannelsLast(), on: graph).0
+    }
+    let once = try text(readTwice: false)
+    #expect(
+      once.contains("%narrow = requantize(%x)") && once.contains("%narrow.nhwc = convert_format(%narrow)"), "\(once)")
+    #expect(!once.contains("%x.nhwc"), "\(once)")
+    let twice = try text(readTwice: true)
+    #expect(twice.contains("%x.nhwc = convert_format(%x)") && !twice.contains("%narrow.nhwc"), "\(twice)")
+  }
+
   @Test func `channels-last leaves alone what lies alike`() throws {
     var graph = Graph(name: "alike")
     let conv = try convolution(&graph, bias: true)

@@ -297,10 +297,10 @@ typedef struct {
   long channels, pixels;
 } PacerGlobalPool;
 
-// From NCHW to NHWC or back. Items: pixels (to NHWC) or channels (to NCHW).
+// From NCHW to NHWC or back, of float32 or of bytes. Items: pixels (to NHWC) or channels (to NCHW).
 typedef struct {
-  const float *input;
-  float *output;
+  const void *input;
+  void *output;
   long channels, pixels;
 } PacerTranspose;
 
@@ -317,7 +317,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) {
   long dotRows;            // pixels per tile of dotGEMM
   PacerKernel indirectGEMM, streamedGEMM, winograd, streamedWinograd;
   PacerKernel copyPhases, planeGEMM, depthwiseNHWC, planeWindow, maxPoolNHWC;
-  PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW;
+  PacerKernel affineNHWC, affineNCHW, add, multiply, activate, binary, unary, globalPoolNHWC, globalPoolNCHW, toNHWC, toNCHW, bytesToNHWC, bytesToNCHW;
   PacerKernel dotGEMM, dotColumns, range, quantize, dequantize, bytePool;
   PacerKernel averagePoolNHWC, resize, softmax, reduceRows, layerNorm, dots;
   PacerKernel peakMultiplyAdd, peakDot;  // peakDot is null where the set multiplies no bytes
@@ -510,6 +510,24 @@ static inline __attribute__((always_inline)) void pacer_interleave3(
   const pacer_float4 lines[3] = {
       __builtin_shufflevector(low, b, 0, 1, 4, 2), __builtin_shufflevector(second, high, 0, 1, 4, 5),
       __builtin_shufflevector(b, high, 2, 6, 7, 3)};
+  __builtin_memcpy(output, lines, sizeof lines);
+}
+
+// Sixteen pixels of three channels of a byte. Of each 16 of 48 bytes those of red and green first, then with blue.
+static inline __attribute__((always_inline)) void pacer_interleave3_bytes(
+    const uint8_t *red, const uint8_t *green, const uint8_t *blue, uint8_t *output) {
+  typedef uint8_t bytes __attribute__((ext_vector_type(16)));
+  bytes r, g, b;
+  __builtin_memcpy(&r, red, sizeof r);
+  __builtin_memcpy(&g, green, sizeof g);
+  __builtin_memcpy(&b, blue, sizeof b);
+  const bytes first = __builtin_shufflevector(r, g, 0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
+  const bytes second = __builtin_shufflevector(r, g, 21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
+  const bytes third = __builtin_shufflevector(r, g, 0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
+  const bytes lines[3] = {
+      __builtin_shufflevector(first, b, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15),
+      __builtin_shufflevector(second, b, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15),
+      __builtin_shufflevector(third, b, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31)};
   __builtin_memcpy(output, lines, sizeof lines);
 }
 
