@@ -175,13 +175,21 @@ struct CPUTarget: TargetTraits {
       node: node, inputs: inputs, output: graph[node.outputs[0]].type, table: table, useIm2col: false, threads: 1)
     switch node.op {
     case is DynamicLinear:
-      return DynamicLinearKernel.make(request).map { _ in DynamicLinearKernel.weightFormats(table) }
+      return DynamicLinearKernel.make(request).map { _ in [1: matrix(DynamicLinearKernel.layout(table), 1)] }
     case let op as DynamicRecurrent:
-      return DynamicLSTMKernel.make(request).map { _ in DynamicLSTMKernel.weightFormats(op, table) }
+      let layout = DynamicLSTMKernel.layout(op, table)
+      return DynamicLSTMKernel.make(request).map { _ in [1: matrix(layout, 1), 2: matrix(layout, 2)] }
     case let op as any FusingOp:
       if DotColumnsKernel.make(request) != nil { return [1: .dots(DotColumnsKernel.layout(table))] }
-      return DotKernel.make(request).map { _ in [1: .dots(DotKernel.layout(op, inputs[1].shape, table))] }
+      return DotKernel.make(request).map { _ in [1: matrix(DotKernel.layout(op, inputs[1].shape, table), 1)] }
     default: return nil
+    }
+    func matrix(_ layout: DotLayout, _ input: Int) -> MemoryFormat {
+      var layout = layout.asPacked(inputs[input])
+      if table.addsSmallDots != 0, let weight = graph.data(of: node.inputs[input]), weight.type.format == .nchw {
+        layout.isSmall = DotLayout.fits(weight)
+      }
+      return .dots(layout)
     }
   }
 

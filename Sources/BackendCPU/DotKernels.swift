@@ -109,7 +109,7 @@ struct DotKernel: CPUKernel {
     var p = PacerDotGEMM()
     (p.scratch, p.scratchStride) = (copy + borderByteCount, scratchPerThread)
     (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (pixels, taps, channels, inputStride, depth)
-    p.isJoined = channels % 4 == 0 ? 0 : 1
+    (p.isSmall, p.isJoined) = (layout.isSmall ? 1 : 0, channels % 4 == 0 ? 0 : 1)
     (p.outputs, p.outputStride) = (perGroup, count)
     p.panelMajor = groupBytes > pixels * inputStride ? 1 : 0
     p.zeroPoint = Int(outputs.output?.zeroPoints[0] ?? 0)

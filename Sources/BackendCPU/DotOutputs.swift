@@ -59,6 +59,7 @@ struct DotOutputs: Sendable {
     isReal = residual != nil || output.quantization == nil
     guard !isReal || clamps.allSatisfy({ $0 == clamps[0] }) else { return nil }
     limits = clamps[0]
+    let layout = layout.asPacked(inputs[1])
     (self.layout, weight, input, self.output) = (layout, inputs[1], inputs[0].quantization!, output.quantization)
     let scales = Node.scales(input, weights, outputs: count)
     let scale = output.quantization?.scales[0] ?? 1

@@ -97,7 +97,7 @@ struct DynamicProduct: Sendable {
       (own + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self), scratchPerThread
     )
     (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (rows, 1, depth, depth, packedDepth)
-    p.isJoined = depth % 4 == 0 ? 0 : 1
+    (p.isSmall, p.isJoined) = (outputs.layout.isSmall ? 1 : 0, depth % 4 == 0 ? 0 : 1)
     (p.outputs, p.outputStride, p.output) = (columns, stride, UnsafeMutableRawPointer(y))
     p.panelMajor = columns > rows ? 1 : 0
     (p.isFloat, p.divisor, p.minimum, p.maximum) = (1, 1, limits.min, limits.max)
@@ -130,9 +130,7 @@ struct DynamicLinearKernel: CPUKernel {
       epilogue: limits == nil ? KernelEpilogue(op.epilogue) : nil)
   }
 
-  static func weightFormats(_ table: PacerKernelTable) -> [Int: MemoryFormat] {
-    [1: .dots(DynamicProduct.layout(1, table))]
-  }
+  static func layout(_ table: PacerKernelTable) -> DotLayout { DynamicProduct.layout(1, table) }
 
   var scratchByteCount: Int { product.scratchByteCount }
 
@@ -169,9 +167,8 @@ struct DynamicLSTMKernel: CPUKernel {
       ofState: ofState)
   }
 
-  static func weightFormats(_ op: DynamicRecurrent, _ table: PacerKernelTable) -> [Int: MemoryFormat] {
-    let layout = DynamicProduct.layout(op.layer.direction.count, table)
-    return [1: .dots(layout), 2: .dots(layout)]
+  static func layout(_ op: DynamicRecurrent, _ table: PacerKernelTable) -> DotLayout {
+    DynamicProduct.layout(op.layer.direction.count, table)
   }
 
   private var gates: Int { sequence.gates }

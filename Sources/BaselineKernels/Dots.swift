@@ -1,3 +1,5 @@
+import CIntrinsics
+
 typealias Ints = SIMD4<Int32>
 
 /// 12 sums of pairs leave room for the weights.
@@ -6,3 +8,10 @@ typealias DotTileNarrow = DotTileOf<3, 1>
 typealias DotTilePart = DotTileOf<2, 2>
 typealias DotTileLine = DotTileOf<1, 2>
 typealias DotPixels = DotPixelsOf<1>
+
+@_transparent var addsSmallDots: Bool { false }
+@_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {
+  var products = dotSum(Ints(repeating: 0))
+  addDots(&products, dotValues(all: x), (pacer_own_signed_low(y), pacer_own_signed_high(y)))
+  sum &+= total(products)
+}

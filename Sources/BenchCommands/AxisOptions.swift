@@ -94,6 +94,7 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.weightScales) var weightScales: AxisChoice?
   @Option(Axes.prepareInt8) var prepareInt8: AxisChoice?
   @Option(Axes.activationBits) var activationBits: AxisChoice?
+  @Option(Axes.weightBits) var weightBits: AxisChoice?
   @Option(Axes.correctBias) var correctBias: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
   @Option(Axes.calibrate) var calibrate: AxisChoice?

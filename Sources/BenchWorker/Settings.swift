@@ -40,6 +40,7 @@ package struct Settings {
     quantization.scalesChannels = try take("weight-scales", WeightScales.self).map { $0 == .channel } ?? true
     preparation = try take("prepare-int8")
     quantization.activationBits = try take("activation-bits") ?? quantization.activationBits
+    quantization.weightBits = try take("weight-bits") ?? quantization.weightBits
     quantization.correctsBias = try take("correct-bias") ?? quantization.correctsBias
     quantization.kept = Set(try take("keep-float", [String].self) ?? [])
     calibration = try take("calibrate")

@@ -102,6 +102,19 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   /// A function of its own, with nothing beside the sums that needs registers.
   @inline(never)
   static func multiply(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
+    if addsSmallDots && p.pointee.isSmall != 0 { addSmall(product, p, spare) } else { add(product, p, spare) }
+    let isWhole = p.pointee.outputs - product.pointee.first >= width
+    if p.pointee.divisor == 0 && isWhole {
+      finishWholeDots(product, p, spare, width)
+    } else if isWhole && p.pointee.residual != nil && addsToBytes(p.pointee, width) {
+      finishAddedDots(product, p, spare, width)
+    } else {
+      finishDots(product, p, spare, width)
+    }
+  }
+
+  @inline(__always)
+  private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
     let bias = p.pointee.bias! + product.pointee.first
     let added = InlineArray<columns, DotSum> {
       dotSum(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
@@ -132,13 +145,38 @@ struct DotTileOf<let rows: Int, let columns: Int> {
           .storeBytes(of: total(sums[r][j]), as: Ints.self)
       }
     }
-    let isWhole = p.pointee.outputs - product.pointee.first >= width
-    if p.pointee.divisor == 0 && isWhole {
-      finishWholeDots(product, p, spare, width)
-    } else if isWhole && p.pointee.residual != nil && addsToBytes(p.pointee, width) {
-      finishAddedDots(product, p, spare, width)
-    } else {
-      finishDots(product, p, spare, width)
+  }
+
+  /// The same of weights within ±64, with one sum for each output all along.
+  @inline(never)
+  private static func addSmall(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
+  ) {
+    let bias = p.pointee.bias! + product.pointee.first
+    let added = InlineArray<columns, Ints> {
+      UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self)
+    }
+    var sums = InlineArray<rows, InlineArray<columns, Ints>> { _ in added }
+    var (source, weights) = (product.pointee.sources, product.pointee.weights)
+    for _ in 0..<product.pointee.taps {
+      let a = InlineArray<rows, UnsafePointer<UInt8>> { source[$0] }
+      var k = 0
+      while k < product.pointee.depth {
+        let steps = InlineArray<columns, Ints> {
+          UnsafeRawPointer(weights + $0 * 4 * Ints.scalarCount).loadUnaligned(as: Ints.self)
+        }
+        for r in 0..<rows {
+          for j in 0..<columns { addSmallDots(&sums[r][j], a[r] + k, steps[j]) }
+        }
+        weights += 4 * width
+        k += 4
+      }
+      source += DotTile.rowCount
+    }
+    for r in 0..<rows {
+      for j in 0..<columns {
+        UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount).storeBytes(of: sums[r][j], as: Ints.self)
+      }
     }
   }
 }

@@ -12,13 +12,32 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   /// 32-bit lanes of a vector.
   public var lanes: Int
   public var groups: Int
+  /// Whether no weight is beyond ±``limit``: two products of those and unsigned bytes are no more than 16 bits hold.
+  public var isSmall: Bool
+  package static let limit: Int8 = 64
 
-  public init(_ kind: Kind, lanes: Int, groups: Int = 1) {
-    (self.kind, self.lanes, self.groups) = (kind, lanes, groups)
+  public init(_ kind: Kind, lanes: Int, groups: Int = 1, isSmall: Bool = false) {
+    (self.kind, self.lanes, self.groups, self.isSmall) = (kind, lanes, groups, isSmall)
+  }
+
+  /// Whether a weight of bytes is small.
+  package static func fits(_ weight: Tensor) -> Bool {
+    weight.type.dtype == .int8
+      && UnsafeBufferPointer(
+        start: weight.storage.pointer.assumingMemoryBound(to: Int8.self), count: weight.type.shape.count
+      ).allSatisfy { (-limit...limit).contains($0) }
+  }
+
+  /// The same of weights that are known to be small, where these are packed so.
+  package func asPacked(_ weight: TensorType) -> DotLayout {
+    var small = self
+    small.isSmall = true
+    return weight.format == .dots(small) ? small : self
   }
 
   public var description: String {
-    "dots\(lanes)" + (kind == .depthwise ? "d" : kind == .rows ? "r" : "") + (groups > 1 ? "g\(groups)" : "")
+    "dots\(lanes)" + (kind == .depthwise ? "d" : kind == .rows ? "r" : "") + (isSmall ? "s" : "")
+      + (groups > 1 ? "g\(groups)" : "")
   }
 
   /// Of one panel or block.

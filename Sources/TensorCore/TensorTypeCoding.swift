@@ -22,7 +22,7 @@ extension TensorType: Codable {
 }
 
 /// A list of numbers: 0 for NCHW, 1 for NHWC; 2 with width, lanes, 1 where taps come first, groups and multiple of the depth for
-/// panels; 3 with the width for Winograd's; 4 with kind, lanes and groups for dots.
+/// panels; 3 with the width for Winograd's; 4 with kind, lanes, groups and 1 where weights are small for dots.
 extension MemoryFormat: Codable {
   public init(from decoder: any Decoder) throws {
     let numbers = try [Int](from: decoder)
@@ -34,8 +34,10 @@ extension MemoryFormat: Codable {
         PanelLayout(
           unchecked: numbers[1], numbers[2], numbers[3] == 1 ? .tapsThenChannels : .channelsThenTaps, numbers[4],
           numbers[5]))
-    case (4, 4) where DotLayout.Kind(rawValue: numbers[1]) != nil:
-      self = .dots(DotLayout(DotLayout.Kind(rawValue: numbers[1])!, lanes: numbers[2], groups: numbers[3]))
+    case (4, 5) where DotLayout.Kind(rawValue: numbers[1]) != nil && (0...1).contains(numbers[4]):
+      self = .dots(
+        DotLayout(
+          DotLayout.Kind(rawValue: numbers[1])!, lanes: numbers[2], groups: numbers[3], isSmall: numbers[4] == 1))
     case (3, 2): self = .winograd(WinogradLayout(width: numbers[1]))
     default: throw ImpossibleType(description: "\(numbers) is no memory format")
     }
@@ -51,7 +53,7 @@ extension MemoryFormat: Codable {
           2, layout.width, layout.lanes, layout.depth == .tapsThenChannels ? 1 : 0, layout.groups, layout.depthMultiple,
         ]
       case .winograd(let layout): [3, layout.width]
-      case .dots(let layout): [4, layout.kind.rawValue, layout.lanes, layout.groups]
+      case .dots(let layout): [4, layout.kind.rawValue, layout.lanes, layout.groups, layout.isSmall ? 1 : 0]
       }
     try numbers.encode(to: encoder)
   }

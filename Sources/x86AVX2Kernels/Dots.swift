@@ -1,3 +1,5 @@
+import CIntrinsics
+
 typealias Ints = SIMD8<Int32>
 
 /// 12 sums of pairs leave room for the weights.
@@ -6,3 +8,8 @@ typealias DotTileNarrow = DotTileOf<3, 1>
 typealias DotTilePart = DotTileOf<2, 2>
 typealias DotTileLine = DotTileOf<1, 2>
 typealias DotPixels = DotPixelsOf<1>
+
+@_transparent var addsSmallDots: Bool { true }
+@_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {
+  sum = pacer_add_small_dots8(sum, pacer_all8(x), y)
+}

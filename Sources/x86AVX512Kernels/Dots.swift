@@ -10,6 +10,12 @@ typealias DotTileLine = DotTileOf<1, 2>
 /// 16 sums.
 typealias DotPixels = DotPixelsOf<4>
 
+/// The dot product takes any bytes.
+@_transparent var addsSmallDots: Bool { false }
+@_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {
+  sum = pacer_add_dots16(sum, pacer_all16(x), y)
+}
+
 // No structs: what copies one that holds vectors is shared with the modules of other instruction sets.
 /// Four bytes for each lane.
 typealias DotValues = Ints

@@ -10,9 +10,10 @@ import Testing
 @Suite struct DotKernelTests {
   /// Bytes that stand for numbers; with extreme ones alone where `isExtreme`.
   private func bytes(
-    _ shape: Shape, _ stored: StoredType, isExtreme: Bool, _ draw: inout SeededGenerator
+    _ shape: Shape, _ stored: StoredType, isExtreme: Bool, isSmall: Bool = false, _ draw: inout SeededGenerator
   ) throws -> Tensor {
-    let range: ClosedRange<Int64> = stored.dtype == .uint8 ? 0...255 : stored.dtype == .int8 ? -128...127 : -9999...9999
+    let weights: ClosedRange<Int64> = isSmall ? -64...64 : -128...127
+    let range: ClosedRange<Int64> = stored.dtype == .uint8 ? 0...255 : stored.dtype == .int8 ? weights : -9999...9999
     return try Tensor(
       quantized: shape,
       (0..<shape.count).map { _ in
@@ -22,7 +23,7 @@ import Testing
   }
 
   /// A convolution or linear layer of bytes on random ones: zero points at both ends and between, weights per channel and per tensor,
-  /// results as bytes and as numbers.
+  /// results as bytes and as numbers. Weights of some rounds are within ±64, of which some kernels add up two products in 16 bits.
   private func quantised(_ opCase: OpCase, round: Int) throws -> (graph: Graph, arguments: [Tensor])? {
     guard let op = opCase.op as? any FusingOp, op is Conv2D || op is Linear else { return nil }
     var draw = SeededGenerator(seed: UInt64(round + 1))
@@ -44,7 +45,8 @@ import Testing
     var graph = Graph(name: opCase.name)
     var (ids, arguments): ([ValueID], [Tensor]) = ([], [])
     for (index, shape) in opCase.inputs.enumerated() {
-      let tensor = try bytes(shape, [input, weight, bias, residual][index], isExtreme: round % 5 == 4, &draw)
+      let tensor = try bytes(
+        shape, [input, weight, bias, residual][index], isExtreme: round % 5 == 4, isSmall: round % 4 >= 2, &draw)
       if op.parameterInputs.contains(index) {
         ids.append(graph.addConstant("p\(index)", tensor))
       } else {
@@ -59,6 +61,7 @@ import Testing
   @Test(arguments: InstructionSet.available)
   func `convolutions and linear layers of bytes`(_ set: InstructionSet) throws {
     var kernels = Set<String>()
+    var packedSmall = 0
     for (index, opCase) in opCases.enumerated() {
       for round in [index % 15, (index * 7 + 3) % 15] {
         guard let (graph, arguments) = try quantised(opCase, round: round) else { continue }
@@ -68,6 +71,9 @@ import Testing
             let backend = CPUBackend(instructionSet: set)
             let options = PrepareOptions(threads: threads)
             let rewritten = try Pipeline(passes).run(on: graph, for: backend.target(options)).graph
+            for value in rewritten.values {
+              if case .dots(let layout) = value.type.format, layout.isSmall { packedSmall += 1 }
+            }
             let executable = try backend.prepare(rewritten, options)
             let session = try executable.makeSession()
             for (input, argument) in zip(session.inputs, arguments) { input.write(argument) }
@@ -87,6 +93,8 @@ import Testing
         }
       }
     }
+    // Where the set has something for them.
+    #expect((packedSmall > 0) == (set == .avx2))
     for name in ["pointwise-dots-nhwc-", "conv-dots-nhwc-", "depthwise-dots-nhwc-", "linear-dots-"] {
       #expect(kernels.contains(name + set.rawValue), "\(kernels.sorted())")
     }
@@ -128,7 +136,8 @@ import Testing
         var graph = Graph(name: "dynamic")
         var ids = [graph.addInput("x", TensorType(shape))]
         ids.append(
-          graph.addConstant("w", try bytes([outputs, depth], stored, isExtreme: kind == 5, &draw)))
+          graph.addConstant(
+            "w", try bytes([outputs, depth], stored, isExtreme: kind == 5, isSmall: index % 2 == 0, &draw)))
         if kind % 3 != 2 {
           let bias = (0..<outputs).map { _ in Float.random(in: -1...1, using: &draw) }
           ids.append(graph.addConstant("b", try Tensor([outputs], bias)))

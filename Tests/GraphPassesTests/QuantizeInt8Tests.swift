@@ -83,6 +83,20 @@ import Testing
     #expect(count > 50)
   }
 
+  @Test func `weights of seven bits are within 64, but for depthwise filters`() throws {
+    var options = QuantizeInt8.Options()
+    (options.weightBits, options.observer) = (7, .minMax)
+    let (_, graph, _) = try quantised(
+      .mobileNetV2, side: 32, options, passes: standardPasses.filter { !$0.isForTarget })
+    var largest: [Bool: Int64] = [:]
+    for node in graph.nodes where Node.sumsIntegers(node.op, graph.inputTypes(of: node)) {
+      let weight = try #require(graph.data(of: node.inputs[1]))
+      let isDepthwise = (node.op as? Conv2D)?.isDepthwise(graph[node.inputs[0]].type.shape, weight.shape) == true
+      largest[isDepthwise] = max(largest[isDepthwise] ?? 0, try weight.allIntegers().map(abs).max() ?? 0)
+    }
+    #expect(largest == [false: 64, true: 127])
+  }
+
   @Test func `layers that are kept stay in float32, and the rest is closer for it`() throws {
     let portable = standardPasses.filter { !$0.isForTarget }
     let (plain, all, input) = try quantised(.resNet18, side: 32, passes: portable)

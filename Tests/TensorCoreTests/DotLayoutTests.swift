@@ -29,6 +29,14 @@ import Testing
     #expect(TensorType([4, 4], .float32, layout).fault != nil)
     #expect(TensorType([4], .int8, layout).fault != nil)
     #expect(TensorType([4, 2, 3, 3], .int8, .dots(DotLayout(.depthwise, lanes: 8))).fault != nil)
+    // Small weights have a layout of their own, which is as large.
+    let small = DotLayout(.matrix, lanes: 8, isSmall: true)
+    #expect(small.asPacked(TensorType([4, 2], .int8, .dots(small))) == small)
+    #expect(DotLayout(.matrix, lanes: 8).asPacked(TensorType([4, 2], .int8, .dots(small))) == small)
+    #expect(DotLayout(.matrix, lanes: 4).asPacked(TensorType([4, 2], .int8, .dots(small))).isSmall == false)
+    #expect(
+      try DotLayout.fits(Tensor([3], [64, -64, 0] as [Int64], .int8))
+        && !DotLayout.fits(Tensor([2], [0, -65] as [Int64], .int8)))
     #expect(TensorType([4, 2], .int8, .dots(DotLayout(.rows, lanes: 8))).fault != nil)
     #expect(TensorType([4, 2], .int8, .dots(DotLayout(.matrix, lanes: 5))).fault != nil)
     #expect(TensorType([4, 2], .int8, .dots(DotLayout(.matrix, lanes: 4, groups: 3))).fault != nil)

@@ -38,6 +38,7 @@ struct QuantizeCommand: AsyncParsableCommand {
   @Option(Axes.weightScales) var weightScales: AxisChoice?
   @Option(Axes.prepareInt8) var prepareInt8: AxisChoice?
   @Option(Axes.activationBits) var activationBits: AxisChoice?
+  @Option(Axes.weightBits) var weightBits: AxisChoice?
   @Option(Axes.correctBias) var correctBias: AxisChoice?
   @Option(Axes.keepFloat) var keepFloat: AxisChoice?
   @Option(
@@ -113,9 +114,11 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
     configuration[Axes.precision] = .int8
     let catalog = Harness.current.catalog
-    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, correctBias, keepFloat].compactMap({
-      $0
-    }) {
+    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, weightBits, correctBias, keepFloat]
+      .compactMap({
+        $0
+      })
+    {
       guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
         throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
       }
@@ -174,7 +177,9 @@ struct QuantizeCommand: AsyncParsableCommand {
     return QuantizationSurvey(
       model: configuration.model, samples: samples,
       learnsRanges: learns,
-      choices: ["weight scales by \(quantization.scalesChannels ? "channel" : "tensor")"]
+      choices: [
+        "\(quantization.weightBits)-bit weights with scales by \(quantization.scalesChannels ? "channel" : "tensor")"
+      ]
         + (learns
           ? [
             "ranges by \(quantization.observer)", "\(quantization.activationBits)-bit activations",

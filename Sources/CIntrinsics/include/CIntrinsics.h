@@ -60,6 +60,7 @@ typedef struct {
   long scratchStride;              // a row of `depth` bytes for each pixel of a tile
   long pixels, taps, channels, inputStride;
   long depth;                      // of all taps together, a multiple of 4
+  long isSmall;                    // whether no weight is beyond ±64
   long isJoined;                   // whether taps are copied to one another first: channels are no multiple of 4
   long outputs, outputStride;
   long panelMajor;
@@ -307,6 +308,7 @@ typedef struct {
 typedef struct __attribute__((swift_attr("@Sendable"))) {
   const char *name;
   long lanes;              // floats per vector
+  long addsSmallDots;      // whether dotGEMM is faster where no weight is beyond ±64
   long gemmWidth;          // outputs per weight panel of indirectGEMM
   long gemmRows;           // pixels per tile of indirectGEMM
   long streamWidth;        // the same of streamedGEMM
@@ -796,6 +798,11 @@ PACER_FROM(8, pacer_signed_low, pacer_ints, pacer_ints, _mm256_srai_epi16(_mm256
 PACER_FROM(8, pacer_signed_high, pacer_ints, pacer_ints, _mm256_srai_epi16(_mm256_unpackhi_epi8((__m256i)x, (__m256i)x), 8))
 PACER_FROM(8, pacer_spread_low, pacer_ints, pacer_ints, _mm256_unpacklo_epi32((__m256i)x, _mm256_setzero_si256()))
 PACER_FROM(8, pacer_spread_high, pacer_ints, pacer_ints, _mm256_unpackhi_epi32((__m256i)x, _mm256_setzero_si256()))
+// Four products of bytes and bytes within ±64: two of them are no more than 16 bits hold.
+static inline __attribute__((always_inline)) pacer_ints8 pacer_add_small_dots8(pacer_ints8 sum, pacer_ints8 x, pacer_ints8 y) {
+  const __m256i pairs = _mm256_maddubs_epi16((__m256i)x, (__m256i)y);
+  return (pacer_ints8)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
 static inline __attribute__((always_inline)) pacer_ints8 pacer_add_pairs8(pacer_ints8 sum, pacer_ints8 x, pacer_ints8 y) {
   return (pacer_ints8)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)x, (__m256i)y));
 }

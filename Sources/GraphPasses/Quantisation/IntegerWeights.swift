@@ -10,9 +10,10 @@ struct IntegerWeights {
 
   /// - Parameters:
   ///   - input: of what the weights multiply, one scale.
+  ///   - bits: 8, or 7 for weights within ±64.
   /// - Returns: nil where its products have no scale.
   /// - Throws: ``GraphError`` where a weight is no finite number.
-  init?(_ node: Node, _ weight: Tensor, bias: Tensor?, input: Quantization, scalesChannels: Bool) throws {
+  init?(_ node: Node, _ weight: Tensor, bias: Tensor?, input: Quantization, bits: Int, scalesChannels: Bool) throws {
     let numbers = weight.values
     let outputs = weight.shape[0]
     let depth = numbers.count / max(outputs, 1)
@@ -25,7 +26,8 @@ struct IntegerWeights {
       let added = scalesChannels ? biases[output...output] : biases[...]
       func largest(_ values: ArraySlice<Float>) -> Float { values.reduce(0) { max($0, $1.magnitude) } }
       // No finer than a bias of 30 bits can be told in: weights that are next to nothing would make it overflow.
-      let scale = max(largest(own) / 127, largest(added) / 0x1p30 / input.scales[0])
+      let scale = max(
+        largest(own) / (bits == 7 ? Float(DotLayout.limit) : 127), largest(added) / 0x1p30 / input.scales[0])
       return scale >= .leastNormalMagnitude && scale.isFinite ? scale : 1
     }
     let quantization =

@@ -166,9 +166,11 @@ struct QuantizationPlan {
       guard let input = types[node.inputs[0]]?.quantization, let weight = graph.data(of: node.inputs[1]) else {
         continue
       }
+      let conv = node.op as? Conv2D
+      let isDepthwise = conv?.isDepthwise(graph[node.inputs[0]].type.shape, weight.shape) == true
       made[node.outputs[0]] = try IntegerWeights(
         node, weight, bias: node.inputs.count > 2 ? graph.data(of: node.inputs[2]) : nil, input: input,
-        scalesChannels: options.scalesChannels)
+        bits: isDepthwise ? 8 : options.weightBits, scalesChannels: options.scalesChannels)
     }
     return made
   }

@@ -26,6 +26,9 @@ public struct QuantizeInt8: Pass {
     /// Bits of uint8, 7 or 8, that a range is spread over: with 7, as PyTorch's `reduce_range`, sums of two products fit into 16 bits.
     /// What lies outside of the range may take the eighth.
     public var activationBits = 8
+    /// Bits of int8, 7 or 8, that weights are spread over: with 7, which are ±64 as ONNX Runtime's `reduce_range`, sums of two
+    /// products fit into 16 bits whatever is multiplied, and AVX2 has an instruction for those. Of depthwise filters always 8.
+    public var weightBits = 8
     /// Whether biases make good what rounding weights moves the mean of each output by: of trained MobileNetV2 that is most of what
     /// it loses (Nagel and others, arXiv 1906.04721, §4.2).
     public var correctsBias = true
@@ -183,7 +186,8 @@ extension Rewriter {
     let depth = weight.shape.extents.last!
     let matrix = try weight.reshaped(to: Shape([weight.shape.count / max(depth, 1), depth]))
     let integers = try IntegerWeights(
-      node, matrix, bias: nil, input: Quantization(scale: 1, zeroPoint: 0), scalesChannels: options.scalesChannels)
+      node, matrix, bias: nil, input: Quantization(scale: 1, zeroPoint: 0), bits: options.weightBits,
+      scalesChannels: options.scalesChannels)
     made[id] = integers.map { addWeight(self[id].name + ".int8", $0.weight, like: id) }
     return made[id]
   }
