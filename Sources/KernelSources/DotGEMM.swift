@@ -99,8 +99,6 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   @inline(__always) static var rowCount: Int { rows }
   @inline(__always) static var width: Int { columns * Ints.scalarCount }
 
-  /// A function of its own, with nothing beside the sums that needs registers.
-  @inline(never)
   static func multiply(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
     if addsSmallDots && p.pointee.isSmall != 0 { addSmall(product, p, spare) } else { add(product, p, spare) }
     let isWhole = p.pointee.outputs - product.pointee.first >= width
@@ -113,7 +111,8 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
   }
 
-  @inline(__always)
+  /// A function of its own, with nothing beside the sums that needs registers.
+  @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
     let bias = p.pointee.bias! + product.pointee.first
     let added = InlineArray<columns, DotSum> {
