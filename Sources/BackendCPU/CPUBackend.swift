@@ -181,7 +181,7 @@ struct CPUTarget: TargetTraits {
       return DynamicLSTMKernel.make(request).map { _ in [1: matrix(layout, 1), 2: matrix(layout, 2)] }
     case let op as any FusingOp:
       if DotColumnsKernel.make(request) != nil { return [1: .dots(DotColumnsKernel.layout(table))] }
-      return DotKernel.make(request).map { _ in [1: matrix(DotKernel.layout(op, inputs[1].shape, table), 1)] }
+      return DotKernel.make(request).map { _ in [1: matrix(DotKernel.layout(op, inputs, table), 1)] }
     default: return nil
     }
     func matrix(_ layout: DotLayout, _ input: Int) -> MemoryFormat {

@@ -55,7 +55,7 @@ struct IndirectConvolutionKernel: CPUKernel {
     let (_, depth, kh, kw) = request.inputs[1].shape.nchw
     zeros = Zeros(count: depth)
     let isPointwise = op.isPointwise(request.inputs[1].shape)
-    border = !isPointwise && Border.joinsTaps(op, channels: depth) ? Border(input, op.padding) : nil
+    border = !isPointwise ? Border.joiningTaps(op, input) : nil
     self.taps = border != nil ? kh : kh * kw
     self.depth = border != nil ? kw * depth : depth
     let rows = streams ? table.streamRows : table.gemmRows
@@ -170,9 +170,12 @@ struct Border: Sendable {
     self.padding = padding
   }
 
-  /// Few channels make short runs: worth a copy that joins the taps of a row.
-  static func joinsTaps(_ op: Conv2D, channels: Int) -> Bool {
-    channels < 8 && op.dilation.w == 1 && op.groups == 1
+  /// Few channels make short runs: worth a copy that joins the taps of a row, where that is not many times as large as the image.
+  static func joiningTaps(_ op: Conv2D, _ image: Shape) -> Border? {
+    guard image[1] < 8, op.dilation.w == 1, op.groups == 1 else { return nil }
+    let size = Border(image, op.padding).size
+    let (pixels, overflows) = size.h.multipliedReportingOverflow(by: size.w)
+    return overflows || pixels > max(8 * image[2] * image[3], 1 << 16) ? nil : Border(image, op.padding)
   }
 
   var size: Pair { Pair(image[2] + padding.total.h, image[3] + padding.total.w) }

@@ -50,7 +50,7 @@ struct DepthwiseNHWCKernel: CPUKernel {
     let weights = block.convolutions.indices.map { inputs[1 + 2 * $0] }
     let before = block.expand.map { op in
       op.groups == 1 && op.isPointwise(weights[0])
-        || Border.joinsTaps(op, channels: inputs[0][1]) && op.dilation.h == 1
+        || Border.joiningTaps(op, inputs[0]) != nil && op.dilation.h == 1
     }
     let behind = block.project.map { op in op.groups == 1 && op.isPointwise(weights.last!) }
     let hasResidual = inputs.count > 1 + 2 * weights.count

@@ -28,7 +28,8 @@ struct DotKernel: CPUKernel {
     let (input, weight) = (request.inputs[0], request.inputs[safe: 1])
     guard let weight else { return nil }
     if let op = request.node.op as? Linear {
-      guard let outputs = DotOutputs(layout(op, weight.shape, request.table), op, request.inputs, request.output) else {
+      guard let outputs = DotOutputs(layout(op, request.inputs, request.table), op, request.inputs, request.output)
+      else {
         return nil
       }
       let depth = weight.shape[1]
@@ -39,7 +40,7 @@ struct DotKernel: CPUKernel {
     guard let op = request.node.op as? Conv2D, input.format == .nhwc,
       !op.isDepthwise(input.shape, weight.shape),
       request.inputs.count < 4 || request.inputs[3].format == .nhwc,
-      let outputs = DotOutputs(layout(op, weight.shape, request.table), op, request.inputs, request.output)
+      let outputs = DotOutputs(layout(op, request.inputs, request.table), op, request.inputs, request.output)
     else { return nil }
     let output = request.output.shape
     let (_, depth, kh, kw) = weight.shape.nchw
@@ -48,7 +49,7 @@ struct DotKernel: CPUKernel {
       return nil
     }
     let isPointwise = op.isPointwise(weight.shape)
-    let border = outputs.layout.kind == .rows ? Border(input.shape, op.padding) : nil
+    let border = outputs.layout.kind == .rows ? Border.joiningTaps(op, input.shape) : nil
     var offsets: [Int32]?
     if !isPointwise {
       offsets = IndirectConvolutionKernel.offsets(
@@ -63,9 +64,9 @@ struct DotKernel: CPUKernel {
       channels: border == nil ? depth : outputs.layout.row(of: weight.shape), inputStride: input.shape[1])
   }
 
-  static func layout(_ op: any FusingOp, _ weight: Shape, _ table: PacerKernelTable) -> DotLayout {
+  static func layout(_ op: any FusingOp, _ inputs: [TensorType], _ table: PacerKernelTable) -> DotLayout {
     guard let op = op as? Conv2D else { return DotLayout(.matrix, lanes: table.lanes) }
-    let joins = Border.joinsTaps(op, channels: weight[1]) && !op.isPointwise(weight)
+    let joins = !op.isPointwise(inputs[1].shape) && Border.joiningTaps(op, inputs[0].shape) != nil
     return DotLayout(joins ? .rows : .matrix, lanes: table.lanes, groups: op.groups)
   }
 
@@ -88,8 +89,17 @@ struct DotKernel: CPUKernel {
   static func scratchPerThread(_ table: PacerKernelTable, depth: Int, taps: Int) -> Int {
     rounded(table.dotRows * (table.lanes * 8 + depth) + 72 + 8 * table.dotRows * taps)
   }
-  private var scratchPerThread: Int { Self.scratchPerThread(table, depth: depth, taps: taps) }
-  /// What fills a row up is read behind the last pixel too.
+  /// Behind that a panel of 16 bits.
+  private var scratchPerThread: Int {
+    Self.scratchPerThread(table, depth: depth, taps: taps) + (widens ? rounded(2 * depth * outputs.layout.width) : 0)
+  }
+  /// Whether panels are widened, each for all pixels; of a few there is little to gain, and shallow ones would look up pixels more
+  /// often than they multiply.
+  private var widens: Bool {
+    table.widensDots != 0 && !outputs.layout.isSmall && pixels >= 2 * table.dotRows && depth >= Self.leastWideDepth
+  }
+  private static let leastWideDepth = 64
+  /// What fills up the last row is read up to 3 bytes behind the image.
   private var borderByteCount: Int { border.map { rounded($0.count + 3) } ?? 0 }
   var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + scratchPerThread * threads }
   // What a residual stands for is read before the same bytes are written.
@@ -111,7 +121,8 @@ struct DotKernel: CPUKernel {
     (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (pixels, taps, channels, inputStride, depth)
     (p.isSmall, p.isJoined) = (layout.isSmall ? 1 : 0, channels % 4 == 0 ? 0 : 1)
     (p.outputs, p.outputStride) = (perGroup, count)
-    p.panelMajor = groupBytes > pixels * inputStride ? 1 : 0
+    p.panelMajor = widens || groupBytes > pixels * inputStride ? 1 : 0
+    if widens { p.wideOffset = Self.scratchPerThread(table, depth: depth, taps: taps) }
     p.zeroPoint = Int(outputs.output?.zeroPoints[0] ?? 0)
     p.isFloat = outputs.output == nil ? 1 : 0
     p.saturates = outputs.saturates && !outputs.isReal ? 1 : 0

@@ -122,10 +122,12 @@ public enum InstructionSet: String, Sendable, CaseIterable {
       (table.lanes, table.filterTiles) = (4, 2)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (5, 8, 5, 8)
       (table.planeBlock, table.planePanel, table.dotRows) = (4, 8, 3)
+      table.widensDots = 1
     case .avx2:
       (table.lanes, table.filterTiles) = (8, 2)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (6, 16, 6, 16)
       (table.planeBlock, table.planePanel, table.dotRows) = (4, 24, 3)
+      (table.widensDots, table.addsSmallDots) = (1, 1)
     case .avx512:
       (table.lanes, table.filterTiles) = (16, 4)
       (table.gemmRows, table.gemmWidth, table.streamRows, table.streamWidth) = (14, 32, 6, 64)

@@ -246,7 +246,7 @@ struct FormatKernel: CPUKernel {
   static let make: @Sendable (KernelRequest) -> (any CPUKernel)? = { request in
     let (input, table) = (request.inputs[0], request.table)
     guard let op = request.node.op as? ConvertFormat, op.format == .nchw || op.format == .nhwc,
-      input.format == .nchw || input.format == .nhwc, !input.isUpperBound
+      input.format == .nchw || input.format == .nhwc, !input.isUpperBound, request.node.stored == nil
     else { return nil }
     let kernels: (PacerKernel?, PacerKernel?)
     switch input.dtype {

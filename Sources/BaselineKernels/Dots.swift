@@ -10,6 +10,7 @@ typealias DotTileLine = DotTileOf<1, 2>
 typealias DotPixels = DotPixelsOf<1>
 
 @_transparent var addsSmallDots: Bool { false }
+/// Asked of nobody, and here so that the kernel compiles for every set.
 @_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {
   var products = dotSum(Ints(repeating: 0))
   addDots(&products, dotValues(all: x), (pacer_own_signed_low(y), pacer_own_signed_high(y)))

@@ -367,8 +367,8 @@ public actor Runner {
     return (before + run.timedNs) * 1e-9 + 0.05
   }
 
-  /// Whether its pair is expected to fit in what is left. The first of all is tried in any case, and cut short where it does
-  /// not: the guess comes of inspecting, which compiles and checks, and a record without a figure is of no use.
+  /// Whether its pair is expected to fit in what is left. Until there is a run of any row it is tried in any case, and cut short
+  /// where it does not fit: the guess comes of inspecting, which compiles and checks, and a record without a figure is of no use.
   private func hasTime(for index: Int) -> Bool {
     cost(index) < left || (left > 0 && record.rows.allSatisfy(\.runs.isEmpty))
   }

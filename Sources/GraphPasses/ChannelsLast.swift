@@ -57,10 +57,11 @@ public struct ChannelsLast: Pass {
     }
   }
 
-  /// What an image becomes in fewer bytes, if that is all that is read of it: those are less to convert.
+  /// The bytes that an image becomes, if those are all that is read of it: they are less to convert.
   private static func stored(_ input: ValueID, in graph: Rewriter) -> ValueID {
     guard let reader = graph.onlyUser(of: input), let node = graph[reader], node.op is Requantize,
-      graph[node.outputs[0]].type.byteCount < graph[input].type.byteCount, !graph.outputs.contains(node.outputs[0])
+      graph[node.outputs[0]].type.dtype.byteCount == 1, graph[input].type.dtype.byteCount > 1,
+      !graph.outputs.contains(node.outputs[0])
     else { return input }
     return node.outputs[0]
   }

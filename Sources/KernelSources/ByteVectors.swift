@@ -3,8 +3,8 @@ import CIntrinsics
 /// Whether quotients by it may come of its inverse.
 @inline(__always) func isInvertible(_ b: Float) -> Bool { fusesProducts && b >= 0x1p-64 && b <= 0x1p64 }
 /// `a / b`, rounded once, of an a that is less than 2¹⁶ times b, and the inverse of b. Each step takes back what the last one is off,
-/// which a fused product has exactly; the second rounds as a division does (Markstein, 1990). What is so small that
-/// the remainder is not exact becomes the byte 0 in any case.
+/// which a fused product has exactly; the second rounds as a division does (Markstein, 1990). A quotient so small that the
+/// remainder is not exact rounds to the integer 0 in any case.
 @inline(__always) func quotient(_ a: Vector, _ b: Vector, inverse: Vector) -> Vector {
   let minus = Vector(repeating: 0) - b
   var q = a * inverse

@@ -7,11 +7,11 @@ func dotGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) 
   let tiles = (p.pointee.pixels + rows - 1) / rows
   let panels = (p.pointee.outputs + width - 1) / width
   let spare = DotSpare(p, thread)
-  var located = -1
+  var (located, widened) = (-1, -1)
   let isPanelMajor = p.pointee.panelMajor != 0
   var (tile, panel) = isPanelMajor ? (begin % tiles, begin / tiles) : (begin / panels, begin % panels)
   var product = DotProduct(spare.sources, p.pointee)
-  for _ in begin..<end {
+  for index in begin..<end {
     if tile != located {
       locateDots(p, tile, spare)
       located = tile
@@ -24,14 +24,22 @@ func dotGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) 
     if isPanelMajor, tile < 4, (panel + 1) * tiles < end {
       product.ahead += width * (4 + p.pointee.depth) + tile * (width / 4) * p.pointee.depth
     }
+    if widensDots && isPanelMajor && p.pointee.wideOffset != 0 {
+      // Worth it for two tiles; where the panel was widened already, or a piece ends in it, there may be one.
+      if widened != panel, tile + 1 < tiles, index + 1 < end, p.pointee.isSmall == 0 {
+        widenDots(p, panel, spare)
+        widened = panel
+      }
+      product.isWide = widened == panel
+    }
     product.first = first
     product.place = pixel * p.pointee.outputStride + first
     product.count = min(rows, p.pointee.pixels - pixel)
     if p.pointee.outputs - first <= Ints.scalarCount {
-      product.weights += 4 * Ints.scalarCount
+      product.weights = product.isWide ? spare.wide : product.weights + 4 * Ints.scalarCount
       withUnsafePointer(to: product) { DotTileNarrow.multiply($0, p, spare) }
     } else {
-      product.weights += 4 * width
+      product.weights = product.isWide ? spare.wide : product.weights + 4 * width
       withUnsafePointer(to: product) {
         // Rows behind the last pixel would cost as much as the others.
         switch $0.pointee.count {
@@ -51,12 +59,28 @@ func dotGEMM(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) 
   }
 }
 
+/// A panel's weights in 16 bits.
+@inline(never)
+private func widenDots(_ p: UnsafePointer<PacerDotGEMM>, _ panel: Int, _ spare: DotSpare) {
+  let lanes = Ints.scalarCount
+  let first = 2 * lanes * panel
+  let width = p.pointee.outputs - first <= lanes ? lanes : 2 * lanes
+  var source = p.pointee.weights + first * (4 + p.pointee.depth) + 4 * width
+  var target = UnsafeMutableRawPointer(mutating: spare.wide)
+  for _ in 0..<width / lanes * (p.pointee.depth / 4) {
+    widen(source, to: target)
+    source += 4 * lanes
+    target += 8 * lanes
+  }
+}
+
 /// A thread's working memory: a register tile of sums, a row of bytes, where taps lie, and where they are joined.
 struct DotSpare {
   let sums: UnsafeMutablePointer<Int32>
   let bytes: UnsafeMutablePointer<UInt8>
   let sources: UnsafeMutablePointer<UnsafePointer<UInt8>>
   let joined: UnsafeMutablePointer<UInt8>
+  let wide: UnsafePointer<Int8>
 
   init(_ p: UnsafePointer<PacerDotGEMM>, _ thread: Int) {
     let base = UnsafeMutableRawPointer(p.pointee.scratch + thread * p.pointee.scratchStride)
@@ -64,6 +88,7 @@ struct DotSpare {
     sums = base.assumingMemoryBound(to: Int32.self)
     bytes = (base + rows * width * 4).assumingMemoryBound(to: UInt8.self)
     joined = bytes + 64
+    wide = UnsafePointer((base + p.pointee.wideOffset).assumingMemoryBound(to: Int8.self))
     // At a multiple of a pointer's size.
     sources = (base + (rows * (width * 4 + p.pointee.depth) + 71) / 8 * 8).assumingMemoryBound(
       to: UnsafePointer<UInt8>.self)
@@ -79,6 +104,8 @@ struct DotProduct {
   var weights: UnsafePointer<Int8>
   /// Weights that are wanted next, as many as a quarter of its own.
   var ahead: UnsafePointer<Int8>
+  /// Whether weights are in 16 bits.
+  var isWide = false
   /// The panel's first output.
   var first = 0
   /// Of the first pixel and output in the output.
@@ -100,7 +127,13 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   @inline(__always) static var width: Int { columns * Ints.scalarCount }
 
   static func multiply(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
-    if addsSmallDots && p.pointee.isSmall != 0 { addSmall(product, p, spare) } else { add(product, p, spare) }
+    if addsSmallDots && p.pointee.isSmall != 0 {
+      addSmall(product, p, spare)
+    } else if widensDots && product.pointee.isWide {
+      addWide(product, p, spare)
+    } else {
+      add(product, p, spare)
+    }
     let isWhole = p.pointee.outputs - product.pointee.first >= width
     if p.pointee.divisor == 0 && isWhole {
       finishWholeDots(product, p, spare, width)
@@ -111,9 +144,26 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
   }
 
-  /// A function of its own, with nothing beside the sums that needs registers.
+  // Functions of their own, with nothing beside the sums that needs registers.
+
   @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
+    add(product, p, spare, step: 4 * Ints.scalarCount) { dotWeights($0) }
+  }
+
+  @inline(never)
+  private static func addWide(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
+  ) {
+    add(product, p, spare, step: 8 * Ints.scalarCount) { wideWeights($0) }
+  }
+
+  /// - Parameter step: bytes of four weights for each lane.
+  @inline(__always)
+  private static func add(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, step: Int,
+    _ read: (UnsafePointer<Int8>) -> DotWeights
+  ) {
     let bias = p.pointee.bias! + product.pointee.first
     let added = InlineArray<columns, DotSum> {
       dotSum(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
@@ -126,12 +176,12 @@ struct DotTileOf<let rows: Int, let columns: Int> {
       var k = 0
       while k < depth {
         pacer_prefetch_outer(ahead + width / 4 * k)
-        let steps = InlineArray<columns, DotWeights> { dotWeights(weights + $0 * 4 * Ints.scalarCount) }
+        let steps = InlineArray<columns, DotWeights> { read(weights + $0 * step) }
         for r in 0..<rows {
           let value = dotValues(all: a[r] + k)
           for j in 0..<columns { addDots(&sums[r][j], value, steps[j]) }
         }
-        weights += 4 * width
+        weights += columns * step
         k += 4
       }
       source += DotTile.rowCount
@@ -156,11 +206,13 @@ struct DotTileOf<let rows: Int, let columns: Int> {
       UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self)
     }
     var sums = InlineArray<rows, InlineArray<columns, Ints>> { _ in added }
-    var (source, weights) = (product.pointee.sources, product.pointee.weights)
+    var (source, weights, ahead) = (product.pointee.sources, product.pointee.weights, product.pointee.ahead)
+    let depth = product.pointee.depth
     for _ in 0..<product.pointee.taps {
       let a = InlineArray<rows, UnsafePointer<UInt8>> { source[$0] }
       var k = 0
-      while k < product.pointee.depth {
+      while k < depth {
+        pacer_prefetch_outer(ahead + width / 4 * k)
         let steps = InlineArray<columns, Ints> {
           UnsafeRawPointer(weights + $0 * 4 * Ints.scalarCount).loadUnaligned(as: Ints.self)
         }
@@ -171,6 +223,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
         k += 4
       }
       source += DotTile.rowCount
+      ahead += width / 4 * depth
     }
     for r in 0..<rows {
       for j in 0..<columns {
@@ -233,9 +286,10 @@ private func finishAddedDots(
   let zero = Vector(repeating: Float(p.pointee.residualZeroPoint))
   let divisor = p.pointee.divisor
   let (whole, inverse) = (Vector(repeating: divisor), Vector(repeating: 1 / divisor))
-  // Beyond 1024 there is but one byte.
-  let minimum = Vector(repeating: max(p.pointee.minimum, -1024 * divisor))
-  let maximum = Vector(repeating: min(p.pointee.maximum, 1024 * divisor))
+  // Beyond ±1024 there is but one byte.
+  let most = 1024 * divisor
+  let minimum = Vector(repeating: min(max(p.pointee.minimum, -most), most))
+  let maximum = Vector(repeating: min(max(p.pointee.maximum, -most), most))
   var (residual, output) = (
     p.pointee.residual! + product.pointee.place,
     p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place

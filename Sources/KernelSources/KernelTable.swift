@@ -37,6 +37,7 @@ func makeKernelTable(_ name: StaticString) -> PacerKernelTable {
   table.activate = { activateKernel($0, $1, $2, $3) }
   table.globalPoolNHWC = { globalPoolNHWC($0, $1, $2, $3) }
   table.globalPoolNCHW = { globalPoolNCHW($0, $1, $2, $3) }
+  table.widensDots = widensDots ? 1 : 0
   table.addsSmallDots = addsSmallDots ? 1 : 0
   table.toNHWC = { toNHWC($0, $1, $2, $3) }
   table.toNCHW = { toNCHW($0, $1, $2, $3) }

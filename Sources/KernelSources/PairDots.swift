@@ -20,6 +20,20 @@ typealias DotSum = (low: Ints, high: Ints)
   let bytes = UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
   return (pacer_own_signed_low(bytes), pacer_own_signed_high(bytes))
 }
+@_transparent var widensDots: Bool { true }
+/// What `dotWeights` makes of four bytes for each lane, as they lie one behind the other.
+@_transparent func wideWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
+  let source = UnsafeRawPointer(p)
+  return (
+    source.loadUnaligned(as: Ints.self),
+    source.loadUnaligned(fromByteOffset: 4 * Ints.scalarCount, as: Ints.self)
+  )
+}
+@_transparent func widen(_ p: UnsafePointer<Int8>, to target: UnsafeMutableRawPointer) {
+  let (low, high) = dotWeights(p)
+  target.storeBytes(of: low, as: Ints.self)
+  target.storeBytes(of: high, toByteOffset: 4 * Ints.scalarCount, as: Ints.self)
+}
 /// Each lane's weights one place on.
 @_transparent func movedWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
   let bytes = pacer_own_moved_bytes(p)

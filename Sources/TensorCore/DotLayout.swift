@@ -3,8 +3,11 @@
 ///
 /// Of matrices, `[group][panel][sums: int32 × width][depth / 4][width][4]`, where `depth` goes through the taps and in each through
 /// the channels, and a panel has two vectors of outputs, or one where that is enough. Of rows the same, where each row of a window is
-/// filled up to fours: the channels of its taps lie beside each other in an image too. Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels. What is missing is zeros. Within
-/// a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes each: ``output(at:width:)``.
+/// filled up to fours: the channels of its taps lie beside each other in an image too.
+///
+/// Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels.
+///
+/// What is missing is zeros. Within a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes each: ``output(at:width:)``.
 public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   public enum Kind: Int, Sendable { case matrix, depthwise, rows }
 
@@ -12,7 +15,8 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   /// 32-bit lanes of a vector.
   public var lanes: Int
   public var groups: Int
-  /// Whether no weight is beyond ±``limit``: two products of those and unsigned bytes are no more than 16 bits hold.
+  /// Whether no weight is beyond ±``limit``: two products of those and unsigned bytes are no more than 16 bits hold. Where a file
+  /// says so of others, sums are wrong, as they are where the sums in a panel are.
   public var isSmall: Bool
   package static let limit: Int8 = 64
 
@@ -45,7 +49,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
 
   func fault(for shape: Shape, _ dtype: DType) -> String? {
     guard dtype == .int8 else { return "\(self) is of int8, not \(dtype.rawValue)" }
-    guard [4, 8, 16].contains(lanes), groups >= 1, shape.count > 0, shape[0] % groups == 0 else {
+    guard [4, 8, 16].contains(lanes), groups >= 1, shape.rank > 0, shape.count > 0, shape[0] % groups == 0 else {
       return "\(shape) has no \(self)"
     }
     switch kind {

@@ -10,8 +10,8 @@ typealias DotTileLine = DotTileOf<1, 2>
 /// 16 sums.
 typealias DotPixels = DotPixelsOf<4>
 
-/// The dot product takes any bytes.
 @_transparent var addsSmallDots: Bool { false }
+/// Asked of nobody, and here so that the kernel compiles for every set.
 @_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {
   sum = pacer_add_dots16(sum, pacer_all16(x), y)
 }
@@ -30,6 +30,12 @@ typealias DotSum = Ints
 }
 @_transparent func dotWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
   UnsafeRawPointer(p).loadUnaligned(as: Ints.self)
+}
+/// They are multiplied as they are.
+@_transparent var widensDots: Bool { false }
+@_transparent func wideWeights(_ p: UnsafePointer<Int8>) -> DotWeights { dotWeights(p) }
+@_transparent func widen(_ p: UnsafePointer<Int8>, to target: UnsafeMutableRawPointer) {
+  target.storeBytes(of: dotWeights(p), as: Ints.self)
 }
 /// Each lane's weights one place on.
 @_transparent func movedWeights(_ p: UnsafePointer<Int8>) -> DotWeights { pacer_moved_bytes16(p) }

@@ -317,6 +317,53 @@ import Testing
   }
 
   @Test(arguments: InstructionSet.available)
+  func `a format that is stored as bytes as it changes is rounded`(_ set: InstructionSet) throws {
+    var graph = Graph(name: "stored")
+    let x = graph.addInput("x", TensorType([1, 3, 8, 8]))
+    let last = try graph.addNode(
+      "last", ConvertFormat(to: .nhwc), [x], stored: StoredType(.uint8, scale: 0.1, zeroPoint: 7))
+    graph.setOutputs([try graph.addNode("first", ConvertFormat(to: .nchw), [last])])
+    let argument = try Tensor([1, 3, 8, 8], (0..<192).map { Float($0) * 0.17 - 3 })
+    let session = try CPUBackend(instructionSet: set).prepare(graph, PrepareOptions()).makeSession()
+    session.inputs[0].write(argument)
+    try session.run()
+    #expect(try session.outputs[0].actual.allIntegers() == graph.evaluate([argument])[0].allIntegers())
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `a residual within limits that no byte comes near`(_ set: InstructionSet) throws {
+    var draw = SeededGenerator(seed: 4)
+    let input = StoredType(.uint8, scale: 0.02, zeroPoint: 9)
+    let limits = [(-Float.infinity, Float(-1e30)), (1e30, .infinity), (-1e30, 1e30), (-.infinity, .infinity)]
+    for (low, high) in limits {
+      for scale: Float in [1e-9, 0.1, 1e9] {
+        var graph = Graph(name: "limits")
+        let arguments = [
+          try bytes([1, 8, 3, 3], input, isExtreme: false, &draw),
+          try bytes([1, 32, 3, 3], input, isExtreme: false, &draw),
+        ]
+        let weight = graph.addConstant(
+          "w", try bytes([32, 8, 1, 1], StoredType(.int8, scale: 0.01), isExtreme: false, &draw))
+        let bias = graph.addConstant(
+          "b", try bytes([32], StoredType(.int32, scale: 0.02 * 0.01), isExtreme: false, &draw))
+        let ids = arguments.enumerated().map { graph.addInput("x\($0)", $1.type) }
+        graph.setOutputs([
+          try graph.addNode(
+            "conv", Conv2D(epilogue: .clamp(Clamp(min: low, max: high))), [ids[0], weight, bias, ids[1]],
+            stored: StoredType(.uint8, scale: scale, zeroPoint: 100))
+        ])
+        let backend = CPUBackend(instructionSet: set)
+        let rewritten = try Pipeline([ChannelsLast()]).run(on: graph, for: backend.target(PrepareOptions())).graph
+        let session = try backend.prepare(rewritten, PrepareOptions()).makeSession()
+        try session.run(with: arguments)
+        #expect(
+          try session.outputs[0].actual.allIntegers() == graph.evaluate(arguments)[0].allIntegers(),
+          "\(low) to \(high), scale \(scale)")
+      }
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
   func `means and maxima of bytes`(_ set: InstructionSet) throws {
     let backend = CPUBackend(instructionSet: set)
     var draw = SeededGenerator(seed: 3)

@@ -23,7 +23,7 @@ import Testing
     #expect(String(cString: table.name) == isa.rawValue && String(cString: described.name) == isa.rawValue)
     for size in [
       \PacerKernelTable.lanes, \.gemmWidth, \.gemmRows, \.streamWidth, \.streamRows, \.filterTiles, \.planePanel,
-      \.planeBlock,
+      \.planeBlock, \.dotRows, \.widensDots, \.addsSmallDots,
     ] { #expect(table[keyPath: size] == described[keyPath: size]) }
   }
 

@@ -27,7 +27,7 @@ import Testing
   @Test func `what it is not of is said`() throws {
     let layout = MemoryFormat.dots(DotLayout(.matrix, lanes: 8))
     #expect(TensorType([4, 4], .float32, layout).fault != nil)
-    #expect(TensorType([4], .int8, layout).fault != nil)
+    #expect(TensorType([4], .int8, layout).fault != nil && TensorType([], .int8, layout).fault != nil)
     #expect(TensorType([4, 2, 3, 3], .int8, .dots(DotLayout(.depthwise, lanes: 8))).fault != nil)
     // Small weights have a layout of their own, which is as large.
     let small = DotLayout(.matrix, lanes: 8, isSmall: true)

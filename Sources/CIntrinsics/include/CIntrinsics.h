@@ -57,7 +57,8 @@ typedef struct {
   void *output;
   const int32_t *offsets;          // as of PacerIndirectGEMM
   uint8_t *scratch;                // scratchStride bytes for each thread: a pointer for each row and tap, and where taps are joined
-  long scratchStride;              // a row of `depth` bytes for each pixel of a tile
+  long scratchStride;              // a row of `depth` bytes for each pixel of a tile; a panel of 16 bits, where there is wideOffset
+  long wideOffset;                 // where in scratch that is; 0: panels are not widened
   long pixels, taps, channels, inputStride;
   long depth;                      // of all taps together, a multiple of 4
   long isSmall;                    // whether no weight is beyond ±64
@@ -308,6 +309,7 @@ typedef struct {
 typedef struct __attribute__((swift_attr("@Sendable"))) {
   const char *name;
   long lanes;              // floats per vector
+  long widensDots;         // whether dotGEMM multiplies 16 bits, to which it widens a panel for all its tiles
   long addsSmallDots;      // whether dotGEMM is faster where no weight is beyond ±64
   long gemmWidth;          // outputs per weight panel of indirectGEMM
   long gemmRows;           // pixels per tile of indirectGEMM

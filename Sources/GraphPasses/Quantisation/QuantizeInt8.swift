@@ -46,6 +46,10 @@ public struct QuantizeInt8: Pass {
     for name in options.kept.sorted() where !graph.nodes.contains(where: { $0.name == name }) {
       throw UnknownName(kind: "node to keep in float32", name: name, known: graph.nodes.map(\.name))
     }
+    guard (7...8).contains(options.activationBits), (7...8).contains(options.weightBits) else {
+      throw Unsupported(
+        "\(name): 7 or 8 bits, not \(options.activationBits) of activations and \(options.weightBits) of weights")
+    }
     guard options.observer != .dynamic else { return try quantizeDynamically(&graph) }
     let outputs = graph.outputs.map { graph[$0].type }
     let unfused = try graph.rewrite { try $0.separateFunctions(kept: options.kept) }

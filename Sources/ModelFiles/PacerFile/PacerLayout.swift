@@ -17,7 +17,7 @@ import TensorCore
 enum PacerLayout {
   /// With line ends and the end of a text, as PNG has them: what changes texts on the way would change these first.
   static let magic: [UInt8] = Array("PACER\r\n\u{1a}".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headLength = 48
   static let pageSize = 4096
 

@@ -90,6 +90,15 @@ public let opCases: [OpCase] = {
     kernel: Pair(3, 1))
   conv("stem 3x3 of 3 channels", Conv2D(stride: 2, padding: 1), [1, 3, 33, 31], outputs: 32, kernel: 3)
   conv("stem 7x7 of 3 channels", Conv2D(stride: 2, padding: 3), [2, 3, 30, 30], outputs: 64, kernel: 7)
+  conv("few channels, dilation 2", Conv2D(padding: 2, dilation: 2), [1, 3, 12, 10], outputs: 10, kernel: 3)
+  conv(
+    "few channels, dilation 2x1", Conv2D(padding: Padding(2, 1), dilation: Pair(2, 1)), [2, 5, 12, 10], outputs: 18,
+    kernel: 3)
+  conv("4 channels", Conv2D(padding: 1), [1, 4, 9, 11], outputs: 20, kernel: 3)
+  conv("few channels, one tap, stride 2", Conv2D(stride: 2), [2, 3, 9, 9], outputs: 33, kernel: 1)
+  conv(
+    "few channels, padding many times the image", Conv2D(stride: 300, padding: 300), [1, 3, 1, 1], outputs: 5, kernel: 2
+  )
   conv("kernel as large as the image", Conv2D(), [1, 6, 5, 5], outputs: 9, kernel: 5)
   conv("padding larger than the image", Conv2D(padding: 3), [1, 9, 2, 2], outputs: 5, kernel: 3)
   conv("deep", Conv2D(padding: 1), [1, 130, 4, 4], outputs: 21, kernel: 3)
@@ -126,6 +135,10 @@ public let opCases: [OpCase] = {
   conv(
     "residual pointwise, prime channels, batch 2", Conv2D(epilogue: .relu6), [2, 13, 5, 11], outputs: 37, kernel: 1,
     residual: [2, 37, 5, 11])
+  conv(
+    "residual stem of 3 channels", Conv2D(stride: 2, padding: 1, epilogue: .relu), [2, 3, 11, 13], outputs: 35,
+    kernel: 3,
+    residual: [2, 35, 6, 7])
   conv("residual pointwise, one pixel", Conv2D(), [1, 37, 1, 1], outputs: 65, kernel: 1, residual: [1, 65, 1, 1])
   conv(
     "residual 3x3", Conv2D(padding: 1, epilogue: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3,
