@@ -121,8 +121,6 @@ struct DotProduct {
 
 /// A register tile of `rows` pixels × `columns` vectors of outputs. Taps lie `DotTile.rowCount` apart, whatever its own rows are.
 struct DotTileOf<let rows: Int, let columns: Int> {
-  typealias Sums = InlineArray<rows, InlineArray<columns, DotSum>>
-
   @inline(__always) static var rowCount: Int { rows }
   @inline(__always) static var width: Int { columns * Ints.scalarCount }
 
@@ -148,27 +146,53 @@ struct DotTileOf<let rows: Int, let columns: Int> {
 
   @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
-    add(product, p, spare, step: 4 * Ints.scalarCount) { dotWeights($0) }
+    accumulate(product, p, spare, from: dotSum, step: 4 * Ints.scalarCount, to: total) { sums, source, weights in
+      let value = dotValues(all: source)
+      for j in 0..<columns { addDots(&sums[j], value, dotWeights(weights + j * 4 * Ints.scalarCount)) }
+    }
   }
 
+  /// The same of a panel that was widened.
   @inline(never)
   private static func addWide(
     _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
   ) {
-    add(product, p, spare, step: 8 * Ints.scalarCount) { wideWeights($0) }
+    accumulate(product, p, spare, from: dotSum, step: 8 * Ints.scalarCount, to: total) { sums, source, weights in
+      let value = dotValues(all: source)
+      for j in 0..<columns { addWideDots(&sums[j], value, weights + j * 8 * Ints.scalarCount) }
+    }
   }
 
-  /// - Parameter step: bytes of four weights for each lane.
+  /// The same of weights within ±64, with one sum for each output all along.
+  @inline(never)
+  private static func addSmall(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
+  ) {
+    accumulate(product, p, spare, from: { $0 }, step: 4 * Ints.scalarCount, to: { $0 }) { sums, source, weights in
+      for j in 0..<columns {
+        let step = UnsafeRawPointer(weights + j * 4 * Ints.scalarCount).loadUnaligned(as: Ints.self)
+        addSmallDots(&sums[j], source, step)
+      }
+    }
+  }
+
+  /// Leaves the sums of a tile in memory.
+  /// - Parameters:
+  ///   - begin: makes sums of what is added to them.
+  ///   - step: bytes of four weights for each lane.
+  ///   - end: makes totals of sums.
+  ///   - addRow: adds four products to each sum of one pixel.
   @inline(__always)
-  private static func add(
-    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, step: Int,
-    _ read: (UnsafePointer<Int8>) -> DotWeights
+  private static func accumulate<Sum>(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare,
+    from begin: (Ints) -> Sum, step: Int, to end: (Sum) -> Ints,
+    addRow: (inout InlineArray<columns, Sum>, UnsafePointer<UInt8>, UnsafePointer<Int8>) -> Void
   ) {
     let bias = p.pointee.bias! + product.pointee.first
-    let added = InlineArray<columns, DotSum> {
-      dotSum(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
+    let added = InlineArray<columns, Sum> {
+      begin(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
     }
-    var sums = Sums { _ in added }
+    var sums = InlineArray<rows, InlineArray<columns, Sum>> { _ in added }
     var (source, weights, ahead) = (product.pointee.sources, product.pointee.weights, product.pointee.ahead)
     let depth = product.pointee.depth
     for _ in 0..<product.pointee.taps {
@@ -176,11 +200,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
       var k = 0
       while k < depth {
         pacer_prefetch_outer(ahead + width / 4 * k)
-        let steps = InlineArray<columns, DotWeights> { read(weights + $0 * step) }
-        for r in 0..<rows {
-          let value = dotValues(all: a[r] + k)
-          for j in 0..<columns { addDots(&sums[r][j], value, steps[j]) }
-        }
+        for r in 0..<rows { addRow(&sums[r], a[r] + k, weights) }
         weights += columns * step
         k += 4
       }
@@ -191,43 +211,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     for r in 0..<rows {
       for j in 0..<columns {
         UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount)
-          .storeBytes(of: total(sums[r][j]), as: Ints.self)
-      }
-    }
-  }
-
-  /// The same of weights within ±64, with one sum for each output all along.
-  @inline(never)
-  private static func addSmall(
-    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
-  ) {
-    let bias = p.pointee.bias! + product.pointee.first
-    let added = InlineArray<columns, Ints> {
-      UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self)
-    }
-    var sums = InlineArray<rows, InlineArray<columns, Ints>> { _ in added }
-    var (source, weights, ahead) = (product.pointee.sources, product.pointee.weights, product.pointee.ahead)
-    let depth = product.pointee.depth
-    for _ in 0..<product.pointee.taps {
-      let a = InlineArray<rows, UnsafePointer<UInt8>> { source[$0] }
-      var k = 0
-      while k < depth {
-        pacer_prefetch_outer(ahead + width / 4 * k)
-        let steps = InlineArray<columns, Ints> {
-          UnsafeRawPointer(weights + $0 * 4 * Ints.scalarCount).loadUnaligned(as: Ints.self)
-        }
-        for r in 0..<rows {
-          for j in 0..<columns { addSmallDots(&sums[r][j], a[r] + k, steps[j]) }
-        }
-        weights += 4 * width
-        k += 4
-      }
-      source += DotTile.rowCount
-      ahead += width / 4 * depth
-    }
-    for r in 0..<rows {
-      for j in 0..<columns {
-        UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount).storeBytes(of: sums[r][j], as: Ints.self)
+          .storeBytes(of: end(sums[r][j]), as: Ints.self)
       }
     }
   }

@@ -21,13 +21,10 @@ typealias DotSum = (low: Ints, high: Ints)
   return (pacer_own_signed_low(bytes), pacer_own_signed_high(bytes))
 }
 @_transparent var widensDots: Bool { true }
-/// What `dotWeights` makes of four bytes for each lane, as they lie one behind the other.
-@_transparent func wideWeights(_ p: UnsafePointer<Int8>) -> DotWeights {
-  let source = UnsafeRawPointer(p)
-  return (
-    source.loadUnaligned(as: Ints.self),
-    source.loadUnaligned(fromByteOffset: 4 * Ints.scalarCount, as: Ints.self)
-  )
+/// `addDots` with what `widen` wrote. From memory: in registers there is no place for sums and weights of 16 bits.
+@_transparent func addWideDots(_ sum: inout DotSum, _ x: DotValues, _ y: UnsafePointer<Int8>) {
+  sum.low = pacer_own_add_pairs_from(sum.low, x.low, y)
+  sum.high = pacer_own_add_pairs_from(sum.high, x.high, y + 4 * Ints.scalarCount)
 }
 @_transparent func widen(_ p: UnsafePointer<Int8>, to target: UnsafeMutableRawPointer) {
   let (low, high) = dotWeights(p)

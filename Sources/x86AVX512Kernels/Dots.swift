@@ -33,7 +33,9 @@ typealias DotSum = Ints
 }
 /// They are multiplied as they are.
 @_transparent var widensDots: Bool { false }
-@_transparent func wideWeights(_ p: UnsafePointer<Int8>) -> DotWeights { dotWeights(p) }
+@_transparent func addWideDots(_ sum: inout DotSum, _ x: DotValues, _ y: UnsafePointer<Int8>) {
+  addDots(&sum, x, dotWeights(y))
+}
 @_transparent func widen(_ p: UnsafePointer<Int8>, to target: UnsafeMutableRawPointer) {
   target.storeBytes(of: dotWeights(p), as: Ints.self)
 }

@@ -885,6 +885,22 @@ PACER_ALIAS(pacer_own_ints, signed_high, (pacer_own_ints x), (x))
 PACER_ALIAS(pacer_own_ints, spread_low, (pacer_own_ints x), (x))
 PACER_ALIAS(pacer_own_ints, spread_high, (pacer_own_ints x), (x))
 PACER_ALIAS(pacer_own_ints, add_pairs, (pacer_own_ints sum, pacer_own_ints x, pacer_own_ints y), (sum, x, y))
+// The same with y in memory, at a multiple of a vector. A compiler would keep y in a register for all who multiply it, and have none
+// left for the sums.
+static inline __attribute__((always_inline)) pacer_own_ints pacer_own_add_pairs_from(
+    pacer_own_ints sum, pacer_own_ints x, const void *y) {
+#if defined(__AVX2__)
+  __m256i pairs;
+  __asm__("vpmaddwd %2, %1, %0" : "=x"(pairs) : "x"((__m256i)x), "m"(*(const __m256i *)y));
+  return sum + (pacer_own_ints)pairs;
+#elif defined(__SSE2__)
+  __m128i pairs = (__m128i)x;
+  __asm__("pmaddwd %1, %0" : "+x"(pairs) : "m"(*(const __m128i *)y));
+  return sum + (pacer_own_ints)pairs;
+#else
+  return pacer_own_add_pairs(sum, x, *(const pacer_own_ints *)y);
+#endif
+}
 PACER_ALIAS(pacer_own_ints, sum_pairs, (pacer_own_ints low, pacer_own_ints high), (low, high))
 #endif
 #undef PACER_ALIAS
