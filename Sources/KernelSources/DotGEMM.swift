@@ -146,7 +146,8 @@ struct DotTileOf<let rows: Int, let columns: Int> {
 
   @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
-    accumulate(product, p, spare, from: dotSum, step: 4 * Ints.scalarCount, to: total) { sums, source, weights in
+    accumulate(product, p, spare, from: { dotSum($0) }, step: 4 * Ints.scalarCount, to: { total($0) }) {
+      sums, source, weights in
       let value = dotValues(all: source)
       for j in 0..<columns { addDots(&sums[j], value, dotWeights(weights + j * 4 * Ints.scalarCount)) }
     }
@@ -157,7 +158,8 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   private static func addWide(
     _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
   ) {
-    accumulate(product, p, spare, from: dotSum, step: 8 * Ints.scalarCount, to: total) { sums, source, weights in
+    accumulate(product, p, spare, from: { dotSum($0) }, step: 8 * Ints.scalarCount, to: { total($0) }) {
+      sums, source, weights in
       let value = dotValues(all: source)
       for j in 0..<columns { addWideDots(&sums[j], value, weights + j * 8 * Ints.scalarCount) }
     }
