@@ -170,12 +170,13 @@ struct Border: Sendable {
     self.padding = padding
   }
 
-  /// Few channels make short runs: worth a copy that joins the taps of a row, where that is not many times as large as the image.
+  /// Few channels make short runs: a copy with a border joins the taps of a row. Nil where there are more, or where it would be many
+  /// times as large as the image.
   static func joiningTaps(_ op: Conv2D, _ image: Shape) -> Border? {
     guard image[1] < 8, op.dilation.w == 1, op.groups == 1 else { return nil }
-    let size = Border(image, op.padding).size
-    let (pixels, overflows) = size.h.multipliedReportingOverflow(by: size.w)
-    return overflows || pixels > max(8 * image[2] * image[3], 1 << 16) ? nil : Border(image, op.padding)
+    let border = Border(image, op.padding)
+    let (pixels, overflows) = border.size.h.multipliedReportingOverflow(by: border.size.w)
+    return overflows || pixels > max(8 * image[2] * image[3], 1 << 16) ? nil : border
   }
 
   var size: Pair { Pair(image[2] + padding.total.h, image[3] + padding.total.w) }

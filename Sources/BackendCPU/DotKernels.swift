@@ -19,7 +19,7 @@ struct DotKernel: CPUKernel {
   /// Copies the image with a border of zero points, so that the taps of a window row are one run of bytes.
   private let border: Border?
   private let offsets: FixedArray<Int32>?
-  private let taps: Int
+  private let work: DotWork
   private let channels: Int
   private let inputStride: Int
   private let zeros: FixedArray<UInt8>
@@ -50,17 +50,17 @@ struct DotKernel: CPUKernel {
     }
     let isPointwise = op.isPointwise(weight.shape)
     let border = outputs.layout.kind == .rows ? Border.joiningTaps(op, input.shape) : nil
-    var offsets: [Int32]?
-    if !isPointwise {
-      offsets = IndirectConvolutionKernel.offsets(
-        op, output, kernel: Pair(kh, border == nil ? kw : 1),
-        size: border?.size ?? Pair(input.shape[2], input.shape[3]),
+    let taps = Pair(kh, border == nil ? kw : 1)
+    let offsets =
+      isPointwise
+      ? nil
+      : IndirectConvolutionKernel.offsets(
+        op, output, kernel: taps, size: border?.size ?? Pair(input.shape[2], input.shape[3]),
         channels: input.shape[1], padding: border == nil ? op.padding.before : 0, rows: request.table.dotRows)
-    }
     return DotKernel(
       name: isPointwise ? "pointwise-dots-nhwc-" : "conv-dots-nhwc-", outputs, request, groups: op.groups,
       batch: input.shape[0], pixels: pixels, image: input.shape.count / input.shape[0], border: border,
-      offsets: offsets, taps: isPointwise ? 1 : border == nil ? kh * kw : kh,
+      offsets: offsets, taps: taps.h * taps.w,
       channels: border == nil ? depth : outputs.layout.row(of: weight.shape), inputStride: input.shape[1])
   }
 
@@ -78,30 +78,16 @@ struct DotKernel: CPUKernel {
     (self.outputs, table, threads) = (outputs, request.table, request.threads)
     groupBytes = outputs.layout.byteCount(for: outputs.weight.shape) / groups
     (self.groups, self.batch, self.pixels, self.image) = (groups, batch, pixels, image)
-    (self.border, self.offsets, self.taps) = (border, offsets.map { FixedArray($0) }, taps)
+    (self.border, self.offsets) = (border, offsets.map { FixedArray($0) })
+    work = DotWork(outputs, request.table, pixels: pixels, taps: taps, inputByteCount: pixels * inputStride)
     (self.channels, self.inputStride) = (channels, inputStride)
     zeros = FixedArray(
       [UInt8](repeating: UInt8(truncatingIfNeeded: outputs.input.zeroPoints[0]), count: channels))
   }
 
-  private var depth: Int { outputs.layout.depth(of: outputs.weight.shape) }
-  /// Sums, a row of bytes, joined rows, and a pointer for each row and tap.
-  static func scratchPerThread(_ table: PacerKernelTable, depth: Int, taps: Int) -> Int {
-    rounded(table.dotRows * (table.lanes * 8 + depth) + 72 + 8 * table.dotRows * taps)
-  }
-  /// Behind that a panel of 16 bits.
-  private var scratchPerThread: Int {
-    Self.scratchPerThread(table, depth: depth, taps: taps) + (widens ? rounded(2 * depth * outputs.layout.width) : 0)
-  }
-  /// Whether panels are widened, each for all pixels; of a few there is little to gain, and shallow ones would look up pixels more
-  /// often than they multiply.
-  private var widens: Bool {
-    table.widensDots != 0 && !outputs.layout.isSmall && pixels >= 2 * table.dotRows && depth >= Self.leastWideDepth
-  }
-  private static let leastWideDepth = 64
   /// What fills up the last row is read up to 3 bytes behind the image.
   private var borderByteCount: Int { border.map { rounded($0.count + 3) } ?? 0 }
-  var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + scratchPerThread * threads }
+  var scratchByteCount: Int { outputs.scratchByteCount + borderByteCount + work.scratchPerThread * threads }
   // What a residual stands for is read before the same bytes are written.
   var overwritableInputs: [Int] { outputs.residual != nil && outputs.output != nil ? [3] : [] }
 
@@ -117,12 +103,10 @@ struct DotKernel: CPUKernel {
     let panels = (perGroup + layout.width - 1) / layout.width
     let tiles = (pixels + table.dotRows - 1) / table.dotRows
     var p = PacerDotGEMM()
-    (p.scratch, p.scratchStride) = (copy + borderByteCount, scratchPerThread)
-    (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (pixels, taps, channels, inputStride, depth)
-    (p.isSmall, p.isJoined) = (layout.isSmall ? 1 : 0, channels % 4 == 0 ? 0 : 1)
+    work.fill(&p, scratch: copy + borderByteCount)
+    (p.channels, p.inputStride) = (channels, inputStride)
+    p.isJoined = channels % 4 == 0 ? 0 : 1
     (p.outputs, p.outputStride) = (perGroup, count)
-    p.panelMajor = widens || groupBytes > pixels * inputStride ? 1 : 0
-    if widens { p.wideOffset = Self.scratchPerThread(table, depth: depth, taps: taps) }
     p.zeroPoint = Int(outputs.output?.zeroPoints[0] ?? 0)
     p.isFloat = outputs.output == nil ? 1 : 0
     p.saturates = outputs.saturates && !outputs.isReal ? 1 : 0

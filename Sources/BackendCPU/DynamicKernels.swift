@@ -10,6 +10,7 @@ struct DynamicProduct: Sendable {
   private let table: PacerKernelTable
   private let threads: Int
   private let rows: Int
+  private let work: DotWork
 
   /// - Parameters:
   ///   - weight: `[groups · outputs, depth]` of int8.
@@ -23,6 +24,7 @@ struct DynamicProduct: Sendable {
         Self.layout(groups, request.table), Linear(), [input, weight], TensorType([rows, weight.shape[0]]))
     else { return nil }
     (self.outputs, self.rows, table, threads) = (outputs, rows, request.table, request.threads)
+    work = DotWork(outputs, request.table, pixels: rows, taps: 1, inputByteCount: rows * weight.shape[1])
   }
 
   static func layout(_ groups: Int, _ table: PacerKernelTable) -> DotLayout {
@@ -31,15 +33,13 @@ struct DynamicProduct: Sendable {
 
   private var groups: Int { outputs.layout.groups }
   private var depth: Int { outputs.weight.shape[1] }
-  private var packedDepth: Int { outputs.layout.depth(of: outputs.weight.shape) }
   private var count: Int { rows * depth }
   private var blocks: Int { (count + 1023) / 1024 }
-  private var scratchPerThread: Int { DotKernel.scratchPerThread(table, depth: packedDepth, taps: 1) }
   /// Of places: factors and biases.
   private var placeByteCount: Int { rounded(outputs.places * 4) }
   /// Where that of the outputs begins, behind rows as bytes, the ends of their ranges, factors and biases.
   private var ownPlace: Int { rounded(count) + rounded(blocks * 8) + 2 * placeByteCount }
-  var scratchByteCount: Int { ownPlace + outputs.scratchByteCount + scratchPerThread * threads }
+  var scratchByteCount: Int { ownPlace + outputs.scratchByteCount + work.scratchPerThread * threads }
 
   /// What rows are as bytes.
   struct Bytes {
@@ -93,13 +93,9 @@ struct DynamicProduct: Sendable {
     p.weights = weights + group * outputs.layout.byteCount(for: outputs.weight.shape) / groups
     (p.bias, p.factors) = (UnsafePointer(biases) + places.lowerBound, UnsafePointer(factors) + places.lowerBound)
     (p.minima, p.maxima) = (outputs.minima + places.lowerBound, outputs.maxima + places.lowerBound)
-    (p.scratch, p.scratchStride) = (
-      (own + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self), scratchPerThread
-    )
-    (p.pixels, p.taps, p.channels, p.inputStride, p.depth) = (rows, 1, depth, depth, packedDepth)
-    (p.isSmall, p.isJoined) = (outputs.layout.isSmall ? 1 : 0, depth % 4 == 0 ? 0 : 1)
+    work.fill(&p, scratch: (own + outputs.scratchByteCount).assumingMemoryBound(to: UInt8.self))
+    (p.channels, p.inputStride, p.isJoined) = (depth, depth, depth % 4 == 0 ? 0 : 1)
     (p.outputs, p.outputStride, p.output) = (columns, stride, UnsafeMutableRawPointer(y))
-    p.panelMajor = columns > rows ? 1 : 0
     (p.isFloat, p.divisor, p.minimum, p.maximum) = (1, 1, limits.min, limits.max)
     let tiles = (rows + table.dotRows - 1) / table.dotRows
     let panels = (columns + outputs.layout.width - 1) / outputs.layout.width

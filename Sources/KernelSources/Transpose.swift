@@ -10,10 +10,12 @@ func toNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   toNCHW(raw, begin, end, of: Float.self)
 }
 
+/// NCHW to NHWC, of bytes. Items are pixels.
 func bytesToNHWC(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   toNHWC(raw, begin, end, of: UInt8.self, together: 16) { pacer_interleave3_bytes($0, $1, $2, $3) }
 }
 
+/// NHWC to NCHW, of bytes. Items are channels.
 func bytesToNCHW(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   toNCHW(raw, begin, end, of: UInt8.self)
 }

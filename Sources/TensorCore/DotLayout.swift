@@ -7,7 +7,8 @@
 ///
 /// Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels.
 ///
-/// What is missing is zeros. Within a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes each: ``output(at:width:)``.
+/// What is missing is zeros. Within a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes
+/// each: ``output(at:width:)``.
 public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   public enum Kind: Int, Sendable { case matrix, depthwise, rows }
 

@@ -114,11 +114,10 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
     configuration[Axes.precision] = .int8
     let catalog = Harness.current.catalog
-    for choice in [calibrate, observer, weightScales, prepareInt8, activationBits, weightBits, correctBias, keepFloat]
-      .compactMap({
-        $0
-      })
-    {
+    let choices = [
+      calibrate, observer, weightScales, prepareInt8, activationBits, weightBits, correctBias, keepFloat,
+    ]
+    for choice in choices.compactMap(\.self) {
       guard choice.texts.count == 1, let axis = catalog.axes.axes.first(where: { $0.key == choice.key }) else {
         throw UserError("--\(choice.key): a file holds one choice, not \(choice.texts.joined(separator: ", "))")
       }

@@ -58,7 +58,7 @@ typedef struct {
   const int32_t *offsets;          // as of PacerIndirectGEMM
   uint8_t *scratch;                // scratchStride bytes for each thread: a pointer for each row and tap, and where taps are joined
   long scratchStride;              // a row of `depth` bytes for each pixel of a tile; a panel of 16 bits, where there is wideOffset
-  long wideOffset;                 // where in scratch that is; 0: panels are not widened
+  long wideOffset;                 // where in scratch that is, with panelMajor; 0: panels are not widened
   long pixels, taps, channels, inputStride;
   long depth;                      // of all taps together, a multiple of 4
   long isSmall;                    // whether no weight is beyond ±64
