@@ -39,6 +39,14 @@ import CIntrinsics
 ) {
   pacer_own_interleave(rows.0, rows.1, rows.2, rows.3, p)
 }
+/// The same of half as many bytes.
+@_transparent func interleaveHalf(
+  _ rows: (
+    UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>
+  ), _ p: UnsafeMutablePointer<UInt8>
+) {
+  pacer_own_interleave_half(rows.0, rows.1, rows.2, rows.3, p)
+}
 /// Two rows of two vectors each, held within what bytes can be.
 @_transparent func writeSaturated(
   _ first: (Vector, Vector), _ second: (Vector, Vector), zeroPoint: Int, _ p: UnsafeMutablePointer<UInt8>,

@@ -4,24 +4,21 @@ import CIntrinsics
 /// written in fours, a column at a time; then each column is multiplied as a whole.
 func dotColumns(_ raw: UnsafeRawPointer?, _ begin: Int, _ end: Int, _ thread: Int) {
   let p = raw!.assumingMemoryBound(to: PacerDotColumns.self)
-  let width = 4 * Ints.scalarCount
-  let blocks = (p.pointee.channels + width - 1) / width
-  let isPaired = p.pointee.isPaired != 0
+  let blocks = (p.pointee.channels + DotBlock.width - 1) / DotBlock.width
   for item in begin..<end {
-    let row = isPaired ? 2 * item : item
+    let row = p.pointee.isPaired != 0 ? 2 * item : item
     for block in 0..<blocks {
-      let channel = min(block * width, max(p.pointee.channels - width, 0))
-      var work = DotBlock(p, row: row, block: block, channel: channel, thread)
-      work.fill()
-      work.multiply(isMoved: false)
-      guard isPaired, row + 1 < p.pointee.outputHeight else { continue }
-      work.row += 1
-      work.multiply(isMoved: true)
+      if p.pointee.channels - block * DotBlock.width <= DotHalfBlock.width {
+        DotHalfBlock.convolve(p, row: row, block: block, thread)
+      } else {
+        DotBlock.convolve(p, row: row, block: block, thread)
+      }
     }
   }
 }
 
-struct DotBlock {
+/// A block of channels in one output row, or two of them, so many neighbouring pixels at a time.
+struct DotBlockOf<let pixels: Int, let vectors: Int> {
   let p: UnsafePointer<PacerDotColumns>
   var row: Int
   let block: Int
@@ -29,11 +26,24 @@ struct DotBlock {
   let columns: UnsafeMutablePointer<UInt8>
   /// A column's rows in fours, and bytes of one of them.
   let groups: Int
-  @inline(__always) var step: Int { 16 * Ints.scalarCount }
+  @inline(__always) var step: Int { 4 * Self.width }
+  /// Channels.
+  @inline(__always) static var width: Int { vectors * Ints.scalarCount }
 
   @inline(__always)
-  init(_ p: UnsafePointer<PacerDotColumns>, row: Int, block: Int, channel: Int, _ thread: Int) {
-    (self.p, self.row, self.block, self.channel) = (p, row, block, channel)
+  static func convolve(_ p: UnsafePointer<PacerDotColumns>, row: Int, block: Int, _ thread: Int) {
+    var work = Self(p, row: row, block: block, thread)
+    work.fill()
+    work.multiply(isMoved: false)
+    guard p.pointee.isPaired != 0, row + 1 < p.pointee.outputHeight else { return }
+    work.row += 1
+    work.multiply(isMoved: true)
+  }
+
+  @inline(__always)
+  private init(_ p: UnsafePointer<PacerDotColumns>, row: Int, block: Int, _ thread: Int) {
+    (self.p, self.row, self.block) = (p, row, block)
+    channel = min(block * DotBlock.width, max(p.pointee.channels - Self.width, 0))
     columns = p.pointee.scratch + thread * p.pointee.scratchStride + 80 * Ints.scalarCount
     groups = (p.pointee.kernelHeight + 3) / 4
   }
@@ -46,9 +56,9 @@ struct DotBlock {
 
   /// Columns of the image with its border, `[column][rows / 4][channel][4]`.
   @inline(never)
-  func fill() {
+  private func fill() {
     let (channels, width, zeros) = (p.pointee.channels, p.pointee.width, p.pointee.zeros!)
-    let (padWidth, wide) = (p.pointee.padWidth, 4 * Ints.scalarCount)
+    let (padWidth, wide) = (p.pointee.padWidth, Self.width)
     let top = row * p.pointee.strideHeight - p.pointee.padHeight
     // Up to here whole blocks can be read.
     let last = p.pointee.input + (p.pointee.height * width * channels - wide)
@@ -64,7 +74,7 @@ struct DotBlock {
       column = columns + group * step
       for x in -padWidth..<width + p.pointee.padRight {
         if x < 0 || x >= width {
-          interleave((zeros, zeros, zeros, zeros), column)
+          write((zeros, zeros, zeros, zeros), column)
         } else {
           let place = x * channels
           let (a, b, c, d) = (
@@ -74,12 +84,20 @@ struct DotBlock {
           if channels < wide {
             fillPart((a, b, c, d), last, column)
           } else {
-            interleave((a, b, c, d), column)
+            write((a, b, c, d), column)
           }
         }
         column += groups * step
       }
     }
+  }
+
+  @inline(__always)
+  private func write(
+    _ rows: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>),
+    _ column: UnsafeMutablePointer<UInt8>
+  ) {
+    if vectors == 2 { interleaveHalf(rows, column) } else { interleave(rows, column) }
   }
 
   /// Where there are fewer channels than a block has, what lies behind the image is not read.
@@ -89,7 +107,7 @@ struct DotBlock {
     _ last: UnsafePointer<UInt8>, _ column: UnsafeMutablePointer<UInt8>
   ) {
     if max(max(rows.0, rows.1), max(rows.2, rows.3)) <= last {
-      return interleave(rows, column)
+      return write(rows, column)
     }
     let channels = p.pointee.channels
     for c in 0..<channels {
@@ -101,13 +119,13 @@ struct DotBlock {
   /// Where a channel stands among those that were written in fours.
   @inline(__always)
   private func blockPlace(_ channel: Int) -> Int {
-    let (lane, inLane) = (channel / 16, channel % 16)
+    let (lane, inLane) = (channel / (4 * vectors), channel % (4 * vectors))
     return inLane / 4 * Ints.scalarCount + lane * 4 + inLane % 4
   }
 
   /// - Parameter isMoved: whether its rows begin one below the columns' first.
   @inline(never)
-  func multiply(isMoved: Bool) {
+  private func multiply(isMoved: Bool) {
     if isMoved {
       multiply { movedWeights($0) }
     } else {
@@ -119,69 +137,85 @@ struct DotBlock {
   private func multiply(_ weights: (UnsafePointer<Int8>) -> DotWeights) {
     let outputWidth = p.pointee.outputWidth
     var x = 0
-    while x + DotPixels.count <= outputWidth {
-      DotPixels.multiply(self, x, weights)
-      x += DotPixels.count
+    while x + pixels <= outputWidth {
+      DotPixelsOf<pixels, vectors>.multiply(p, block, step, groups, columns, sums, x, weights)
+      write(x, count: pixels)
+      x += pixels
     }
     while x < outputWidth {
-      DotPixelsOf<1>.multiply(self, x, weights)
+      DotPixelsOf<1, vectors>.multiply(p, block, step, groups, columns, sums, x, weights)
+      write(x, count: 1)
       x += 1
     }
   }
 
-  /// Sums of so many pixels, which wait in memory.
+  /// Pixels whose sums wait in memory.
   @inline(never)
-  func write(_ sums: UnsafePointer<Int32>, _ x: Int, count: Int) {
-    for pixel in 0..<count { write(sums + pixel * 4 * Ints.scalarCount, x + pixel) }
-  }
-
-  @inline(__always)
-  private func write(_ sums: UnsafePointer<Int32>, _ x: Int) {
-    let place = block * 4 * Ints.scalarCount
+  private func write(_ x: Int, count: Int) {
+    let (place, lanes, zeroPoint) = (block * DotBlock.width, Ints.scalarCount, p.pointee.zeroPoint)
     let (factors, minima, maxima) = (p.pointee.factors + place, p.pointee.minima + place, p.pointee.maxima + place)
-    @inline(__always) func finish(_ quarter: Int) -> Vector {
-      let at = quarter * Ints.scalarCount
-      let sum = UnsafeRawPointer(sums + at).loadUnaligned(as: Ints.self)
-      let real = floats(sum) * read(factors + at)
-      return p.pointee.saturates != 0 ? real : clamped(real, read(minima + at), read(maxima + at))
+    let (channels, isHeld) = (p.pointee.channels, p.pointee.saturates == 0)
+    let first = p.pointee.output + ((row * p.pointee.outputWidth + x) * channels + channel)
+    let isWhole = channels >= Self.width
+    @inline(__always) func finish(_ pixel: Int, _ vector: Int) -> Vector {
+      let at = vector * lanes
+      let real =
+        floats(UnsafeRawPointer(sums + (pixel * Self.width + at)).loadUnaligned(as: Ints.self)) * read(factors + at)
+      return isHeld ? clamped(real, read(minima + at), read(maxima + at)) : real
     }
-    let output = p.pointee.output + ((row * p.pointee.outputWidth + x) * p.pointee.channels + channel)
-    if p.pointee.channels >= 4 * Ints.scalarCount {
-      writeRounded(finish(0), finish(1), finish(2), finish(3), zeroPoint: p.pointee.zeroPoint, output)
+    if vectors == 2 {
+      var pixel = 0
+      while pixel < count {
+        // Of an odd number the last is written twice.
+        let next = min(pixel + 1, count - 1)
+        let (output, other) = (first + pixel * channels, first + next * channels)
+        writeSaturated(
+          (finish(pixel, 0), finish(pixel, 1)), (finish(next, 0), finish(next, 1)), zeroPoint: zeroPoint,
+          isWhole ? output : spare, isWhole ? other : spare + Self.width)
+        if !isWhole {
+          copyBytes(spare, output, channels)
+          copyBytes(spare + Self.width, other, channels)
+        }
+        pixel += 2
+      }
     } else {
-      writeRounded(finish(0), finish(1), finish(2), finish(3), zeroPoint: p.pointee.zeroPoint, spare)
-      copyBytes(spare, output, p.pointee.channels)
+      for pixel in 0..<count {
+        let output = first + pixel * channels
+        writeRounded(
+          finish(pixel, 0), finish(pixel, 1), finish(pixel, 2), finish(pixel, 3), zeroPoint: zeroPoint,
+          isWhole ? output : spare)
+        if !isWhole { copyBytes(spare, output, channels) }
+      }
     }
   }
 }
 
 /// So many neighbouring pixels of one block of channels.
-struct DotPixelsOf<let pixels: Int> {
-  typealias Sums = InlineArray<pixels, InlineArray<4, DotSum>>
-
-  @inline(__always) static var count: Int { pixels }
-
+struct DotPixelsOf<let pixels: Int, let vectors: Int> {
+  /// Leaves their sums in memory, `[pixel][vector]`.
   @inline(__always)
-  static func multiply(_ work: DotBlock, _ x: Int, _ read: (UnsafePointer<Int8>) -> DotWeights) {
-    let p = work.p
-    let (groups, step) = (work.groups, work.step)
-    let block = p.pointee.weights + work.block * step * (1 + p.pointee.kernelWidth * groups)
-    let bias = UnsafeRawPointer(p.pointee.bias + work.block * 4 * Ints.scalarCount)
-    let added = InlineArray<4, DotSum> {
-      dotSum(bias.loadUnaligned(fromByteOffset: $0 * 4 * Ints.scalarCount, as: Ints.self))
+  static func multiply(
+    _ p: UnsafePointer<PacerDotColumns>, _ block: Int, _ step: Int, _ groups: Int,
+    _ columns: UnsafeMutablePointer<UInt8>, _ target: UnsafeMutablePointer<Int32>, _ x: Int,
+    _ read: (UnsafePointer<Int8>) -> DotWeights
+  ) {
+    let lanes = Ints.scalarCount
+    let bias = UnsafeRawPointer(p.pointee.bias + block * DotBlock.width)
+    let added = InlineArray<vectors, DotSum> {
+      dotSum(bias.loadUnaligned(fromByteOffset: $0 * 4 * lanes, as: Ints.self))
     }
-    var sums = Sums { _ in added }
+    var sums = InlineArray<pixels, InlineArray<vectors, DotSum>> { _ in added }
     let stride = p.pointee.strideWidth * groups * step
-    var weights = block + step
-    var column = UnsafePointer(work.columns) + x * stride
+    // Blocks before it are whole.
+    var weights = p.pointee.weights + (block * 4 * DotBlock.width * (1 + p.pointee.kernelWidth * groups) + step)
+    var column = UnsafePointer(columns) + x * stride
     for _ in 0..<p.pointee.kernelWidth {
       for group in 0..<groups {
         let values = column + group * step
-        for quarter in 0..<4 {
-          let weight = read(weights + quarter * 4 * Ints.scalarCount)
+        for vector in 0..<vectors {
+          let weight = read(weights + vector * 4 * lanes)
           for pixel in 0..<pixels {
-            addDots(
-              &sums[pixel][quarter], dotValues(values + (pixel * stride + quarter * 4 * Ints.scalarCount)), weight)
+            addDots(&sums[pixel][vector], dotValues(values + (pixel * stride + vector * 4 * lanes)), weight)
           }
         }
         weights += step
@@ -189,11 +223,10 @@ struct DotPixelsOf<let pixels: Int> {
       column += p.pointee.dilationWidth * groups * step
     }
     for pixel in 0..<pixels {
-      for quarter in 0..<4 {
-        UnsafeMutableRawPointer(work.sums + (pixel * 4 + quarter) * Ints.scalarCount)
-          .storeBytes(of: total(sums[pixel][quarter]), as: Ints.self)
+      for vector in 0..<vectors {
+        UnsafeMutableRawPointer(target + (pixel * vectors + vector) * lanes)
+          .storeBytes(of: total(sums[pixel][vector]), as: Ints.self)
       }
     }
-    work.write(work.sums, x, count: pixels)
   }
 }

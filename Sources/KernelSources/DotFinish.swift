@@ -2,13 +2,13 @@ import CIntrinsics
 
 // What sums of products become: bytes, or numbers.
 
-/// Sums of whole panels that become bytes and nothing else.
+/// Sums that become bytes and nothing else.
 @inline(never)
 func finishWholeDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
-  let (stride, zeroPoint, lanes) = (p.pointee.outputStride, p.pointee.zeroPoint, Ints.scalarCount)
-  var output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place
+  let (zeroPoint, lanes) = (p.pointee.zeroPoint, Ints.scalarCount)
+  let rows = DotRows(product, p, spare, width)
   let limits = DotLimits(p, product.pointee.first)
   @inline(__always) func sum(_ place: Int) -> Ints {
     UnsafeRawPointer(spare.sums + place).loadUnaligned(as: Ints.self)
@@ -17,40 +17,41 @@ func finishWholeDots(
     var r = 0
     while r < product.pointee.count {
       // Of an odd number of rows the last is written twice.
-      let next = r + 1 < product.pointee.count ? 1 : 0
-      let (a, b) = (r * width, (r + next) * width)
+      let next = min(r + 1, product.pointee.count - 1)
+      let (a, b) = (r * width, next * width)
       writeSaturated(
         (limits.real(sum(a), 0), limits.real(sum(a + lanes), lanes)),
-        (limits.real(sum(b), 0), limits.real(sum(b + lanes), lanes)), zeroPoint: zeroPoint, output,
-        output + next * stride)
-      output += 2 * stride
+        (limits.real(sum(b), 0), limits.real(sum(b + lanes), lanes)), zeroPoint: zeroPoint, rows.target(r),
+        rows.target(next))
+      rows.keep(r)
+      rows.keep(next)
       r += 2
     }
   } else if width > lanes {
     for r in 0..<product.pointee.count {
       writeRounded(
-        limits.finish(sum(r * width), 0), limits.finish(sum(r * width + lanes), lanes), zeroPoint: zeroPoint, output)
-      output += stride
+        limits.finish(sum(r * width), 0), limits.finish(sum(r * width + lanes), lanes), zeroPoint: zeroPoint,
+        rows.target(r))
+      rows.keep(r)
     }
   } else {
     for r in 0..<product.pointee.count {
-      writeRounded(limits.finish(sum(r * width), 0), zeroPoint: zeroPoint, output)
-      output += stride
+      writeRounded(limits.finish(sum(r * width), 0), zeroPoint: zeroPoint, rows.target(r))
+      rows.keep(r)
     }
   }
 }
 
-/// Whether `finishAddedDots` does it, of whole panels with a residual.
-func addsToBytes(_ p: PacerDotGEMM, _ width: Int) -> Bool {
-  width > Ints.scalarCount && p.isFloat == 0 && p.addend == nil && isInvertible(p.divisor)
-}
+/// Whether `finishAddedDots` does it, where there is a residual.
+func addsToBytes(_ p: PacerDotGEMM) -> Bool { p.isFloat == 0 && p.addend == nil && isInvertible(p.divisor) }
 
-/// Sums of whole panels of two vectors to which a residual is added, that become bytes.
+/// Sums to which a residual is added, that become bytes.
 @inline(never)
 func finishAddedDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
-  let (stride, zeroPoint, lanes) = (p.pointee.outputStride, p.pointee.zeroPoint, Ints.scalarCount)
+  let (zeroPoint, lanes) = (p.pointee.zeroPoint, Ints.scalarCount)
+  let rows = DotRows(product, p, spare, width)
   let limits = DotLimits(p, product.pointee.first)
   let scale = Vector(repeating: p.pointee.residualScale)
   let zero = Vector(repeating: Float(p.pointee.residualZeroPoint))
@@ -60,20 +61,62 @@ func finishAddedDots(
   let most = 1024 * divisor
   let minimum = Vector(repeating: min(max(p.pointee.minimum, -most), most))
   let maximum = Vector(repeating: min(max(p.pointee.maximum, -most), most))
-  var (residual, output) = (
-    p.pointee.residual! + product.pointee.place,
-    p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place
-  )
   for r in 0..<product.pointee.count {
     @inline(__always) func finish(_ bytes: Ints, _ place: Int) -> Vector {
       let sum = UnsafeRawPointer(spare.sums + r * width + place).loadUnaligned(as: Ints.self)
       let real = limits.real(sum, place) + (floats(bytes) - zero) * scale
       return limits.held(quotient(clamped(real, minimum, maximum), whole, inverse: inverse), place)
     }
-    let a = finish(readHalves(residual, second: false), 0)
-    writeRounded(a, finish(readHalves(residual, second: true), lanes), zeroPoint: zeroPoint, output)
-    residual += stride
-    output += stride
+    let residual = rows.residual(r)
+    if width > lanes {
+      let a = finish(readHalves(residual, second: false), 0)
+      writeRounded(a, finish(readHalves(residual, second: true), lanes), zeroPoint: zeroPoint, rows.target(r))
+    } else {
+      writeRounded(finish(readWidened(residual), 0), zeroPoint: zeroPoint, rows.target(r))
+    }
+    rows.keep(r)
+  }
+}
+
+/// Rows of bytes of a tile. Of a panel of which a part is no output they are written elsewhere first.
+struct DotRows {
+  let output: UnsafeMutablePointer<UInt8>
+  let added: UnsafePointer<UInt8>?
+  let spare: UnsafeMutablePointer<UInt8>
+  let stride: Int
+  /// Outputs of a row.
+  let count: Int
+  let width: Int
+  /// Rows of the residual before this one can be read at whole width: what follows them is the tile's own.
+  let last: Int
+
+  @inline(__always)
+  init(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int) {
+    let place = product.pointee.place
+    output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + place
+    added = p.pointee.residual.map { $0 + place }
+    (self.spare, stride, self.width) = (spare.bytes, p.pointee.outputStride, width)
+    count = min(p.pointee.outputs - product.pointee.first, width)
+    // Otherwise another thread may be writing there.
+    let isOwn = count == width || count == stride
+    last = isOwn ? product.pointee.count - (width - 1) / count : 0
+  }
+
+  /// Where a row of `width` bytes is written: even and odd rows apart, two of a vector's.
+  @inline(__always) func target(_ row: Int) -> UnsafeMutablePointer<UInt8> {
+    count == width ? output + row * stride : spare + row % 2 * width
+  }
+
+  @inline(__always) func keep(_ row: Int) {
+    if count < width { copyBytes(target(row), output + row * stride, count) }
+  }
+
+  /// A row of `width` bytes.
+  @inline(__always) func residual(_ row: Int) -> UnsafePointer<UInt8> {
+    let source = added! + row * stride
+    if row < last { return source }
+    copyBytes(source, target(row), count)
+    return UnsafePointer(target(row))
   }
 }
 
@@ -99,8 +142,9 @@ struct DotLimits {
 func finishDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
-  let (first, stride, lanes) = (product.pointee.first, p.pointee.outputStride, Ints.scalarCount)
-  let count = min(p.pointee.outputs - first, width)
+  let (first, lanes) = (product.pointee.first, Ints.scalarCount)
+  let rows = DotRows(product, p, spare, width)
+  let count = rows.count
   let isWide = width > lanes
   let limits = DotLimits(p, first)
   let residualScale = Vector(repeating: p.pointee.residualScale)
@@ -108,16 +152,10 @@ func finishDots(
   let divisor = Vector(repeating: p.pointee.divisor)
   let (minimum, maximum) = (Vector(repeating: p.pointee.minimum), Vector(repeating: p.pointee.maximum))
   for r in 0..<product.pointee.count {
-    let place = product.pointee.place + r * stride
-    var added = p.pointee.residual.map { $0 + place }
-    if let all = added, count < width {
-      spare.bytes.update(from: all, count: count)
-      added = UnsafePointer(spare.bytes)
-    }
+    let added = p.pointee.residual == nil ? nil : rows.residual(r)
     func finish(_ vector: Int) -> Vector {
       let sum = UnsafeRawPointer(spare.sums + r * width + vector * lanes).loadUnaligned(as: Ints.self)
       var real = limits.real(sum, vector * lanes)
-      if p.pointee.divisor == 0 { return limits.held(real, vector * lanes) }
       if let addend = p.pointee.addend { real += read(addend + first + vector * lanes) }
       if let added {
         let bytes = isWide ? readHalves(added, second: vector > 0) : readWidened(added)
@@ -129,7 +167,7 @@ func finishDots(
     let a = finish(0)
     let b = isWide ? finish(1) : a
     if p.pointee.isFloat != 0 {
-      let output = p.pointee.output!.assumingMemoryBound(to: Float.self) + place
+      let output = p.pointee.output!.assumingMemoryBound(to: Float.self) + product.pointee.place + r * rows.stride
       if isWide {
         // Its sums have been read. Fours of the one vector and of the other by turns.
         let reals = UnsafeMutableRawPointer(spare.sums + r * width).assumingMemoryBound(to: Float.self)
@@ -149,14 +187,12 @@ func finishDots(
         write(a, output, first: count)
       }
     } else {
-      let output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + place
-      let target = count < width ? spare.bytes : output
       if isWide {
-        writeRounded(a, b, zeroPoint: p.pointee.zeroPoint, target)
+        writeRounded(a, b, zeroPoint: p.pointee.zeroPoint, rows.target(r))
       } else {
-        writeRounded(a, zeroPoint: p.pointee.zeroPoint, target)
+        writeRounded(a, zeroPoint: p.pointee.zeroPoint, rows.target(r))
       }
-      if count < width { output.update(from: spare.bytes, count: count) }
+      rows.keep(r)
     }
   }
 }

@@ -132,10 +132,9 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     } else {
       add(product, p, spare)
     }
-    let isWhole = p.pointee.outputs - product.pointee.first >= width
-    if p.pointee.divisor == 0 && isWhole {
+    if p.pointee.divisor == 0 {
       finishWholeDots(product, p, spare, width)
-    } else if isWhole && p.pointee.residual != nil && addsToBytes(p.pointee, width) {
+    } else if p.pointee.residual != nil && addsToBytes(p.pointee) {
       finishAddedDots(product, p, spare, width)
     } else {
       finishDots(product, p, spare, width)

@@ -5,7 +5,8 @@
 /// the channels, and a panel has two vectors of outputs, or one where that is enough. Of rows the same, where each row of a window is
 /// filled up to fours: the channels of its taps lie beside each other in an image too.
 ///
-/// Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels.
+/// Of depthwise filters, `[block][sums: int32 × width][kx][ky / 4][width][4]`, where a block has four vectors of channels, or two where
+/// those are enough.
 ///
 /// What is missing is zeros. Within a panel, outputs stand in the order in which sums come out of instructions that work on 16 bytes
 /// each: ``output(at:width:)``.
@@ -45,7 +46,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
       + (groups > 1 ? "g\(groups)" : "")
   }
 
-  /// Of one panel or block.
+  /// Of one panel or block but the last, which may have half of it.
   package var width: Int { lanes * (kind == .depthwise ? 4 : 2) }
 
   func fault(for shape: Shape, _ dtype: DType) -> String? {
@@ -75,13 +76,16 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
 
   /// Outputs of the panel that begins with output `first` of so many.
   package func panelWidth(from first: Int, of outputs: Int) -> Int {
-    kind != .depthwise && outputs - first <= lanes ? lanes : width
+    outputs - first <= width / 2 ? width / 2 : width
   }
 
   /// Where the panels of `outputs` begin. Blocks lie inside the channels as long as there are enough: the last one may share some with
   /// the one before.
   package func starts(_ outputs: Int) -> [Int] {
-    stride(from: 0, to: outputs, by: width).map { kind == .depthwise ? min($0, max(outputs - width, 0)) : $0 }
+    stride(from: 0, to: outputs, by: width).map { first in
+      guard kind == .depthwise else { return first }
+      return min(first, max(outputs - panelWidth(from: first, of: outputs), 0))
+    }
   }
 
   /// The output, counted from the panel's first, whose sum is at a place of a panel of so many.
@@ -94,7 +98,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   public func byteCount(for shape: Shape) -> Int {
     let outputs = shape[0] / groups
     let rest = outputs % width
-    let last = rest == 0 ? 0 : kind != .depthwise && rest <= lanes ? lanes : width
+    let last = rest == 0 ? 0 : panelWidth(from: 0, of: rest)
     return groups * (outputs - rest + last) * (4 + depth(of: shape))
   }
 

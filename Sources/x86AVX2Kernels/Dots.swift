@@ -7,7 +7,8 @@ typealias DotTile = DotTileOf<3, 2>
 typealias DotTileNarrow = DotTileOf<3, 1>
 typealias DotTilePart = DotTileOf<2, 2>
 typealias DotTileLine = DotTileOf<1, 2>
-typealias DotPixels = DotPixelsOf<1>
+typealias DotBlock = DotBlockOf<1, 4>
+typealias DotHalfBlock = DotBlockOf<2, 2>
 
 @_transparent var addsSmallDots: Bool { true }
 @_transparent func addSmallDots(_ sum: inout Ints, _ x: UnsafePointer<UInt8>, _ y: Ints) {

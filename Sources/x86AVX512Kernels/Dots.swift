@@ -8,7 +8,8 @@ typealias DotTileNarrow = DotTileOf<14, 1>
 typealias DotTilePart = DotTileOf<7, 2>
 typealias DotTileLine = DotTileOf<1, 2>
 /// 16 sums.
-typealias DotPixels = DotPixelsOf<4>
+typealias DotBlock = DotBlockOf<4, 4>
+typealias DotHalfBlock = DotBlockOf<8, 2>
 
 @_transparent var addsSmallDots: Bool { false }
 /// Asked of nobody, and here so that the kernel compiles for every set.

@@ -80,7 +80,7 @@ typedef struct {
   const float *factors, *minima, *maxima;
   const uint8_t *zeros;            // zero points of the input, as many as a block is wide
   uint8_t *output;
-  uint8_t *scratch;                // scratchStride bytes for each thread: sums of four pixels, and a row's columns in fours
+  uint8_t *scratch;                // scratchStride bytes for each thread: sums of a few pixels, and a row's columns in fours
   long scratchStride;
   long channels, height, width, outputHeight, outputWidth;
   long kernelHeight, kernelWidth, strideHeight, strideWidth, padHeight, padWidth, padRight, dilationHeight, dilationWidth;
@@ -604,7 +604,7 @@ static inline __attribute__((always_inline)) pacer_float16 pacer_clamp16(
 #endif
 
 // Bytes and the sums of their products, by lanes of 32 bits. What pacer_interleave gives is in the order of instructions that work
-// on 16 bytes each, which pacer_pack and pacer_pack_bytes undo.
+// on 16 bytes each, which pacer_pack and pacer_write_bytes undo.
 #define PACER_LANES(lanes)                                                                                            \
   typedef int32_t pacer_ints##lanes __attribute__((ext_vector_type(lanes)));                                           \
   typedef int16_t pacer_shorts##lanes __attribute__((ext_vector_type(2 * lanes)));                                     \
@@ -701,6 +701,14 @@ static inline __attribute__((always_inline)) void pacer_interleave4(
   _mm_storeu_si128((__m128i *)p + 2, _mm_unpacklo_epi16(high, higher));
   _mm_storeu_si128((__m128i *)p + 3, _mm_unpackhi_epi16(high, higher));
 }
+// The same of half as many, in the order that pacer_pack undoes.
+static inline __attribute__((always_inline)) void pacer_interleave_half4(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m128i low = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)a), _mm_loadl_epi64((const __m128i *)b));
+  const __m128i high = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)c), _mm_loadl_epi64((const __m128i *)d));
+  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(low, high));
+  _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi16(low, high));
+}
 // Without an instruction for four products, pairs of products of 16 bits: of the bytes of the lower and of the upper half of each 16.
 PACER_FROM(4, pacer_unsigned_low, pacer_ints, pacer_ints, _mm_unpacklo_epi8((__m128i)x, _mm_setzero_si128()))
 PACER_FROM(4, pacer_unsigned_high, pacer_ints, pacer_ints, _mm_unpackhi_epi8((__m128i)x, _mm_setzero_si128()))
@@ -746,6 +754,10 @@ static inline __attribute__((always_inline)) void pacer_write_bytes4(pacer_short
 static inline __attribute__((always_inline)) void pacer_interleave4(
     const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
   for (int i = 0; i < 16; i++) { p[4 * i] = a[i]; p[4 * i + 1] = b[i]; p[4 * i + 2] = c[i]; p[4 * i + 3] = d[i]; }
+}
+static inline __attribute__((always_inline)) void pacer_interleave_half4(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  for (int i = 0; i < 8; i++) { p[4 * i] = a[i]; p[4 * i + 1] = b[i]; p[4 * i + 2] = c[i]; p[4 * i + 3] = d[i]; }
 }
 typedef uint8_t pacer_bytes4 __attribute__((ext_vector_type(16)));
 typedef int8_t pacer_chars4 __attribute__((ext_vector_type(16)));
@@ -793,6 +805,17 @@ static inline __attribute__((always_inline)) void pacer_interleave8(
   _mm256_storeu_si256((__m256i *)p + 1, _mm256_unpackhi_epi16(low, lower));
   _mm256_storeu_si256((__m256i *)p + 2, _mm256_unpacklo_epi16(high, higher));
   _mm256_storeu_si256((__m256i *)p + 3, _mm256_unpackhi_epi16(high, higher));
+}
+// Of 16 bytes each half in a lane of its own.
+static inline __attribute__((always_inline)) __m256i pacer_spread_halves8(const uint8_t *p) {
+  return _mm256_permute4x64_epi64(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)), 0x10);
+}
+static inline __attribute__((always_inline)) void pacer_interleave_half8(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m256i low = _mm256_unpacklo_epi8(pacer_spread_halves8(a), pacer_spread_halves8(b));
+  const __m256i high = _mm256_unpacklo_epi8(pacer_spread_halves8(c), pacer_spread_halves8(d));
+  _mm256_storeu_si256((__m256i *)p, _mm256_unpacklo_epi16(low, high));
+  _mm256_storeu_si256((__m256i *)p + 1, _mm256_unpackhi_epi16(low, high));
 }
 PACER_FROM(8, pacer_unsigned_low, pacer_ints, pacer_ints, _mm256_unpacklo_epi8((__m256i)x, _mm256_setzero_si256()))
 PACER_FROM(8, pacer_unsigned_high, pacer_ints, pacer_ints, _mm256_unpackhi_epi8((__m256i)x, _mm256_setzero_si256()))
@@ -842,6 +865,18 @@ static inline __attribute__((always_inline)) void pacer_interleave16(
   _mm512_storeu_si512((__m512i *)p + 2, _mm512_unpacklo_epi16(high, higher));
   _mm512_storeu_si512((__m512i *)p + 3, _mm512_unpackhi_epi16(high, higher));
 }
+// Of 32 bytes each quarter in a lane of its own.
+static inline __attribute__((always_inline)) __m512i pacer_spread_halves16(const uint8_t *p) {
+  const __m512i order = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+  return _mm512_permutexvar_epi64(order, _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p)));
+}
+static inline __attribute__((always_inline)) void pacer_interleave_half16(
+    const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p) {
+  const __m512i low = _mm512_unpacklo_epi8(pacer_spread_halves16(a), pacer_spread_halves16(b));
+  const __m512i high = _mm512_unpacklo_epi8(pacer_spread_halves16(c), pacer_spread_halves16(d));
+  _mm512_storeu_si512((__m512i *)p, _mm512_unpacklo_epi16(low, high));
+  _mm512_storeu_si512((__m512i *)p + 1, _mm512_unpackhi_epi16(low, high));
+}
 // Four products of each lane at a time: unsigned times signed bytes.
 static inline __attribute__((always_inline)) pacer_ints16 pacer_add_dots16(pacer_ints16 sum, pacer_ints16 x, pacer_ints16 y) {
   return (pacer_ints16)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)y);
@@ -876,6 +911,8 @@ PACER_ALIAS(pacer_own_ints, high, (const uint8_t *p), (p))
 PACER_ALIAS(pacer_own_ints, widened, (const uint8_t *p), (p))
 PACER_ALIAS(pacer_own_ints, widened_signed, (const uint8_t *p), (p))
 PACER_ALIAS(void, interleave, (const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p),
+            (a, b, c, d, p))
+PACER_ALIAS(void, interleave_half, (const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t *p),
             (a, b, c, d, p))
 #if !(defined(__AVX512VNNI__) && defined(__AVX512BW__))
 PACER_ALIAS(pacer_own_ints, unsigned_low, (pacer_own_ints x), (x))
