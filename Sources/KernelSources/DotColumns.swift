@@ -60,34 +60,41 @@ struct DotBlockOf<let pixels: Int, let vectors: Int> {
     let (channels, width, zeros) = (p.pointee.channels, p.pointee.width, p.pointee.zeros!)
     let (padWidth, wide) = (p.pointee.padWidth, Self.width)
     let top = row * p.pointee.strideHeight - p.pointee.padHeight
+    let next = groups * step
     // Up to here whole blocks can be read.
     let last = p.pointee.input + (p.pointee.height * width * channels - wide)
-    var column = columns
-    func line(_ index: Int) -> UnsafePointer<UInt8>? {
+    // Where a row begins, how far its next column is, and how many can be read whole. Rows outside of the image are zeros all along.
+    func line(_ index: Int) -> (start: UnsafePointer<UInt8>, step: Int, whole: Int) {
       let y = top + index * p.pointee.dilationHeight
       // A pair of rows has one more.
-      guard index < p.pointee.kernelHeight + p.pointee.isPaired, y >= 0, y < p.pointee.height else { return nil }
-      return p.pointee.input + (y * width * channels + channel)
+      guard index < p.pointee.kernelHeight + p.pointee.isPaired, y >= 0, y < p.pointee.height else {
+        return (zeros, 0, width)
+      }
+      let start = p.pointee.input + (y * width * channels + channel)
+      return (start, channels, start > last ? 0 : min((last - start) / channels + 1, width))
     }
     for group in 0..<groups {
-      let lines = (line(4 * group), line(4 * group + 1), line(4 * group + 2), line(4 * group + 3))
-      column = columns + group * step
-      for x in -padWidth..<width + p.pointee.padRight {
-        if x < 0 || x >= width {
-          write((zeros, zeros, zeros, zeros), column)
-        } else {
-          let place = x * channels
-          let (a, b, c, d) = (
-            lines.0.map { $0 + place } ?? zeros, lines.1.map { $0 + place } ?? zeros,
-            lines.2.map { $0 + place } ?? zeros, lines.3.map { $0 + place } ?? zeros
-          )
-          if channels < wide {
-            fillPart((a, b, c, d), last, column)
-          } else {
-            write((a, b, c, d), column)
-          }
-        }
-        column += groups * step
+      let (a, b, c, d) = (line(4 * group), line(4 * group + 1), line(4 * group + 2), line(4 * group + 3))
+      var rows = (a.start, b.start, c.start, d.start)
+      var column = columns + group * step
+      for _ in 0..<padWidth {
+        write((zeros, zeros, zeros, zeros), column)
+        column += next
+      }
+      let whole = min(min(a.whole, b.whole), min(c.whole, d.whole))
+      for _ in 0..<whole {
+        write(rows, column)
+        rows = (rows.0 + a.step, rows.1 + b.step, rows.2 + c.step, rows.3 + d.step)
+        column += next
+      }
+      for _ in whole..<width {
+        writePart(rows, column)
+        rows = (rows.0 + a.step, rows.1 + b.step, rows.2 + c.step, rows.3 + d.step)
+        column += next
+      }
+      for _ in 0..<p.pointee.padRight {
+        write((zeros, zeros, zeros, zeros), column)
+        column += next
       }
     }
   }
@@ -100,17 +107,13 @@ struct DotBlockOf<let pixels: Int, let vectors: Int> {
     if vectors == 2 { interleaveHalf(rows, column) } else { interleave(rows, column) }
   }
 
-  /// Where there are fewer channels than a block has, what lies behind the image is not read.
+  /// Of the image's last pixels, where there are fewer channels than a block has: what lies behind them is not read.
   @inline(never)
-  private func fillPart(
+  private func writePart(
     _ rows: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>),
-    _ last: UnsafePointer<UInt8>, _ column: UnsafeMutablePointer<UInt8>
+    _ column: UnsafeMutablePointer<UInt8>
   ) {
-    if max(max(rows.0, rows.1), max(rows.2, rows.3)) <= last {
-      return write(rows, column)
-    }
-    let channels = p.pointee.channels
-    for c in 0..<channels {
+    for c in 0..<p.pointee.channels {
       let target = column + blockPlace(c) * 4
       (target[0], target[1], target[2], target[3]) = (rows.0[c], rows.1[c], rows.2[c], rows.3[c])
     }

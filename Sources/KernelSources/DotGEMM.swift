@@ -132,6 +132,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     } else {
       add(product, p, spare)
     }
+    if writesAtOnce(product, p) { return }
     if p.pointee.divisor == 0 {
       finishWholeDots(product, p, spare, width)
     } else if p.pointee.residual != nil && addsToBytes(p.pointee) {
@@ -141,15 +142,22 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
   }
 
+  /// Whether sums become bytes where they are, and are never in memory.
+  @inline(__always)
+  private static func writesAtOnce(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>) -> Bool {
+    columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0 && p.pointee.divisor == 0
+      && p.pointee.outputs - product.pointee.first >= width
+  }
+
   // Functions of their own, with nothing beside the sums that needs registers.
 
   @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {
-    accumulate(product, p, spare, from: { dotSum($0) }, step: 4 * Ints.scalarCount, to: { total($0) }) {
-      sums, source, weights in
+    let sums = accumulate(product, p, from: { dotSum($0) }, step: 4 * Ints.scalarCount) { sums, source, weights in
       let value = dotValues(all: source)
       for j in 0..<columns { addDots(&sums[j], value, dotWeights(weights + j * 4 * Ints.scalarCount)) }
     }
+    end(sums, product, p, spare) { total($0) }
   }
 
   /// The same of a panel that was widened.
@@ -157,11 +165,11 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   private static func addWide(
     _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
   ) {
-    accumulate(product, p, spare, from: { dotSum($0) }, step: 8 * Ints.scalarCount, to: { total($0) }) {
-      sums, source, weights in
+    let sums = accumulate(product, p, from: { dotSum($0) }, step: 8 * Ints.scalarCount) { sums, source, weights in
       let value = dotValues(all: source)
       for j in 0..<columns { addWideDots(&sums[j], value, weights + j * 8 * Ints.scalarCount) }
     }
+    end(sums, product, p, spare) { total($0) }
   }
 
   /// The same of weights within ±64, with one sum for each output all along.
@@ -169,26 +177,25 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   private static func addSmall(
     _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare
   ) {
-    accumulate(product, p, spare, from: { $0 }, step: 4 * Ints.scalarCount, to: { $0 }) { sums, source, weights in
+    let sums = accumulate(product, p, from: { $0 }, step: 4 * Ints.scalarCount) { sums, source, weights in
       for j in 0..<columns {
         let step = UnsafeRawPointer(weights + j * 4 * Ints.scalarCount).loadUnaligned(as: Ints.self)
         addSmallDots(&sums[j], source, step)
       }
     }
+    end(sums, product, p, spare) { $0 }
   }
 
-  /// Leaves the sums of a tile in memory.
+  /// The sums of a tile.
   /// - Parameters:
   ///   - begin: makes sums of what is added to them.
   ///   - step: bytes of four weights for each lane.
-  ///   - end: makes totals of sums.
   ///   - addRow: adds four products to each sum of one pixel.
   @inline(__always)
   private static func accumulate<Sum>(
-    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare,
-    from begin: (Ints) -> Sum, step: Int, to end: (Sum) -> Ints,
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, from begin: (Ints) -> Sum, step: Int,
     addRow: (inout InlineArray<columns, Sum>, UnsafePointer<UInt8>, UnsafePointer<Int8>) -> Void
-  ) {
+  ) -> InlineArray<rows, InlineArray<columns, Sum>> {
     let bias = p.pointee.bias! + product.pointee.first
     let added = InlineArray<columns, Sum> {
       begin(UnsafeRawPointer(bias + $0 * Ints.scalarCount).loadUnaligned(as: Ints.self))
@@ -208,12 +215,37 @@ struct DotTileOf<let rows: Int, let columns: Int> {
       source += DotTile.rowCount
       ahead += width / 4 * depth
     }
-    // Through memory: a loop that ends with the pixels would keep the sums there all along.
-    for r in 0..<rows {
-      for j in 0..<columns {
-        UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount)
-          .storeBytes(of: end(sums[r][j]), as: Ints.self)
+    return sums
+  }
+
+  /// Writes the bytes of a whole tile, or leaves sums in memory: a loop that ends with the pixels would keep them there all along.
+  @inline(__always)
+  private static func end<Sum>(
+    _ sums: InlineArray<rows, InlineArray<columns, Sum>>, _ product: UnsafePointer<DotProduct>,
+    _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, as total: (Sum) -> Ints
+  ) {
+    guard writesAtOnce(product, p) else {
+      for r in 0..<rows {
+        for j in 0..<columns {
+          UnsafeMutableRawPointer(spare.sums + r * width + j * Ints.scalarCount)
+            .storeBytes(of: total(sums[r][j]), as: Ints.self)
+        }
       }
+      return
+    }
+    let factors = p.pointee.factors + product.pointee.first
+    let (a, b) = (read(factors), read(factors + Ints.scalarCount))
+    let output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + product.pointee.place
+    let stride = p.pointee.outputStride
+    var r = 0
+    while r < rows {
+      // Of an odd number of rows the last is written twice.
+      let next = min(r + 1, rows - 1)
+      writeSaturated(
+        (floats(total(sums[r][0])) * a, floats(total(sums[r][columns - 1])) * b),
+        (floats(total(sums[next][0])) * a, floats(total(sums[next][columns - 1])) * b),
+        zeroPoint: p.pointee.zeroPoint, output + r * stride, output + next * stride)
+      r += 2
     }
   }
 }
