@@ -62,6 +62,20 @@ import Testing
     }
   }
 
+  @Test(arguments: [100, 3_000_000_000, 20_000_000_000_000])
+  func `runs of any length are kept to a thousandth`(latencyNs: Int) async throws {
+    try await inFolder { folder in
+      var made = maker { $0.lines.removeAll { if case .run = $0 { true } else { false } } }
+      for ratio in [0.5, 0.51, 0.49, 0.5, 0.505] { made.pair(1, to: 0, ratio: ratio, latencyNs: latencyNs) }
+      made.end()
+      let keeper = try RecordKeeper(made.record(), folder: folder.appendingPathComponent("kept"), host: nil, catalog)
+      let kept = try Record.read(keeper.keep(write(made, folder)), catalog)
+      for (row, whole) in zip(kept.rows, made.record().rows) {
+        #expect(abs(row.latency!.value / whole.latency!.value - 1) < 1e-3)
+      }
+    }
+  }
+
   @Test func `an alias stands for one processor`() async throws {
     try await inFolder { folder in
       func keep(_ suite: String, on processor: String) throws -> URL {

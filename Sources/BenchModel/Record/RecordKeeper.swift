@@ -51,6 +51,8 @@ public struct RecordKeeper: Sendable {
         "the record has \(Format.bytes(Double(data.count))), at most \(Format.bytes(Double(Self.limit))) are kept: "
           + "measure fewer configurations in one suite")
     }
+    // What nobody could read is not kept.
+    _ = try Record(lines: Record.lines(data), catalog)
     try writeFile(data, to: place)
     return place
   }

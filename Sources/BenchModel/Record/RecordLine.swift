@@ -306,7 +306,7 @@ extension RecordLine.Runs {
     }
     // Sums of what a file says must not overflow.
     for (name, values, limit) in [
-      ("numbers", numbers, 1 << 40), ("partners", partners ?? [], 1 << 40), ("unitNs", [unitNs ?? 1], 1 << 20),
+      ("numbers", numbers, 1 << 40), ("partners", partners ?? [], 1 << 40), ("unitNs", [unitNs ?? 1], 1 << 40),
       ("medians", medians?.flatMap { $0 } ?? [], 1 << 40),
     ] {
       let wrong = values.first { !(-limit...limit).contains($0) }
