@@ -3,7 +3,7 @@ import TensorCore
 
 /// How a product of bytes goes through pixels and panels of weights, and what memory a thread has for it.
 struct DotWork: Sendable {
-  /// Bytes: sums, a row of bytes, joined rows, and a pointer for each row and tap; behind them the panel that is widened.
+  /// Bytes: sums, two rows of bytes, joined rows, and a pointer for each row and tap; behind them the panel that is widened.
   let scratchPerThread: Int
   private let pixels: Int
   private let taps: Int

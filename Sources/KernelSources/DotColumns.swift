@@ -48,7 +48,7 @@ struct DotBlockOf<let pixels: Int, let vectors: Int> {
     groups = (p.pointee.kernelHeight + 3) / 4
   }
 
-  /// A row of bytes, and behind it the sums of some pixels.
+  /// A row of bytes, or two of a half block, and behind them the sums of some pixels.
   @inline(__always) private var spare: UnsafeMutablePointer<UInt8> { columns - 80 * Ints.scalarCount }
   @inline(__always) var sums: UnsafeMutablePointer<Int32> {
     UnsafeMutableRawPointer(spare + 16 * Ints.scalarCount).assumingMemoryBound(to: Int32.self)
@@ -200,7 +200,7 @@ struct DotPixelsOf<let pixels: Int, let vectors: Int> {
   static func multiply(
     _ p: UnsafePointer<PacerDotColumns>, _ block: Int, _ step: Int, _ groups: Int,
     _ columns: UnsafeMutablePointer<UInt8>, _ target: UnsafeMutablePointer<Int32>, _ x: Int,
-    _ read: (UnsafePointer<Int8>) -> DotWeights
+    _ weightsAt: (UnsafePointer<Int8>) -> DotWeights
   ) {
     let lanes = Ints.scalarCount
     let bias = UnsafeRawPointer(p.pointee.bias + block * DotBlock.width)
@@ -216,7 +216,7 @@ struct DotPixelsOf<let pixels: Int, let vectors: Int> {
       for group in 0..<groups {
         let values = column + group * step
         for vector in 0..<vectors {
-          let weight = read(weights + vector * 4 * lanes)
+          let weight = weightsAt(weights + vector * 4 * lanes)
           for pixel in 0..<pixels {
             addDots(&sums[pixel][vector], dotValues(values + (pixel * stride + vector * 4 * lanes)), weight)
           }

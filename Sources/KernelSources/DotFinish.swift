@@ -102,7 +102,7 @@ struct DotRows {
     last = isOwn ? product.pointee.count - (width - 1) / count : 0
   }
 
-  /// Where a row of `width` bytes is written: even and odd rows apart, two of a vector's.
+  /// Where a row of `width` bytes is written: even and odd rows in places of their own, since two are written at once.
   @inline(__always) func target(_ row: Int) -> UnsafeMutablePointer<UInt8> {
     count == width ? output + row * stride : spare + row % 2 * width
   }
@@ -137,7 +137,7 @@ struct DotLimits {
   @inline(__always) func finish(_ sum: Ints, _ place: Int) -> Vector { held(real(sum, place), place) }
 }
 
-/// Sums that wait in memory: with a residual, to float32, or of a panel of which a part is no output.
+/// All other sums: those that become float32, and with a residual those whose scale has no inverse to multiply by.
 @inline(never)
 func finishDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int

@@ -74,7 +74,7 @@ private func widenDots(_ p: UnsafePointer<PacerDotGEMM>, _ panel: Int, _ spare: 
   }
 }
 
-/// A thread's working memory: a register tile of sums, a row of bytes, where taps lie, and where they are joined.
+/// A thread's working memory: a register tile of sums, two rows of bytes, where taps lie, and where they are joined.
 struct DotSpare {
   let sums: UnsafeMutablePointer<Int32>
   let bytes: UnsafeMutablePointer<UInt8>
@@ -87,6 +87,7 @@ struct DotSpare {
     let (rows, width) = (DotTile.rowCount, 2 * Ints.scalarCount)
     sums = base.assumingMemoryBound(to: Int32.self)
     bytes = (base + rows * width * 4).assumingMemoryBound(to: UInt8.self)
+    // Two rows of the widest vectors there are.
     joined = bytes + 64
     wide = UnsafePointer((base + p.pointee.wideOffset).assumingMemoryBound(to: Int8.self))
     // At a multiple of a pointer's size.
@@ -142,10 +143,10 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
   }
 
-  /// Whether sums become bytes where they are, and are never in memory.
+  /// Whether sums become bytes where they are, and are never in memory; of what saturates, nothing is divided.
   @inline(__always)
   private static func writesAtOnce(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>) -> Bool {
-    columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0 && p.pointee.divisor == 0
+    columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0
       && p.pointee.outputs - product.pointee.first >= width
   }
 

@@ -74,7 +74,7 @@ public struct DotLayout: Hashable, Sendable, CustomStringConvertible {
   /// Bytes of a row of the window, zeros included.
   package func row(of shape: Shape) -> Int { (shape[1] * shape[3] + 3) / 4 * 4 }
 
-  /// Outputs of the panel that begins with output `first` of so many.
+  /// Outputs of the panel that begins with output `first` of so many: the same before and after its start was moved back.
   package func panelWidth(from first: Int, of outputs: Int) -> Int {
     outputs - first <= width / 2 ? width / 2 : width
   }

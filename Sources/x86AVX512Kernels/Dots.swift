@@ -7,7 +7,7 @@ typealias DotTile = DotTileOf<14, 2>
 typealias DotTileNarrow = DotTileOf<14, 1>
 typealias DotTilePart = DotTileOf<7, 2>
 typealias DotTileLine = DotTileOf<1, 2>
-/// 16 sums.
+/// 16 sums each.
 typealias DotBlock = DotBlockOf<4, 4>
 typealias DotHalfBlock = DotBlockOf<8, 2>
 

@@ -195,6 +195,15 @@ import Testing
             }
           }, "unitNs"
         ),
+        (
+          {
+            if case .runs(var runs) = $0 {
+              runs.unitNs = 1 << 40
+              runs.medians?[0][0] = 1 << 40
+              $0 = .runs(runs)
+            }
+          }, "medians"
+        ),
       ] as [((inout RecordLine) -> Void, String)] {
         var lines = kept
         for index in lines.indices { change(&lines[index]) }

@@ -187,6 +187,9 @@ final class TemporaryFile {
     var newer = whole
     newer[8] = 9
     #expect(try reason(newer).contains("version 9; this Pacer reads version \(PacerFile.formatVersion)"))
+    var older = whole
+    older[8] = 2
+    #expect(try reason(older).contains("version 2; this Pacer reads version \(PacerFile.formatVersion): make it anew"))
     var damaged = whole
     damaged[60] ^= 1
     #expect(try reason(damaged).contains("index is damaged"))

@@ -8,6 +8,8 @@ import Testing
       (DotLayout(.matrix, lanes: lanes), [70, 13, 3, 2]), (DotLayout(.matrix, lanes: lanes), [33, 3, 7, 7]),
       (DotLayout(.matrix, lanes: lanes), [5, 17]), (DotLayout(.matrix, lanes: lanes, groups: 3), [21, 5, 3, 3]),
       (DotLayout(.depthwise, lanes: lanes), [70, 1, 5, 3]), (DotLayout(.depthwise, lanes: lanes), [7, 1, 3, 3]),
+      (DotLayout(.depthwise, lanes: lanes), [15, 1, 3, 3]), (DotLayout(.depthwise, lanes: lanes), [31, 1, 3, 3]),
+      (DotLayout(.depthwise, lanes: lanes), [63, 1, 3, 3]), (DotLayout(.depthwise, lanes: lanes), [100, 1, 3, 3]),
       (DotLayout(.rows, lanes: lanes), [33, 3, 7, 7]), (DotLayout(.rows, lanes: lanes), [70, 5, 2, 3]),
     ]
     for (layout, shape) in cases {

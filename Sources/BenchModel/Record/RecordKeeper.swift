@@ -24,8 +24,8 @@ public struct RecordKeeper: Sendable {
   }
 
   /// Writes the record of a file in its compact form, and returns where it lies.
-  /// - Throws: ``UserError`` where the run was interrupted, is kept already, or is too large, or where the host stands for
-  ///   another processor.
+  /// - Throws: ``UserError`` where the run was interrupted, is kept already, or is too large, where the host stands for
+  ///   another processor, or where it could not be read again.
   public func keep(_ url: URL) throws -> URL {
     let lines = try Record.lines(readFile(url))
     let record = try Record(lines: lines, catalog)
@@ -51,8 +51,9 @@ public struct RecordKeeper: Sendable {
         "the record has \(Format.bytes(Double(data.count))), at most \(Format.bytes(Double(Self.limit))) are kept: "
           + "measure fewer configurations in one suite")
     }
-    // What nobody could read is not kept.
-    _ = try Record(lines: Record.lines(data), catalog)
+    do { _ = try Record(lines: Record.lines(data), catalog) } catch {
+      throw UserError("the record of suite \(record.suite) could not be read again once kept, so it is not: \(error)")
+    }
     try writeFile(data, to: place)
     return place
   }

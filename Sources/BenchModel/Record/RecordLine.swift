@@ -314,15 +314,17 @@ extension RecordLine.Runs {
     }
     try require((unitNs ?? 1) > 0, "unitNs", unitNs ?? 1, "nanoseconds above 0")
     var number = 0
-    return numbers.indices.map { index in
+    return try numbers.indices.map { index in
       number += numbers[index]
       var line = RecordLine.RunLine(number: number, row: row)
       let partner = partners?[index] ?? -1
       line.partner = partner == 0 ? nil : number + partner
       var sum = 0
-      line.mediansNs = medians?[index].map { difference in
+      line.mediansNs = try medians?[index].map { difference in
         sum += difference
-        return Double(sum) * Double(unitNs ?? 1)
+        let median = Double(sum) * Double(unitNs ?? 1)
+        try require(abs(median) <= CheckedJSON.largest, "medians", median, "of nanoseconds that an integer can hold")
+        return median
       }
       line.medianNs = mediansNs.map { Double($0[index]) }
       line.ratio = ratios.flatMap { $0[index] > 0 ? $0[index] : nil }

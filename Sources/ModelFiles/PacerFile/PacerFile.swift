@@ -73,7 +73,7 @@ public struct PacerFile: Sendable {
     guard head.version == PacerLayout.version else {
       throw GraphError(
         "it is of format version \(head.version); this Pacer reads version \(PacerLayout.version)"
-          + (head.version > PacerLayout.version ? ", and a newer one wrote it" : ""))
+          + (head.version > PacerLayout.version ? ", and a newer one wrote it" : ": make it anew from its model"))
     }
     guard head.fileLength == file.byteCount else {
       throw GraphError(

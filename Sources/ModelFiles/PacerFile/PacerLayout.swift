@@ -13,11 +13,12 @@ import TensorCore
 ///
 /// Places of graphs are counted from the end of the index, those of tensors from where these begin.
 ///
-/// Attributes of ops are coded under the names of their properties: whoever renames or adds one raises the version.
+/// Attributes of ops are coded under the names of their properties: whoever renames or adds one raises the version, as does
+/// who changes how a format packs weights.
 enum PacerLayout {
   /// With line ends and the end of a text, as PNG has them: what changes texts on the way would change these first.
   static let magic: [UInt8] = Array("PACER\r\n\u{1a}".utf8)
-  static let version: UInt32 = 2
+  static let version: UInt32 = 3
   static let headLength = 48
   static let pageSize = 4096
 

@@ -111,6 +111,16 @@ public let opCases: [OpCase] = {
   conv("depthwise 3x3, wide", Conv2D(padding: 1, groups: 3), [1, 3, 5, 41], outputs: 3, kernel: 3)
   conv("depthwise 5x5, dilation 2", Conv2D(padding: 4, dilation: 2, groups: 8), [1, 8, 11, 20], outputs: 8, kernel: 5)
   conv("depthwise 3x3, stride 3", Conv2D(stride: 3, padding: 1, groups: 17), [1, 17, 10, 10], outputs: 17, kernel: 3)
+  // Blocks of channels of every kind, one after another, of every set of instructions.
+  for channels in [15, 31, 48, 63, 100, 144] {
+    conv(
+      "depthwise 3x3, \(channels) channels", Conv2D(padding: 1, groups: channels, epilogue: .relu6),
+      [1, channels, 3, 9], outputs: channels, kernel: 3)
+  }
+  conv(
+    "depthwise 3x3, stride 2, 100 channels", Conv2D(stride: 2, padding: 1, groups: 100), [1, 100, 5, 11], outputs: 100,
+    kernel: 3)
+  conv("2 groups, many outputs", Conv2D(groups: 2), [1, 22, 5, 6], outputs: 134, kernel: 1)
   conv("depthwise, one pixel", Conv2D(padding: 1, groups: 5), [1, 5, 1, 1], outputs: 5, kernel: 3, bias: false)
 
   // As TensorFlow pads what it calls SAME, and with another width on each side.
@@ -139,6 +149,11 @@ public let opCases: [OpCase] = {
     "residual stem of 3 channels", Conv2D(stride: 2, padding: 1, epilogue: .relu), [2, 3, 11, 13], outputs: 35,
     kernel: 3,
     residual: [2, 35, 6, 7])
+  for outputs in [24, 48, 88] {
+    conv(
+      "residual pointwise to \(outputs)", Conv2D(), [1, 20, 5, 7], outputs: outputs, kernel: 1,
+      residual: [1, outputs, 5, 7])
+  }
   conv("residual pointwise, one pixel", Conv2D(), [1, 37, 1, 1], outputs: 65, kernel: 1, residual: [1, 65, 1, 1])
   conv(
     "residual 3x3", Conv2D(padding: 1, epilogue: .relu), [1, 32, 14, 14], outputs: 40, kernel: 3,
