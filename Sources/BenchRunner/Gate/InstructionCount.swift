@@ -4,8 +4,10 @@ import Foundation
 
 /// Instructions of one inference, counted by valgrind's callgrind: work, not time, so that the busiest machine can tell.
 public struct InstructionCount: Sendable {
+  /// What comes before the first inference varies by some tens of thousands of instructions, with ranges that are learned and times that
+  /// are written; so many inferences make little of that.
   private static let fewer = 1
-  private static let more = 3
+  private static let more = 17
 
   private let worker: WorkerCommand
   private let program: URL
