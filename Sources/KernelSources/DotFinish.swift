@@ -4,7 +4,7 @@ import CIntrinsics
 
 /// Sums that become bytes and nothing else.
 @inline(never)
-func finishWholeDots(
+func finishByteDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
   let (zeroPoint, lanes) = (p.pointee.zeroPoint, Ints.scalarCount)

@@ -135,7 +135,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
     if writesAtOnce(product, p) { return }
     if p.pointee.divisor == 0 {
-      finishWholeDots(product, p, spare, width)
+      finishByteDots(product, p, spare, width)
     } else if p.pointee.residual != nil && addsToBytes(p.pointee) {
       finishAddedDots(product, p, spare, width)
     } else {
@@ -143,14 +143,14 @@ struct DotTileOf<let rows: Int, let columns: Int> {
     }
   }
 
-  /// Whether sums become bytes where they are, and are never in memory; of what saturates, nothing is divided.
+  /// Whether sums become bytes in registers and are never in memory.
   @inline(__always)
   private static func writesAtOnce(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>) -> Bool {
     columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0
       && p.pointee.outputs - product.pointee.first >= width
   }
 
-  // Functions of their own, with nothing beside the sums that needs registers.
+  // Functions of their own, so that while they add up nothing but the sums needs registers.
 
   @inline(never)
   private static func add(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare) {

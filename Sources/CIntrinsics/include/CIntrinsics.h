@@ -66,7 +66,7 @@ typedef struct {
   long outputs, outputStride;
   long panelMajor;
   long zeroPoint, isFloat;
-  long saturates;                  // whether what bytes can hold is all that limits the result, and no number is 2³¹ or more
+  long saturates;                  // whether what bytes can hold is all that limits the result, no number is 2³¹ or more, and divisor is 0
   float divisor, minimum, maximum; // limits before the division
   float residualScale;
   long residualZeroPoint;
