@@ -7,8 +7,20 @@ import CIntrinsics
 func finishByteDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
+  if isWhole(product, p, width) {
+    finishByteDots(product, p, spare, width, isWhole: true)
+  } else {
+    finishByteDots(product, p, spare, width, isWhole: false)
+  }
+}
+
+@inline(__always)
+private func finishByteDots(
+  _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int,
+  isWhole: Bool
+) {
   let (zeroPoint, lanes) = (p.pointee.zeroPoint, Ints.scalarCount)
-  let rows = DotRows(product, p, spare, width)
+  let rows = DotRows(product, p, spare, width, isWhole: isWhole)
   let limits = DotLimits(p, product.pointee.first)
   @inline(__always) func sum(_ place: Int) -> Ints {
     UnsafeRawPointer(spare.sums + place).loadUnaligned(as: Ints.self)
@@ -50,8 +62,20 @@ func addsToBytes(_ p: PacerDotGEMM) -> Bool { p.isFloat == 0 && p.addend == nil 
 func finishAddedDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
+  if isWhole(product, p, width) {
+    finishAddedDots(product, p, spare, width, isWhole: true)
+  } else {
+    finishAddedDots(product, p, spare, width, isWhole: false)
+  }
+}
+
+@inline(__always)
+private func finishAddedDots(
+  _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int,
+  isWhole: Bool
+) {
   let (zeroPoint, lanes) = (p.pointee.zeroPoint, Ints.scalarCount)
-  let rows = DotRows(product, p, spare, width)
+  let rows = DotRows(product, p, spare, width, isWhole: isWhole)
   let limits = DotLimits(p, product.pointee.first)
   let scale = Vector(repeating: p.pointee.residualScale)
   let zero = Vector(repeating: Float(p.pointee.residualZeroPoint))
@@ -78,8 +102,16 @@ func finishAddedDots(
   }
 }
 
+/// Whether all of a panel is output.
+@inline(__always)
+func isWhole(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ width: Int) -> Bool {
+  p.pointee.outputs - product.pointee.first >= width
+}
+
 /// Rows of bytes of a tile. Of a panel of which a part is no output they are written elsewhere first.
 struct DotRows {
+  /// A constant where there is a loop for either: nothing is asked of every row then.
+  let isWhole: Bool
   let output: UnsafeMutablePointer<UInt8>
   let added: UnsafePointer<UInt8>?
   let spare: UnsafeMutablePointer<UInt8>
@@ -91,30 +123,33 @@ struct DotRows {
   let last: Int
 
   @inline(__always)
-  init(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int) {
+  init(
+    _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int,
+    isWhole: Bool
+  ) {
+    self.isWhole = isWhole
     let place = product.pointee.place
     output = p.pointee.output!.assumingMemoryBound(to: UInt8.self) + place
     added = p.pointee.residual.map { $0 + place }
     (self.spare, stride, self.width) = (spare.bytes, p.pointee.outputStride, width)
     count = min(p.pointee.outputs - product.pointee.first, width)
     // Otherwise another thread may be writing there.
-    let isOwn = count == width || count == stride
-    last = isOwn ? product.pointee.count - (width - 1) / count : 0
+    last = count == stride ? product.pointee.count - (width - 1) / count : 0
   }
 
   /// Where a row of `width` bytes is written: even and odd rows in places of their own, since two are written at once.
   @inline(__always) func target(_ row: Int) -> UnsafeMutablePointer<UInt8> {
-    count == width ? output + row * stride : spare + row % 2 * width
+    isWhole ? output + row * stride : spare + row % 2 * width
   }
 
   @inline(__always) func keep(_ row: Int) {
-    if count < width { copyBytes(target(row), output + row * stride, count) }
+    if !isWhole { copyBytes(target(row), output + row * stride, count) }
   }
 
   /// A row of `width` bytes.
   @inline(__always) func residual(_ row: Int) -> UnsafePointer<UInt8> {
     let source = added! + row * stride
-    if row < last { return source }
+    if isWhole || row < last { return source }
     copyBytes(source, target(row), count)
     return UnsafePointer(target(row))
   }
@@ -143,7 +178,7 @@ func finishDots(
   _ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>, _ spare: DotSpare, _ width: Int
 ) {
   let (first, lanes) = (product.pointee.first, Ints.scalarCount)
-  let rows = DotRows(product, p, spare, width)
+  let rows = DotRows(product, p, spare, width, isWhole: isWhole(product, p, width))
   let count = rows.count
   let isWide = width > lanes
   let limits = DotLimits(p, first)

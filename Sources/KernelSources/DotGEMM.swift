@@ -146,8 +146,7 @@ struct DotTileOf<let rows: Int, let columns: Int> {
   /// Whether sums become bytes in registers and are never in memory.
   @inline(__always)
   private static func writesAtOnce(_ product: UnsafePointer<DotProduct>, _ p: UnsafePointer<PacerDotGEMM>) -> Bool {
-    columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0
-      && p.pointee.outputs - product.pointee.first >= width
+    columns == 2 && product.pointee.count == rows && p.pointee.saturates != 0 && isWhole(product, p, width)
   }
 
   // Functions of their own, so that while they add up nothing but the sums needs registers.
