@@ -49,7 +49,7 @@ let wideKernels =
 /// What the module Pacer re-exports. Who imports Pacer depends on these by name too: a build follows only the
 /// dependencies that are named, and would leave objects behind that know an older layout of a type.
 let runtime: [Target.Dependency] = [
-  "BackendCPU", "BackendVulkan", "BackendMetal", "BackendNNAPI", "GraphPasses", "ModelFiles", "ModelZoo", "RuntimeCore",
+  "BackendCPU", "BackendVulkan", "BackendMetal", "Delegation", "GraphPasses", "ModelFiles", "ModelZoo", "RuntimeCore",
   "GraphCore", "TensorCore",
 ]
 /// What the module PacerBench re-exports besides.
@@ -77,7 +77,10 @@ let targets: [Target] = [
   .target(name: "CVulkan", cSettings: [.unsafeFlags(["-std=gnu23"])]),
   module("BackendVulkan", ["RuntimeCore", "GraphCore", "TensorCore", "CVulkan"], exclude: ["Shaders"]),
   module("BackendMetal", ["RuntimeCore"]),
-  module("BackendNNAPI", ["RuntimeCore"]),
+  .target(name: "CDriver"),
+  module(
+    "Delegation",
+    ["BackendCPU", "BackendVulkan", "ModelFiles", "RuntimeCore", "GraphCore", "TensorCore", "CDriver"]),
   module("Pacer", runtime),
   module(
     "ModelFiles", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
@@ -117,8 +120,11 @@ let targets: [Target] = [
     name: "pacer-worker",
     dependencies: ["BenchWorker", "BenchProtocol", "CAllocationCounter", "CMeasure", "Pacer"] + runtime,
     swiftSettings: optimised),
-  // It starts pacer-worker, and links none of it: the dependency has it built.
-  .executableTarget(name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker"], swiftSettings: optimised),
+  // What drivers run in: whoever delegates starts it.
+  .executableTarget(name: "pacer-driver", dependencies: ["Delegation"], swiftSettings: optimised),
+  // It starts pacer-worker and pacer-driver, and links none of them: the dependencies have them built.
+  .executableTarget(
+    name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker", "pacer-driver"], swiftSettings: optimised),
 
   .target(
     name: "TestSupport",
@@ -134,6 +140,7 @@ let targets: [Target] = [
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BackendCPU", runtime + ["TestSupport", "Pacer"]),
+  tests("Delegation", runtime + ["TestSupport", "Pacer", "pacer-driver"]),
   tests("BackendVulkan", runtime + ["TestSupport", "Pacer"]),
 ]
 
@@ -143,6 +150,7 @@ let package = Package(
     .library(name: "Pacer", targets: ["Pacer"]),
     .library(name: "PacerBench", targets: ["PacerBench"]),
     .executable(name: "pacer-worker", targets: ["pacer-worker"]),
+    .executable(name: "pacer-driver", targets: ["pacer-driver"]),
     .executable(name: "bench-suite", targets: ["bench-suite"]),
   ],
   dependencies: [

@@ -236,24 +236,45 @@ public struct Graph: Sendable {
     return copy
   }
 
-  /// A graph of one node alone: what others compute is its input, what it reads of weights is part of it.
+  /// A graph of one node alone: see ``part(_:)``. Its only result is its first.
   /// - Throws: ``GraphError`` where a weight is missing.
   package func alone(_ node: Node) throws -> Graph {
-    var graph = Graph(name: node.name)
+    try part([node], outputs: Array(node.outputs.prefix(1))).graph
+  }
+
+  /// A graph of some nodes alone, in their order: what others compute is its input, what they read of weights is part of it.
+  /// - Parameter outputs: what of that others read.
+  /// - Returns: Besides the graph, its inputs as this graph knows them.
+  /// - Throws: ``GraphError`` where a weight is missing.
+  package func part(_ nodes: [Node], outputs: [ValueID]) throws -> (graph: Graph, inputs: [ValueID]) {
+    var graph = Graph(name: nodes.count == 1 ? nodes[0].name : name)
     var known: [ValueID: ValueID] = [:]
-    for id in node.inputs where known[id] == nil {
-      switch self[id].source {
-      case .input, .node: known[id] = graph.addInput(self[id].name, self[id].type)
-      case .constant, .parameter:
-        guard let tensor = data(of: id) else { throw MissingWeight(self[id].name) }
-        known[id] = graph.addConstant(self[id].name, tensor)
+    var inputs: [ValueID] = []
+    for node in nodes {
+      for id in node.inputs where known[id] == nil {
+        switch self[id].source {
+        case .input, .node:
+          known[id] = graph.addInput(self[id].name, self[id].type)
+          inputs.append(id)
+        case .constant, .parameter:
+          guard let tensor = data(of: id) else { throw MissingWeight(self[id].name) }
+          known[id] = graph.addConstant(self[id].name, tensor)
+        }
       }
-    }
-    graph.setOutputs([
-      try graph.addNode(
+      let results = try graph.addNodes(
         node.name, node.op, node.inputs.map { known[$0]! }, placed: node.placed, stored: node.stored)
-    ])
-    return graph
+      for (id, result) in zip(node.outputs, results) { known[id] = result }
+    }
+    graph.setOutputs(outputs.map { known[$0]! })
+    return (graph, inputs)
+  }
+
+  /// The same graph with its nodes in another order, in which each value is computed before it is read.
+  package func reordered(_ order: [Int]) -> Graph {
+    guard order != Array(nodes.indices) else { return self }
+    var copy = self
+    copy.nodes = order.map { nodes[$0] }
+    return copy
   }
 
   /// A value for a graph that is put together from its parts; ``verify()`` says whether they fit.

@@ -1,7 +1,7 @@
 @_exported import BackendCPU
 @_exported import BackendMetal
-@_exported import BackendNNAPI
 @_exported import BackendVulkan
+@_exported import Delegation
 @_exported import GraphCore
 @_exported import GraphPasses
 @_exported import ModelFiles

@@ -26,6 +26,10 @@ public protocol Backend: Sendable {
   var computesOutputs: Bool { get }
   /// What shows how fast the device can be at most; empty where there is no such thing.
   func peakWork(_ options: PrepareOptions) throws -> [PeakWork]
+  /// Backends that it hands all nodes on to, in order of preference; itself where it runs them.
+  var members: [any Backend] { get }
+  /// Chooses between its members, and a fallback behind them.
+  var policy: any PlacementPolicy { get }
 }
 
 extension Backend {
@@ -40,6 +44,8 @@ extension Backend {
   }
   public var computesOutputs: Bool { true }
   public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] { [] }
+  public var members: [any Backend] { [self] }
+  public var policy: any PlacementPolicy { FirstCapable() }
 }
 
 /// Arithmetic that waits for nothing: its speed is the device's limit.
@@ -81,6 +87,9 @@ public enum Support: Sendable, Equatable {
   public static let reference = "reference"
   /// How the name of a kernel ends around which numbers are widened and rounded.
   public static let widenedSuffix = "-widened"
+
+  /// Why not; nil where there is a kernel.
+  public var refusal: String? { if case .unsupported(let reason) = self { reason } else { nil } }
 
   /// Whether a kernel made for the element types runs.
   public var isFast: Bool {

@@ -68,8 +68,15 @@ public final class Executable: Sendable {
     try makeSession(on: ThreadPool(threadCount: plan.usesHost ? options.threads : 1))
   }
 
+  /// A session that reads and writes tensors of the caller's, of the graph's types, for as long as it is there.
+  package func makeSession(inputs: [Tensor], outputs: [Tensor]) throws -> Session {
+    try makeSession(on: ThreadPool(threadCount: plan.usesHost ? options.threads : 1), inputs, outputs)
+  }
+
   /// A session within another, on its threads.
-  package func makeSession(on pool: ThreadPool) throws -> Session {
+  package func makeSession(
+    on pool: ThreadPool, _ inputs: [Tensor]? = nil, _ outputs: [Tensor]? = nil
+  ) throws -> Session {
     var segments = [(any Segment)?](repeating: nil, count: plan.segments.count)
     for (index, compiled) in compiled.enumerated() {
       let own = plan.segments.indices.filter { plan.segments[$0].backend == index }
@@ -77,7 +84,7 @@ public final class Executable: Sendable {
       precondition(made.count == own.count, "\(backends[index]) made \(made.count) segments of \(own.count)")
       for (position, segment) in zip(own, made) { segments[position] = segment }
     }
-    return try Session(self, segments, pool)
+    return try Session(self, segments, pool, inputs: inputs, outputs: outputs)
   }
 }
 

@@ -29,20 +29,27 @@ public struct Placement: Sendable, Equatable {
   }
 }
 
-/// Backends in order of preference: each node runs on the first that has a kernel for it. The choice depends on ops and shapes
-/// alone, never on a clock.
+/// Backends in order of preference, and the policy that chooses between them: without one of its own each node runs on the first that has a
+/// kernel for it. The choice depends on ops and shapes alone, never on a clock.
 public struct Placer: TargetTraits {
   /// The preferred one first.
   public private(set) var backends: [any Backend]
   public let options: PrepareOptions
   private var targets: [any TargetTraits]
+  private var policy: any PlacementPolicy
+  /// The backend that was asked for, which may be made of others.
+  private var source: any Backend
+  /// Whether the last backend reruns inferences in which another one fails.
+  private var fallsBack: Bool
 
   /// - Parameter fallback: takes the nodes that `backend` has no kernel for, and reruns an inference in which it fails; nil
   ///   for none.
   /// - Throws: where a backend knows no such options.
   public init(_ backend: any Backend, fallback: (any Backend)? = nil, _ options: PrepareOptions) throws {
-    backends = if let fallback, fallback.name != backend.name { [backend, fallback] } else { [backend] }
-    self.options = options
+    let fallback = fallback.flatMap { $0.name == backend.name ? nil : $0 }
+    backends = backend.members + [fallback].compactMap { $0 }
+    guard !backends.isEmpty else { throw Unsupported("backend \(backend.name) has no device to run on") }
+    (self.options, policy, fallsBack, source) = (options, backend.policy, fallback != nil, backend)
     targets = try backends.map { try $0.target(options) }
   }
 
@@ -60,33 +67,9 @@ public struct Placer: TargetTraits {
   public func place(_ graph: inout Graph) {
     // What another placer chose is nothing here.
     for index in graph.nodes.indices { graph.place(index, on: nil) }
-    guard backends.count > 1 else { return }
-    for index in graph.nodes.indices { graph.place(index, on: choose(graph.nodes[index], in: graph).backend) }
-  }
-
-  /// The backend for a node, and why those before it are not.
-  private func choose(_ node: Node, in graph: Graph) -> (backend: Int, refusals: [Placement.Refusal]) {
-    var refusals: [Placement.Refusal] = []
-    for (index, backend) in backends.enumerated().dropLast() {
-      if let placed = node.placed, index < placed {
-        // Placed behind it before its layout was chosen, for a reason that may have gone with that.
-        refusals.append(
-          .init(backend: backend.name, reason: reason(index, node, graph) ?? "placed before formats were chosen"))
-        continue
-      }
-      guard let reason = reason(index, node, graph) else { return (index, refusals) }
-      refusals.append(.init(backend: backend.name, reason: reason))
-    }
-    return (backends.count - 1, refusals)
-  }
-
-  /// Why a backend does not run a node; nil where it does.
-  private func reason(_ index: Int, _ node: Node, _ graph: Graph) -> String? {
-    if case .unsupported(let reason) = backends[index].support(for: node, in: graph, options) {
-      reason
-    } else {
-      nil
-    }
+    // What a policy cannot place, planning tells of.
+    guard backends.count > 1, let choices = try? policy.choose(graph, among: backends, options) else { return }
+    for (index, choice) in choices.enumerated() { graph.place(index, on: choice.backend) }
   }
 
   /// Plans a graph that was rewritten for these backends. A processor's instruction set need not be here; a device has to be.
@@ -96,15 +79,18 @@ public struct Placer: TargetTraits {
       throw GraphError("\(options.threads) threads: 1 to 256 are possible")
     }
     try graph.verify()
-    let choices = graph.nodes.map { choose($0, in: graph) }
-    return try PlannedGraph(graph, self, choices.map(\.backend), choices.map(\.refusals))
+    let choices = try policy.choose(graph, among: backends, options)
+    let order = policy.order(graph, placed: choices.map(\.backend))
+    let ordered = order.map { choices[$0] }
+    return try PlannedGraph(
+      graph.reordered(order), self, ordered.map(\.backend), ordered.map(\.refusals))
   }
 
   /// Plans and compiles a graph that was rewritten for these backends.
   /// - Throws: ``GraphError`` where the graph is wrong, ``Unsupported`` where a backend cannot run here or none has a kernel for
   ///   a node.
   public func prepare(_ graph: Graph) throws -> Executable {
-    for backend in backends {
+    for backend in [source] + backends {
       if case .unavailable(let reason) = backend.availability(options) {
         throw Unsupported("backend \(backend.name) is unavailable: \(reason)")
       }
@@ -112,11 +98,12 @@ public struct Placer: TargetTraits {
     return try plan(graph).compile()
   }
 
-  /// The last backend alone, which reruns what the others failed at; nil where there are no others.
+  /// The last backend alone, which reruns what the others failed at; nil where there is none for that.
   var fallback: Placer? {
-    guard backends.count > 1 else { return nil }
+    guard fallsBack else { return nil }
     var last = self
     (last.backends, last.targets) = ([backends.last!], [targets.last!])
+    (last.policy, last.fallsBack, last.source) = (FirstCapable(), false, backends.last!)
     return last
   }
 }

@@ -31,10 +31,17 @@ public final class Session {
   /// The failure since which the fallback computes everything; nil while there was none.
   public private(set) var failure: Failure?
 
-  init(_ executable: Executable, _ segments: [(any Segment)?], _ pool: ThreadPool) throws {
+  /// - Parameters:
+  ///   - inputs: Memory that the caller has for them already, of their types; nil for memory of the session's.
+  ///   - outputs: The same of outputs.
+  init(
+    _ executable: Executable, _ segments: [(any Segment)?], _ pool: ThreadPool, inputs: [Tensor]? = nil,
+    outputs: [Tensor]? = nil
+  ) throws {
     let (plan, options) = (executable.plan, executable.options)
-    inputs = try plan.graph.inputs.map { try Tensor(zeros: plan.graph[$0].type) }
-    outputs = try plan.graph.outputs.map { try Tensor(zeros: plan.graph[$0].type) }
+    let inputs = try inputs ?? plan.graph.inputs.map { try Tensor(zeros: plan.graph[$0].type) }
+    let outputs = try outputs ?? plan.graph.outputs.map { try Tensor(zeros: plan.graph[$0].type) }
+    (self.inputs, self.outputs) = (inputs, outputs)
     memory = try HostMemory(plan, options.allocator, hugePages: options.hugePages, inputs: inputs, outputs: outputs)
     context = RunContext(memory: memory, pool: pool)
     (self.executable, self.segments, bound) = (executable, segments, inputs)

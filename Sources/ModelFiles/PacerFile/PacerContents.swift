@@ -89,6 +89,13 @@ public struct PacerContents: Sendable {
     return status.st_mode
   }
 
+  /// What a file of it would be: how many bytes, and what hands them out in order.
+  /// - Throws: ``GraphError`` where the graphs are wrong.
+  package func file() throws -> (byteCount: Int, write: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void) {
+    let layout = try PacerWriting(self)
+    return (layout.byteCount, { try layout.write($0) })
+  }
+
   /// The same in memory.
   /// - Throws: ``GraphError`` where the graphs are wrong.
   public func data() throws -> Data {

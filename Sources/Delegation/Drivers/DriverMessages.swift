@@ -1,0 +1,134 @@
+import Foundation
+import RuntimeCore
+
+/// What a client asks of a driver, as JSON in one message; executions have a form of their own.
+enum DriverRequest: Codable {
+  /// The first message of a process: who it is to be.
+  case configure(DriverProfile, computing: [String: String])
+  /// Prepares the model that comes with the message, or finds the one that was prepared under the token.
+  case prepare(token: String, options: DriverOptions, hasModel: Bool)
+  /// Talks with whoever holds the other end of the channel that comes with the message, too.
+  case connect
+  /// Maps the memory that comes with the message, which the channel's segments read and write from then on.
+  case open(byteCount: Int)
+  /// Makes the channel's next segment, of a prepared model, with the places of its inputs and outputs in that memory.
+  case segment(token: String, inputs: [Int], outputs: [Int])
+}
+
+/// What of ``PrepareOptions`` a driver is told.
+struct DriverOptions: Codable, Hashable {
+  var allocator: AllocatorKind
+  var threads: Int
+  var inPlace: Bool
+
+  init(_ options: PrepareOptions) {
+    (allocator, threads, inPlace) = (options.allocator, options.threads, options.inPlace)
+  }
+  var options: PrepareOptions {
+    PrepareOptions(allocator: allocator, threads: threads, inPlace: inPlace, hugePages: false)
+  }
+}
+
+struct DriverReply: Codable {
+  var code: ResultCode
+  var reason: String
+  /// Of `prepare`: whether the model is there.
+  var isPrepared: Bool?
+  /// Bytes of the device's memory that a segment takes.
+  var memoryBytes: Int?
+}
+
+/// What is asked of a segment, and what came of it, in the fixed form of both directions: numbers of 64 bits, and behind an answer's
+/// its reason.
+struct DriverExecution {
+  /// Tells it from JSON, which begins otherwise.
+  static let mark: Int64 = -0x5061_6365_72
+
+  var segment: Int
+  /// On the machine's monotonic clock, in nanoseconds; 0 for none.
+  var deadlineNs: Int
+  var priority: ExecutionPriority
+
+  var bytes: [Int64] { [Self.mark, Int64(segment), Int64(deadlineNs), Int64(priority.rawValue)] }
+
+  init(segment: Int, deadlineNs: Int, priority: ExecutionPriority) {
+    (self.segment, self.deadlineNs, self.priority) = (segment, deadlineNs, priority)
+  }
+
+  /// Nil where the bytes are no execution.
+  init?(_ raw: UnsafeRawBufferPointer) {
+    guard raw.count == 32 else { return nil }
+    let numbers = (0..<4).map { raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self) }
+    guard numbers[0] == Self.mark, let priority = Int32(exactly: numbers[3]).flatMap(ExecutionPriority.init(rawValue:))
+    else { return nil }
+    self.init(segment: Int(numbers[1]), deadlineNs: Int(numbers[2]), priority: priority)
+  }
+
+  struct Answer {
+    var code: ResultCode
+    /// Nanoseconds that the device computed; nil where it has no clock.
+    var onHardwareNs: Int?
+    /// Nanoseconds in the driver, with waiting for other executions.
+    var inDriverNs: Int
+    /// Of those, for other executions.
+    var queuedNs: Int
+    /// Processor time of the driver's process.
+    var processorNs: Int
+    var reason: String
+
+    var bytes: [UInt8] {
+      let numbers = [Int64(code.rawValue), Int64(onHardwareNs ?? -1)] + [inDriverNs, queuedNs, processorNs].map(Int64.init)
+      return numbers.withUnsafeBytes { Array($0) } + Array(reason.utf8)
+    }
+
+    init(
+      _ code: ResultCode, onHardwareNs: Int? = nil, inDriverNs: Int = 0, queuedNs: Int = 0, processorNs: Int = 0,
+      reason: String = ""
+    ) {
+      (self.code, self.onHardwareNs, self.inDriverNs) = (code, onHardwareNs, inDriverNs)
+      (self.queuedNs, self.processorNs, self.reason) = (queuedNs, processorNs, reason)
+    }
+
+    init?(_ raw: UnsafeRawBufferPointer) {
+      guard raw.count >= 40 else { return nil }
+      let numbers = (0..<5).map { raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self) }
+      guard let code = Int32(exactly: numbers[0]).flatMap(ResultCode.init(rawValue:)),
+        numbers[2...].allSatisfy({ $0 >= 0 })
+      else { return nil }
+      self.init(
+        code, onHardwareNs: numbers[1] < 0 ? nil : Int(numbers[1]), inDriverNs: Int(numbers[2]),
+        queuedNs: Int(numbers[3]), processorNs: Int(numbers[4]),
+        reason: String(decoding: raw[40...], as: UTF8.self))
+    }
+  }
+}
+
+/// Which of several executions on one device goes first; within one process alone.
+public enum ExecutionPriority: Int32, Sendable, CaseIterable, CustomStringConvertible {
+  case low = 90
+  case medium = 100
+  case high = 110
+
+  public var description: String {
+    switch self {
+    case .low: "low"
+    case .medium: "medium"
+    case .high: "high"
+    }
+  }
+  public init?(name: String) {
+    guard let found = Self.allCases.first(where: { $0.description == name }) else { return nil }
+    self = found
+  }
+}
+
+extension DelegationStatistics {
+  mutating func add(_ answer: DriverExecution.Answer) {
+    executions += 1
+    inDriverNs += answer.inDriverNs
+    queuedNs += answer.queuedNs
+    processorNs += answer.processorNs
+    // Not known of one is not known of all.
+    onHardwareNs = executions == 1 ? answer.onHardwareNs : onHardwareNs.flatMap { sum in answer.onHardwareNs.map { sum + $0 } }
+  }
+}

@@ -1,0 +1,162 @@
+import CDriver
+import Foundation
+import ModelFiles
+import RuntimeCore
+import Synchronization
+import TensorCore
+
+/// A driver's process as its clients in this one see it; every session has a channel of its own to it.
+final class DriverProcess: Sendable {
+  let name: String
+  let id: pid_t
+  /// Over which models are prepared, by one caller at a time.
+  private let control: Mutex<DriverChannel>
+  private let end = Mutex<String?>(nil)
+
+  /// The one that runs for a profile in this process, or a new one where there is none, or none any more.
+  static func shared(_ profile: DriverProfile, _ computing: [String: String]) throws -> DriverProcess {
+    let key = Key(profile: profile, computing: computing)
+    return try running.withLock { running in
+      if let (_, process) = running.first(where: { $0.0 == key }), !process.hasEnded { return process }
+      running.removeAll { $0.0 == key }
+      let process = try DriverProcess(profile, computing)
+      running.append((key, process))
+      return process
+    }
+  }
+
+  private struct Key: Equatable {
+    let profile: DriverProfile
+    let computing: [String: String]
+  }
+  private static let running = Mutex<[(Key, DriverProcess)]>([])
+
+  /// Those that run for this process now.
+  fileprivate static var names: [String] { running.withLock { $0.filter { !$0.1.hasEnded }.map(\.1.name) } }
+  fileprivate static func endAll(where isMeant: (String) -> Bool) {
+    let meant = running.withLock { running in
+      let meant = running.filter { isMeant($0.1.name) }
+      running.removeAll { isMeant($0.1.name) }
+      return meant
+    }
+    for (_, process) in meant { process.stop() }
+  }
+
+  private init(_ profile: DriverProfile, _ computing: [String: String]) throws {
+    name = profile.name
+    let program = try Self.program.get()
+    let (channel, other) = try DriverChannel.pair()
+    var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), nil]
+    defer { free(arguments[0]) }
+    id = pacer_start_driver(program, &arguments, other.number)
+    guard id > 0 else { throw DriverError(.unavailableDevice, driver: name, "\(SystemFailure("starting \(program)"))") }
+    control = Mutex(channel)
+    _ = try ask(.configure(profile, computing: computing))
+  }
+
+  deinit { reap(kills: true) }
+
+  /// Whether it is known to have ended.
+  var hasEnded: Bool {
+    if end.withLock({ $0 != nil }) { return true }
+    var status: Int32 = 0
+    guard waitpid(id, &status, WNOHANG) == id else { return false }
+    end.withLock { $0 = Self.words(status) }
+    return true
+  }
+
+  /// Ends it, whatever it does.
+  func stop() { reap(kills: true) }
+
+  /// How it ended, once nobody answers any more.
+  func ending() -> String {
+    reap(kills: true)
+    return end.withLock { $0 } ?? "it ended"
+  }
+
+  private func reap(kills: Bool) {
+    end.withLock { end in
+      guard end == nil else { return }
+      var status: Int32 = 0
+      // It may be on its way out by itself, and then says more of why.
+      for _ in 0..<20 {
+        if waitpid(id, &status, WNOHANG) == id {
+          end = Self.words(status)
+          return
+        }
+        usleep(500)
+      }
+      if kills { kill(id, SIGKILL) }
+      end = waitpid(id, &status, 0) == id ? Self.words(status) : "it ended"
+    }
+  }
+
+  private static func words(_ status: Int32) -> String {
+    let signal = status & 0x7f
+    return signal == 0 ? "it exited with status \(status >> 8 & 0xff)" : "it was ended by signal \(signal)"
+  }
+
+  /// Asks something that takes as long as it takes.
+  /// - Throws: ``DriverError``, with `DEAD_OBJECT` where the process has ended.
+  func ask(_ request: DriverRequest, with passed: Descriptor? = nil) throws -> DriverReply {
+    try control.withLock { try Self.ask(request, on: $0, of: self, with: passed) }
+  }
+
+  static func ask(
+    _ request: DriverRequest, on channel: DriverChannel, of process: DriverProcess, with passed: Descriptor? = nil
+  ) throws -> DriverReply {
+    do {
+      try channel.send(request, with: passed)
+      let reply = try channel.receive { bytes, _ in try JSONDecoder().decode(DriverReply.self, from: Data(bytes)) }
+      guard reply.code == .noError else { throw DriverError(reply.code, driver: process.name, reply.reason) }
+      return reply
+    } catch is DriverChannel.Closed {
+      throw DriverError(.deadObject, driver: process.name, process.ending())
+    } catch let error where !(error is DriverError) {
+      throw DriverError(.opFailed, driver: process.name, "\(error)")
+    }
+  }
+
+  /// Prepares a model unless it is prepared already.
+  /// - Parameter token: the same for the same model, prepared the same way.
+  func prepare(_ token: String, _ options: PrepareOptions, _ model: () throws -> PacerContents) throws {
+    let options = DriverOptions(options)
+    if try ask(.prepare(token: token, options: options, hasModel: false)).isPrepared == true { return }
+    let (byteCount, write) = try model().file()
+    let memory = try SharedMemory(byteCount: byteCount)
+    var written = 0
+    try write { bytes in
+      guard let start = bytes.baseAddress else { return }
+      (memory.pointer + written).copyMemory(from: start, byteCount: bytes.count)
+      written += bytes.count
+    }
+    _ = try ask(.prepare(token: token, options: options, hasModel: true), with: memory.descriptor)
+  }
+
+  func connect() throws -> DriverChannel {
+    let (channel, other) = try DriverChannel.pair()
+    _ = try ask(.connect, with: other)
+    return channel
+  }
+
+  /// The program that drivers run in: beside this one, or where PACER_DRIVER says.
+  static let program: Result<String, DriverError> = {
+    let chosen = ProcessInfo.processInfo.environment["PACER_DRIVER"] ?? ""
+    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    let path = chosen.isEmpty ? URL(fileURLWithPath: own).deletingLastPathComponent().path + "/pacer-driver" : chosen
+    if FileManager.default.isExecutableFile(atPath: path) { return .success(path) }
+    return .failure(
+      DriverError(
+        .unavailableDevice,
+        "there is no program \(path), which drivers run in: build it (swift build --product pacer-driver), or say where it is "
+          + "(PACER_DRIVER)"))
+  }()
+}
+
+/// The processes of drivers that this one has started: they stay for the next model, until it ends or has them end.
+public enum DriverProcesses {
+  /// Names of the drivers whose processes run.
+  public static var names: Set<String> { Set(DriverProcess.names) }
+  /// Ends them. Sessions that use one fall back as if it had died.
+  public static func endAll(where isMeant: (String) -> Bool = { _ in true }) { DriverProcess.endAll(where: isMeant) }
+}

@@ -1,0 +1,113 @@
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Android's choice and order (`ExecutionPlan.cpp` of API level 30): each operation on the driver that promises the best performance for
+/// the type of its first operand, ties to the processor; then queues, the last one first, each drained into one step. It knows neither
+/// transfers nor the cost of a step.
+struct NNAPIPlacement: PlacementPolicy {
+  let preference: ExecutionPreference
+  let isRelaxed: Bool
+
+  func choose(
+    _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions
+  ) -> [PlacementChoice] {
+    let devices = backends.map { $0 as? any NNAPIDevice }
+    // Each driver is asked once about the whole model.
+    let answers = zip(backends, devices).map { backend, device in
+      device?.supportedOperations(graph, options)
+        ?? graph.nodes.map { backend.support(for: $0, in: graph, options).refusal }
+    }
+    return graph.nodes.enumerated().map { position, node in
+      let refusals = zip(backends, answers).compactMap { backend, answer in
+        answer[position].map { Placement.Refusal(backend: backend.name, reason: $0) }
+      }
+      if let placed = node.placed, answers.indices.contains(placed), answers[placed][position] == nil {
+        return PlacementChoice(placed, refusals: refusals)
+      }
+      let best = bestDevice(for: node, in: graph, devices) { answers[$0][position] == nil }
+      return PlacementChoice(best ?? backends.count - 1, refusals: refusals)
+    }
+  }
+
+  /// The driver with the lowest ratio; of those alike the first, or the processor. Nil where none takes the node.
+  private func bestDevice(
+    for node: Node, in graph: Graph, _ devices: [(any NNAPIDevice)?], isSupported: (Int) -> Bool
+  ) -> Int? {
+    var best: (device: Int, perf: Float)?
+    for (index, device) in devices.enumerated() {
+      guard let device, isSupported(index) else { continue }
+      let perf = perf(of: node, in: graph, on: device.profile.capabilities)
+      guard let found = best else {
+        best = (index, perf)
+        continue
+      }
+      if perf < found.perf || perf == found.perf && device.isProcessor { best = (index, perf) }
+    }
+    return best?.device
+  }
+
+  /// What a driver promises of a node, over what the processor takes.
+  func perf(of node: Node, in graph: Graph, on capabilities: Capabilities) -> Float {
+    func sum(_ body: GraphBody) -> Float {
+      body.graph.nodes.reduce(0) { $0 + perf(of: $1, in: body.graph, on: capabilities) }
+    }
+    switch node.op {
+    case let op as If:
+      return (capabilities.if ?? .cpu).perf(preference) + 0.5 * (sum(op.then) + sum(op.otherwise))
+    // Condition and body are one graph here.
+    case let op as any ControlOp:
+      return (capabilities.while ?? .cpu).perf(preference) + op.bodies.reduce(0) { $0 + sum($1) }
+    default:
+      let type = graph.inputTypes(of: node).first.flatMap { OperandType($0) } ?? .tensorFloat32
+      return capabilities.performance(type, isRelaxed: isRelaxed).perf(preference)
+    }
+  }
+
+  func order(_ graph: Graph, placed: [Int]) -> [Int] {
+    guard Set(placed).count > 1 else { return Array(graph.nodes.indices) }
+    var waits = graph.nodes.map { node in Set(node.inputs).count { graph.producer(of: $0) != nil } }
+    var queues = [[Int]](repeating: [], count: placed.max()! + 1)
+    var order: [Int] = []
+    func enqueue(_ node: Int) { queues[placed[node]].append(node) }
+    for node in graph.nodes.indices where waits[node] == 0 { enqueue(node) }
+    while let device = queues.lastIndex(where: { !$0.isEmpty }) {
+      var next = 0
+      while next < queues[device].count {
+        let node = queues[device][next]
+        next += 1
+        order.append(node)
+        for value in graph.nodes[node].outputs {
+          for user in graph.users(of: value) {
+            waits[user] -= 1
+            if waits[user] == 0 { enqueue(user) }
+          }
+        }
+      }
+      queues[device] = []
+    }
+    return order
+  }
+}
+
+/// A driver, or NNAPI's own processor code, as a backend among others.
+protocol NNAPIDevice: Backend {
+  var profile: DriverProfile { get }
+  /// Why it does not take each node of a model; nil where it does.
+  func supportedOperations(_ graph: Graph, _ options: PrepareOptions) -> [String?]
+}
+
+extension NNAPIDevice {
+  /// Whether it is what NNAPI falls back on, which wins ties.
+  var isProcessor: Bool { profile.name == DriverProfile.reference.name }
+
+  func supportedOperations(_ graph: Graph, _ options: PrepareOptions) -> [String?] {
+    var taken = 0
+    return graph.nodes.map { node in
+      if let reason = support(for: node, in: graph, options).refusal { return reason }
+      if let most = profile.limits.maxNodes, taken == most { return "\(profile.name) takes \(most) nodes at most" }
+      taken += 1
+      return nil
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import GraphCore
+import RuntimeCore
+import TensorCore
+
+/// Delegation to accelerator drivers after the manner of Android's NNAPI: the graph is split between drivers by what each can do and
+/// promises; what NNAPI cannot express, or no driver takes, stays with the processor.
+public struct NNAPIBackend: Backend {
+  public let name = "nnapi"
+  /// Those that are installed, in order; NNAPI's own processor code is always behind them.
+  public var drivers: [DriverProfile]
+  /// Drivers that may be named.
+  public var known: [DriverProfile]
+  public var preference: ExecutionPreference
+  /// Whether float32 may be computed in 16 bits.
+  public var relaxesFloat32: Bool
+  /// NNAPI's list of devices: `drivers` are all there are, and nothing falls back.
+  public var isExplicit: Bool
+  /// Whether a step that a driver fails at is computed by the processor.
+  public var fallsBack: Bool
+  /// Of each execution, in nanoseconds; only of one explicit device.
+  public var timeoutNs: Int?
+  public var priority: ExecutionPriority
+  private var computing: [String: String] = [:]
+
+  /// - Parameters: as the properties of the same names.
+  public init(
+    drivers: [DriverProfile] = [.cpuFast], known: [DriverProfile] = DriverProfile.shipped,
+    preference: ExecutionPreference = .sustainedSpeed, relaxesFloat32: Bool = false, isExplicit: Bool = false,
+    fallsBack: Bool = true, timeoutNs: Int? = nil, priority: ExecutionPriority = .medium
+  ) {
+    (self.drivers, self.known, self.preference) = (drivers, known, preference)
+    (self.relaxesFloat32, self.isExplicit, self.fallsBack) = (relaxesFloat32, isExplicit, fallsBack)
+    (self.timeoutNs, self.priority) = (timeoutNs, priority)
+  }
+
+  public func choosing(_ option: String, _ value: String) throws -> NNAPIBackend? {
+    var backend = self
+    func isOn() throws -> Bool {
+      guard ["on", "off"].contains(value) else { throw Unsupported("\(option) is on or off, not \(value)") }
+      return value == "on"
+    }
+    switch option {
+    case "driver":
+      backend.drivers = try value.split(separator: "+").map { name in
+        guard let found = known.first(where: { $0.name == name }) else {
+          throw UnknownName(kind: "driver", name: String(name), known: known.map(\.name))
+        }
+        return found
+      }
+    case "preference":
+      guard let chosen = ExecutionPreference(name: value) else {
+        throw UnknownName(
+          kind: "preference", name: value, known: ExecutionPreference.allCases.map(\.description))
+      }
+      backend.preference = chosen
+    case "relax-fp32": backend.relaxesFloat32 = try isOn()
+    case "explicit-device": backend.isExplicit = try isOn()
+    case "fallback": backend.fallsBack = try isOn()
+    case "driver-timeout":
+      guard let milliseconds = Int(value), milliseconds > 0, milliseconds <= 3_600_000 else {
+        throw Unsupported("a time-out is 1 to 3,600,000 milliseconds, not \(value)")
+      }
+      backend.timeoutNs = milliseconds * 1_000_000
+    case "priority":
+      guard let chosen = ExecutionPriority(name: value) else {
+        throw UnknownName(kind: "priority", name: value, known: ExecutionPriority.allCases.map(\.description))
+      }
+      backend.priority = chosen
+    case "isa", "kernels", "device", "storage", "pipeline-cache":
+      let all = drivers + [.reference]
+      guard try all.contains(where: { try $0.computing([:]).choosing(option, value) != nil }) else { return nil }
+      backend.computing[option] = value
+    default: return nil
+    }
+    return backend
+  }
+
+  private var use: DriverUse {
+    DriverUse(
+      computing: computing, fallsBack: fallsBack && !isExplicit, timeoutNs: timeoutNs, priority: priority)
+  }
+
+  /// Drivers, then the processor's own code; of explicit devices those that are named.
+  var installed: [any NNAPIDevice] {
+    get throws {
+      let isNamed = drivers.contains { $0.name == DriverProfile.reference.name }
+      let all = drivers.filter { $0.name != DriverProfile.reference.name }
+      let processor = isExplicit && !isNamed ? [] : [try ProcessorDevice(.reference, use)]
+      return try all.map { try DriverBackend($0, use) } + processor
+    }
+  }
+
+  /// Why it cannot be as it was chosen.
+  private var fault: DriverError? {
+    if drivers.isEmpty, isExplicit { return DriverError(.badData, "a list of explicit devices names one at least") }
+    if Set(drivers.map(\.name)).count < drivers.count { return DriverError(.badData, "a driver is named twice") }
+    if timeoutNs != nil, !isExplicit || drivers.count != 1 {
+      return DriverError(
+        .badData, "a time-out needs exactly one explicit device; "
+          + (isExplicit ? "named are \(drivers.count)" : "this plan is partitioned"))
+    }
+    return nil
+  }
+
+  public func availability(_ options: PrepareOptions) -> Availability {
+    if let fault { return .unavailable(reason: "\(fault)") }
+    do {
+      let devices = try installed
+      for device in devices {
+        if case .unavailable(let reason) = device.availability(options) {
+          return .unavailable(reason: "driver \(device.name): \(reason)")
+        }
+      }
+      let labels = devices.map { $0.name + ($0.profile.isProfile ? " (profile)" : "") }
+      return .available(DeviceInfo(name: "nnapi", detail: labels.joined(separator: ", ")))
+    } catch { return .unavailable(reason: "\(error)") }
+  }
+
+  public func devices() -> [DeviceInfo] {
+    let all = (try? known.filter { $0.name != DriverProfile.reference.name }.map { try DriverBackend($0, use) }) ?? []
+    return all.compactMap { device in
+      if case .available(let info) = device.availability(PrepareOptions()) { info } else { nil }
+    } + [DeviceInfo(name: DriverProfile.reference.name, detail: DriverProfile.reference.summary)]
+  }
+
+  public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    let devices: [any NNAPIDevice]
+    do { devices = try installed } catch { return .unsupported(reason: "\(error)") }
+    var refusal = "no driver is installed"
+    for device in devices {
+      switch device.support(for: node, in: graph, options) {
+      case .kernel(let name): return .kernel(name)
+      case .unsupported(let reason): refusal = reason
+      }
+    }
+    return .unsupported(reason: refusal)
+  }
+
+  /// Of the first device: what passes ask of a node, they ask of where it is placed.
+  public func target(_ options: PrepareOptions) throws -> any TargetTraits {
+    try installed.first?.target(options) ?? PlainTarget()
+  }
+
+  public func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
+    throw Unsupported("nnapi hands nodes on to drivers")
+  }
+
+  public var members: [any Backend] { (try? installed) ?? [] }
+  public var policy: any PlacementPolicy { NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32) }
+
+  /// What a driver promises of a node, over what the processor takes: IF counts itself and half of each branch, WHILE itself and once
+  /// what it runs.
+  public func performance(of node: Node, in graph: Graph, on capabilities: Capabilities) -> Float {
+    NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32).perf(of: node, in: graph, on: capabilities)
+  }
+}

@@ -1,0 +1,201 @@
+import Delegation
+import Foundation
+import GraphCore
+import GraphPasses
+import Pacer
+import RuntimeCore
+import Synchronization
+import TensorCore
+import TestSupport
+import Testing
+
+/// Drivers really run in processes of their own here, and are really ended.
+@Suite struct DriverTests {
+  static let models: [(ModelDescription, Shape)] = [(.mobileNetV2, [1, 3, 64, 64]), (.resNet18, [1, 3, 32, 32])]
+
+  private static func profile(
+    _ name: String, without: Set<OperationCode> = [], faults: [DriverProfile.Fault] = []
+  ) -> DriverProfile {
+    DriverProfile(
+      name, capabilities: Capabilities(others: PerformanceInfo(time: 0.5, power: 0.5)),
+      limits: DriverProfile.Limits(withoutOperations: without), faults: faults)
+  }
+
+  private func prepared(
+    _ model: ModelDescription, _ shape: Shape, _ backend: any Backend, fallback: (any Backend)? = CPUBackend(),
+    threads: Int = 1
+  ) throws -> (executable: Executable, input: Tensor, expected: [Float]) {
+    let (graph, input) = try seeded(model, shape)
+    let options = PrepareOptions(allocator: .arena, threads: threads)
+    let placer = try Placer(backend, fallback: fallback, options)
+    let optimised = try Pipeline(standardPasses, checksNumbers: false).run(on: graph, for: placer).graph
+    let alone = try CPUBackend().prepare(optimised, options).makeSession()
+    try alone.run(with: [input])
+    return (try placer.prepare(optimised), input, alone.outputs[0].values)
+  }
+
+  @Test(arguments: models.indices, [1, 2])
+  func `a whole model and one in parts give the bits of the processor alone`(index: Int, threads: Int) throws {
+    let (model, shape) = Self.models[index]
+    for without in [[], [.add], [.depthwiseConv2d], [.fullyConnected, .maxPool2d]] as [Set<OperationCode>] {
+      let backend = NNAPIBackend(drivers: [Self.profile("half", without: without)], fallsBack: false)
+      let (executable, input, _) = try prepared(model, shape, backend, threads: threads)
+      let session = try executable.makeSession()
+      for _ in 0..<3 { try session.run(with: [input]) }
+      // What is left goes to the processor's im2col, which adds in another order: the same plan without a process says what is right.
+      let own = executable.plan.graph
+      let expected = try own.evaluate([input])[0]
+      #expect(session.outputs[0].relativeError(to: expected) < 1e-4)
+      let delegation = try #require(session.delegation)
+      let parts = executable.plan.segments.count { segment in segment.backend == 0 }
+      #expect(delegation.executions == 3 * parts && delegation.fallbacks == 0)
+      #expect(delegation.processorNs > 0 && delegation.onHardwareNs == nil)
+      if without.isEmpty { #expect(parts == 1) }
+    }
+  }
+
+  @Test func `delegated whole, each bit is the processor's own`() throws {
+    for (model, shape) in Self.models {
+      let (executable, input, expected) = try prepared(model, shape, NNAPIBackend(drivers: [.cpuFast]))
+      #expect(Set(executable.placement.map(\.backend)) == ["cpu-fast"])
+      let session = try executable.makeSession()
+      for _ in 0..<2 { try session.run(with: [input]) }
+      #expect(session.outputs[0].values == expected)
+      #expect(executable.plan.borderCopies.count == 2)
+    }
+  }
+
+  @Test(arguments: opCases)
+  func `every op case is right on a driver`(opCase: OpCase) throws {
+    let (graph, _) = try opCase.graph()
+    let placer = try Placer(NNAPIBackend(), fallback: CPUBackend(), PrepareOptions())
+    let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer).graph
+    let session = try placer.prepare(rewritten).makeSession()
+    let arguments = try opCase.arguments()
+    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
+    for _ in 0..<2 { try session.run() }
+    let expected = try graph.evaluate(arguments)[0]
+    #expect(session.failure == nil && session.delegation?.fallbacks ?? 0 == 0)
+    #expect(session.outputs[0].relativeError(to: expected) < Conformance.tolerance(of: rewritten))
+  }
+
+  // MARK: Faults
+
+  private func run(
+    _ faults: [DriverProfile.Fault], without: Set<OperationCode> = [], falls: Bool = true, explicit: Bool = false,
+    timeout: Int? = nil, runs: Int = 3
+  ) throws -> (session: Session, isRight: Bool) {
+    let backend = NNAPIBackend(
+      drivers: [Self.profile("faulty\(UInt32.random(in: 0 ... .max))", without: without, faults: faults)],
+      isExplicit: explicit, fallsBack: falls, timeoutNs: timeout)
+    let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend, fallback: falls ? CPUBackend() : nil)
+    let session = try executable.makeSession()
+    for _ in 0..<runs { try session.run(with: [input]) }
+    let expected = try executable.plan.graph.evaluate([input])[0]
+    return (session, session.outputs[0].relativeError(to: expected) < 1e-4)
+  }
+
+  @Test func `a driver that dies is made good step by step, counted and said`() throws {
+    let (session, isRight) = try run([.init(.die, from: 2)])
+    #expect(isRight)
+    let delegation = try #require(session.delegation)
+    #expect(delegation.executions == 1 && delegation.fallbacks == 2 && session.failure == nil)
+    #expect(delegation.firstFailure?.contains("DEAD_OBJECT: it was ended by signal 9") == true)
+  }
+
+  @Test func `one that fails once is asked again`() throws {
+    let (session, isRight) = try run([.init(.fail(.opFailed), from: 2, count: 1)])
+    #expect(isRight && session.delegation?.executions == 2 && session.delegation?.fallbacks == 1)
+    #expect(session.delegation?.firstFailure?.contains("OP_FAILED") == true)
+  }
+
+  @Test func `one that cannot prepare is never asked`() throws {
+    for effect in [.die, .fail(.resourceExhaustedPersistent)] as [DriverProfile.Fault.Effect] {
+      let (session, isRight) = try run([.init(effect, at: .prepare)])
+      #expect(isRight && session.delegation?.executions == 0 && session.delegation?.fallbacks == 3)
+    }
+  }
+
+  @Test func `without a fallback each is an error with its code`() throws {
+    func code(_ faults: [DriverProfile.Fault], timeout: Int? = nil) -> ResultCode? {
+      do {
+        _ = try run(faults, falls: false, explicit: true, timeout: timeout)
+        return nil
+      } catch { return (error as? DriverError)?.code }
+    }
+    #expect(code([]) == nil)
+    #expect(code([.init(.die, from: 2)]) == .deadObject)
+    #expect(code([.init(.die, at: .prepare)]) == .deadObject)
+    #expect(code([.init(.fail(.outOfMemory))]) == .outOfMemory)
+    // One that hangs is ended when its time is over.
+    #expect(code([.init(.hang, from: 2)], timeout: 300_000_000) == .missedDeadlinePersistent)
+    // Late once, it is a matter of the moment; whoever always takes that long is refused before it begins.
+    #expect(code([.init(.delay(milliseconds: 1200), from: 1, count: 1)], timeout: 1_000_000_000) == .missedDeadlineTransient)
+  }
+
+  @Test func `a driver that took longer than the deadline allows refuses to begin`() throws {
+    let backend = NNAPIBackend(
+      drivers: [Self.profile("slow", faults: [.init(.delay(milliseconds: 600))])], isExplicit: true,
+      timeoutNs: 400_000_000)
+    let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend, fallback: nil)
+    let session = try executable.makeSession()
+    var codes: [ResultCode?] = []
+    for _ in 0..<2 {
+      do { try session.run(with: [input]) } catch { codes.append((error as? DriverError)?.code) }
+    }
+    #expect(codes == [.missedDeadlineTransient, .missedDeadlinePersistent])
+  }
+
+  @Test func `a time-out of a partitioned plan is bad data`() throws {
+    for backend in [
+      NNAPIBackend(timeoutNs: 1_000_000),
+      NNAPIBackend(drivers: [.cpuFast, Self.profile("two")], isExplicit: true, timeoutNs: 1_000_000),
+    ] {
+      guard case .unavailable(let reason) = backend.availability(PrepareOptions()) else {
+        Issue.record("it is available")
+        continue
+      }
+      #expect(reason.hasPrefix("BAD_DATA: a time-out needs exactly one explicit device"))
+      let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
+      #expect(throws: Unsupported.self) { try backend.prepare(graph) }
+    }
+  }
+
+  @Test func `explicit devices are all there are`() throws {
+    let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
+    let backend = NNAPIBackend(drivers: [Self.profile("no pools", without: [.maxPool2d])], isExplicit: true)
+    let error = #expect(throws: Unsupported.self) { try backend.prepare(graph) }
+    #expect(error?.description == "maxpool: no pools has no MAX_POOL_2D")
+  }
+
+  @Test func `a driver ends with its client`() throws {
+    let names = Set(["a", "b"].map { _ in "short\(UInt32.random(in: 0 ... .max))" })
+    for name in names {
+      let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], NNAPIBackend(drivers: [Self.profile(name)]))
+      try executable.makeSession().run(with: [input])
+    }
+    #expect(DriverProcesses.names.isSuperset(of: names))
+    DriverProcesses.endAll(where: names.contains)
+    #expect(DriverProcesses.names.isDisjoint(with: names))
+  }
+
+  @Test func `eight sessions at once, each with results of its own`() throws {
+    let backend = NNAPIBackend(drivers: [Self.profile("busy", without: [.add])])
+    let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend)
+    let inputs = try (0..<8).map { index in try Tensor(input.shape, input.values.map { $0 * Float(index + 1) / 4 }) }
+    let expected = try inputs.map { input in
+      let session = try executable.makeSession()
+      try session.run(with: [input])
+      return session.outputs[0].values
+    }
+    let results = Mutex([Int: [Float]]())
+    DispatchQueue.concurrentPerform(iterations: 8) { index in
+      do {
+        let session = try executable.makeSession()
+        for _ in 0..<4 { try session.run(with: [inputs[index]]) }
+        results.withLock { $0[index] = session.outputs[0].values }
+      } catch { Issue.record("\(error)") }
+    }
+    for index in 0..<8 { #expect(results.withLock { $0[index] } == expected[index]) }
+  }
+}
