@@ -94,7 +94,7 @@ let targets: [Target] = [
   module(
     "BenchModel",
     [
-      "BenchProtocol", "BenchStatistics", "ModelFiles", "RuntimeCore", "TensorCore",
+      "BenchProtocol", "BenchStatistics", "Delegation", "ModelFiles", "RuntimeCore", "TensorCore",
       .product(name: "Yams", package: "Yams"),
     ]),
   module("BenchWorker", ["BenchProtocol", "BenchStatistics", "CMeasure", "Pacer"] + runtime),
@@ -118,13 +118,12 @@ let targets: [Target] = [
   module("PacerBench", harness + ["Pacer"] + runtime),
   .executableTarget(
     name: "pacer-worker",
-    dependencies: ["BenchWorker", "BenchProtocol", "CAllocationCounter", "CMeasure", "Pacer"] + runtime,
+    dependencies: ["BenchWorker", "BenchProtocol", "CAllocationCounter", "CMeasure", "Pacer", "pacer-driver"] + runtime,
     swiftSettings: optimised),
   // What drivers run in: whoever delegates starts it.
   .executableTarget(name: "pacer-driver", dependencies: ["Delegation"], swiftSettings: optimised),
-  // It starts pacer-worker and pacer-driver, and links none of them: the dependencies have them built.
-  .executableTarget(
-    name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker", "pacer-driver"], swiftSettings: optimised),
+  // It starts pacer-worker, and links none of it: the dependency has it built.
+  .executableTarget(name: "bench-suite", dependencies: ["BenchCommands", "pacer-worker"], swiftSettings: optimised),
 
   .target(
     name: "TestSupport",

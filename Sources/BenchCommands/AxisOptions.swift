@@ -85,6 +85,13 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.preset) var preset: AxisChoice?
   @Option(Axes.backend) var backend: AxisChoice?
   @Option(Axes.device) var device: AxisChoice?
+  @Option(Axes.driver) var driver: AxisChoice?
+  @Option(Axes.explicitDevice) var explicitDevice: AxisChoice?
+  @Option(Axes.preference) var preference: AxisChoice?
+  @Option(Axes.relaxFloat32) var relaxFloat32: AxisChoice?
+  @Option(Axes.driverTimeout) var driverTimeout: AxisChoice?
+  @Option(Axes.priority) var priority: AxisChoice?
+  @Option(Axes.fallback) var fallback: AxisChoice?
   @Option(Axes.kernels) var kernels: AxisChoice?
   @Option(Axes.passes) var passes: AxisChoice?
   @Option(.disable) var disable: AxisChoice?

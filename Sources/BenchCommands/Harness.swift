@@ -60,6 +60,7 @@ extension Catalog {
       instructionSets: InstructionSet.allCases.map(\.rawValue),
       availableInstructionSets: InstructionSet.available.map(\.rawValue),
       processorName: InstructionSet.processorName)
+    drivers = NNAPIBackend.shipped.keys.sorted() + Drivers.files.keys.sorted()
   }
 
   /// Everything that comes with Pacer.

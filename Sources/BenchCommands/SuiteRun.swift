@@ -199,6 +199,7 @@ extension Workers {
     workers.peers.merge(Harness.current.engines) { $1 }
     workers.references = workers.peers
     workers.exportFiles = { [folder = workers.cacheFolder] in try WorkFiles.write($0, to: folder) }
+    workers.exportDrivers = { [folder = workers.cacheFolder] in try Drivers.write($0, to: folder) }
     workers.readExpected = { try WorkFiles.expected($0) }
     return workers
   }

@@ -53,6 +53,8 @@ public struct Catalog: Sendable {
   public var passes: [Pass]
   public var metrics: [Metric]
   public var axes: AxisTable
+  /// Names of drivers that nnapi may be given.
+  public var drivers: [String] = []
   /// Instruction sets with kernels, those this machine can run, slowest first, and the processor's name.
   public var instructionSets: [String]
   public var availableInstructionSets: [String]

@@ -70,7 +70,7 @@ public enum WorkerLine: Sendable, Equatable {
     /// Kernel name to number of nodes.
     public var kernels: [String: Int]?
     public var device: String?
-    /// Where the nodes run; nil where all run on one backend.
+    /// Where the nodes run; nil where all run on the backend that was asked for.
     public var placement: Placement?
 
     public struct Placement: Codable, Sendable, Equatable {
@@ -81,6 +81,8 @@ public enum WorkerLine: Sendable, Equatable {
       /// Copies of tensors between backends in one inference, and their bytes.
       public var copies: Int
       public var copiedBytes: Int
+      /// Runs of nodes on one backend, one after the other.
+      public var segments: Int?
       public init(nodes: [String: Int], reasons: [String: Int], copies: Int, copiedBytes: Int) {
         (self.nodes, self.reasons, self.copies, self.copiedBytes) = (nodes, reasons, copies, copiedBytes)
       }

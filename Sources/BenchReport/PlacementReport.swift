@@ -36,10 +36,25 @@ extension WorkerLine.Prepared.Placement {
   /// Where nodes run that do not all run on the backend that was asked for, and why.
   func words(asked backend: String) -> String {
     let all = nodes.values.reduce(0, +)
-    let elsewhere = nodes.filter { $0.key != backend }.sorted { $0.key < $1.key }.map { "\($0.value) on \($0.key)" }
+    let elsewhere = nodes.filter { $0.key != backend }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\($0.value) on \($0.key)" }
+    var text =
+      nodes.count == 1
+      ? "all \(Format.number(all, "node")) ran on \(nodes.keys.first!)"
+      : "of \(Format.number(all, "node")) "
+        + (nodes[backend].map { "\($0) ran on \(backend), " } ?? "") + elsewhere.joined(separator: ", ")
+    if let segments, segments > 1 { text += ", in \(segments) parts" }
     let why = reasons.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(3).map(\.key)
-    return "\(nodes[backend] ?? 0) of \(all) nodes ran on \(backend), \(elsewhere.joined(separator: ", ")) "
-      + "(\(why.joined(separator: "; "))), with \(copies) cop\(copies == 1 ? "y" : "ies") of "
-      + "\(Format.bytes(Double(copiedBytes))) per inference to or from a device."
+    if !why.isEmpty { text += " (\(why.joined(separator: "; ")))" }
+    if copies > 0 {
+      let bytes = Format.bytes(Double(copiedBytes))
+      text += ", with \(copies) cop\(copies == 1 ? "y" : "ies") of \(bytes) per inference to or from a device"
+    }
+    text += "."
+    // Delegated to a processor's reference code: the usual cause of delegation that is slower than none.
+    if nodes["nnapi-reference"] != nil {
+      text += " nnapi-reference is NNAPI's own code for the processor, and no accelerator."
+    }
+    return text
   }
 }

@@ -24,6 +24,8 @@ public struct Workers: Sendable {
   public var cacheFolder: URL
   /// Writes what an engine needs of a configuration and returns file paths by kind.
   public var exportFiles: (@Sendable (Configuration) throws -> [String: String])?
+  /// Writes the drivers that a configuration names and the worker does not have, and returns the file; nil where it has them all.
+  public var exportDrivers: (@Sendable (Configuration) throws -> String?)?
   /// Reads the outputs that a file or a folder says are right.
   public var readExpected: (@Sendable (String) throws -> [[Float]])?
   public var chance: Chance
@@ -55,7 +57,10 @@ public struct Workers: Sendable {
     job.configuration?[Axes.expect] = nil
     if job.configuration != nil && (!isOwn || exportsForOwn) { job.files = try files(of: configuration) }
     job.maxMemory = maxMemory
-    if isOwn { try addModelFiles(to: &job, of: configuration) }
+    if isOwn {
+      try addModelFiles(to: &job, of: configuration)
+      if job.configuration != nil { job.files["drivers"] = try exportDrivers?(configuration) }
+    }
     return Assignment(command, job)
   }
 

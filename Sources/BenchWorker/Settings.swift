@@ -57,6 +57,10 @@ package struct Settings {
     options.threads = try take("threads") ?? options.threads
     options.inPlace = try take("in-place") ?? options.inPlace
     options.hugePages = try take("huge-pages") ?? options.hugePages
+    if try take("fallback", Bool.self) == false {
+      fallback = nil
+      backend = try backend.choosing("fallback", "off") ?? backend
+    }
     for (key, choice) in rest.sorted(by: { $0.key < $1.key }) {
       if let apply = catalog.axes[key] {
         try apply(choice, &options)

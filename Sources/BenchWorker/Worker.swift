@@ -67,6 +67,10 @@ public struct Worker {
   private func work(_ job: Job) throws {
     guard let configuration = job.configuration else { throw UserError("the job has no configuration") }
     if let reason = try missing(configuration["isa"]?.text) { return try emit(.skipped(reason: reason)) }
+    var catalog = catalog
+    if let path = job.files["drivers"] {
+      catalog.runtime = try catalog.runtime.knowing(drivers(in: path))
+    }
     let settings: Settings
     do { settings = try Settings(configuration, catalog) } catch  where error is NoSuchOption || error is Unsupported {
       return try emit(.skipped(reason: "\(error)"))
@@ -126,7 +130,7 @@ public struct Worker {
     (prepared.weightBytes, prepared.originalWeightBytes) = (optimised.weightBytes, model.graph.weightBytes)
     prepared.isQuantised = model.graph.nodes.contains(where: \.roundsToIntegers) ? true : nil
     prepared.kernels = Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +)
-    prepared.placement = WorkerLine.Prepared.Placement(executable)
+    prepared.placement = WorkerLine.Prepared.Placement(executable, asked: backend.name)
     prepared.device = "\(device.name), \(device.detail)"
     try emit(.prepared(prepared))
 
@@ -156,6 +160,14 @@ public struct Worker {
       }
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
+  }
+
+  /// Drivers besides those of the runtime, by what the configuration names them.
+  private func drivers(in path: String) throws -> [String: DriverProfile] {
+    do {
+      let data = try Data(contentsOf: URL(fileURLWithPath: path))
+      return try JSONDecoder().decode([String: DriverProfile].self, from: data)
+    } catch { throw BadFile(path, "it is no list of drivers: \(error)") }
   }
 
   private static func mebibytes(_ bytes: Int) -> Int { (bytes + (1 << 20) - 1) >> 20 }
@@ -202,6 +214,7 @@ public struct Worker {
     for reading in probes.flatMap(\.readings) { try emit(.metric(reading)) }
     // Some of the times are another backend's.
     if let failure = session?.failure { throw failure }
+    if let session { try emitFallbacks(session) }
   }
 
   private func control(_ job: Job) throws {
@@ -248,6 +261,7 @@ public struct Worker {
     try emit(.metric(.init("steady-faults", steady.faults)))
     try emit(.metric(.init("steady-latency", steady.latency)))
     try inspectDevice(session, nodes: nodes)
+    try inspectDrivers(session, infer)
     if checksOutputs { try emitOutputs(session) }
   }
 
@@ -292,6 +306,44 @@ public struct Worker {
     return (best, fastest)
   }
 
+  /// What drivers do for an inference: their own times are means of five.
+  private func inspectDrivers(_ session: Session, _ infer: () throws -> Void) throws {
+    guard let before = session.delegation else { return }
+    let count = 5
+    for _ in 0..<count { try infer() }
+    guard let after = session.delegation else { return }
+    func mean(_ path: KeyPath<DelegationStatistics, Int>) -> Double {
+      Double(after[keyPath: path] - before[keyPath: path]) / Double(count)
+    }
+    try emit(.metric(.init("driver-models", mean(\.executions) + mean(\.fallbacks))))
+    try emit(.metric(.init("driver-fallbacks", mean(\.fallbacks))))
+    try emit(.metric(.init("driver-kept-bytes", Double(after.bytesKeptPerRun))))
+    if after.executions > before.executions {
+      try emit(.metric(.init("driver-time", mean(\.inDriverNs))))
+      try emit(.metric(.init("driver-cpu-time", mean(\.processorNs))))
+    } else {
+      for name in ["driver-time", "driver-cpu-time"] {
+        try emit(.metric(.init(name, unavailable: "no driver executed anything")))
+      }
+    }
+    if let hardware = after.onHardwareNs, let first = before.onHardwareNs {
+      try emit(.metric(.init("driver-hardware-time", Double(hardware - first) / Double(count))))
+    } else {
+      try emit(.metric(.init("driver-hardware-time", unavailable: "no driver has a clock of its device")))
+    }
+    try emitFallbacks(session)
+  }
+
+  /// Says whether the processor computed what was a driver's.
+  private func emitFallbacks(_ session: Session) throws {
+    guard let delegation = session.delegation, delegation.fallbacks > 0 else { return }
+    let all = delegation.executions + delegation.fallbacks
+    try emit(
+      .note(
+        "\(delegation.fallbacks) of \(all) models for drivers were computed by nnapi-reference instead: first, "
+          + (delegation.firstFailure ?? "a driver failed")))
+  }
+
   /// What a device of its own does for an inference, and its own times of the phases: medians of five.
   private func inspectDevice(_ session: Session, nodes: Int) throws {
     guard let device = try session.deviceStatistics else { return }
@@ -315,13 +367,14 @@ public struct Worker {
 }
 
 extension WorkerLine.Prepared.Placement {
-  /// Nil where all nodes run on one backend.
-  init?(_ executable: Executable) {
+  /// Nil where all nodes run on the backend that was asked for.
+  init?(_ executable: Executable, asked: String) {
     let nodes = Dictionary(executable.placement.map { ($0.backend, 1) }, uniquingKeysWith: +)
-    guard nodes.count > 1 else { return nil }
+    guard nodes.count > 1 || nodes[asked] == nil else { return nil }
     let reasons = Dictionary(
       executable.placement.flatMap(\.refusals).map { ("\($0.backend): \($0.reason)", 1) }, uniquingKeysWith: +)
     let copies = executable.plan.borderCopies
     self.init(nodes: nodes, reasons: reasons, copies: copies.count, copiedBytes: copies.byteCount)
+    segments = executable.plan.segments.count { $0.backend != nil }
   }
 }

@@ -8,8 +8,8 @@ public struct NNAPIBackend: Backend {
   public let name = "nnapi"
   /// Those that are installed, in order; NNAPI's own processor code is always behind them.
   public var drivers: [DriverProfile]
-  /// Drivers that may be named.
-  public var known: [DriverProfile]
+  /// Drivers that may be named, by what they are named.
+  public var known: [String: DriverProfile]
   public var preference: ExecutionPreference
   /// Whether float32 may be computed in 16 bits.
   public var relaxesFloat32: Bool
@@ -22,9 +22,12 @@ public struct NNAPIBackend: Backend {
   public var priority: ExecutionPriority
   private var computing: [String: String] = [:]
 
+  /// Drivers that come with Pacer, by name.
+  public static let shipped = Dictionary(uniqueKeysWithValues: DriverProfile.shipped.map { ($0.name, $0) })
+
   /// - Parameters: as the properties of the same names.
   public init(
-    drivers: [DriverProfile] = [.cpuFast], known: [DriverProfile] = DriverProfile.shipped,
+    drivers: [DriverProfile] = [.cpuFast], known: [String: DriverProfile] = NNAPIBackend.shipped,
     preference: ExecutionPreference = .sustainedSpeed, relaxesFloat32: Bool = false, isExplicit: Bool = false,
     fallsBack: Bool = true, timeoutNs: Int? = nil, priority: ExecutionPriority = .medium
   ) {
@@ -42,8 +45,8 @@ public struct NNAPIBackend: Backend {
     switch option {
     case "driver":
       backend.drivers = try value.split(separator: "+").map { name in
-        guard let found = known.first(where: { $0.name == name }) else {
-          throw UnknownName(kind: "driver", name: String(name), known: known.map(\.name))
+        guard let found = known[String(name)] else {
+          throw UnknownName(kind: "driver", name: String(name), known: known.keys.sorted())
         }
         return found
       }
@@ -96,7 +99,8 @@ public struct NNAPIBackend: Backend {
     if Set(drivers.map(\.name)).count < drivers.count { return DriverError(.badData, "a driver is named twice") }
     if timeoutNs != nil, !isExplicit || drivers.count != 1 {
       return DriverError(
-        .badData, "a time-out needs exactly one explicit device; "
+        .badData,
+        "a time-out needs exactly one explicit device; "
           + (isExplicit ? "named are \(drivers.count)" : "this plan is partitioned"))
     }
     return nil
@@ -112,12 +116,16 @@ public struct NNAPIBackend: Backend {
         }
       }
       let labels = devices.map { $0.name + ($0.profile.isProfile ? " (profile)" : "") }
-      return .available(DeviceInfo(name: "nnapi", detail: labels.joined(separator: ", ")))
+      let others = labels.dropFirst().joined(separator: ", ")
+      return .available(
+        DeviceInfo(name: labels[0], detail: others.isEmpty ? "no driver behind it" : "behind it \(others)"))
     } catch { return .unavailable(reason: "\(error)") }
   }
 
   public func devices() -> [DeviceInfo] {
-    let all = (try? known.filter { $0.name != DriverProfile.reference.name }.map { try DriverBackend($0, use) }) ?? []
+    let all =
+      (try? DriverProfile.shipped.filter { $0.name != DriverProfile.reference.name }.map { try DriverBackend($0, use) })
+      ?? []
     return all.compactMap { device in
       if case .available(let info) = device.availability(PrepareOptions()) { info } else { nil }
     } + [DeviceInfo(name: DriverProfile.reference.name, detail: DriverProfile.reference.summary)]

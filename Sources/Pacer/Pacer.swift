@@ -65,6 +65,17 @@ public struct Runtime: Sendable {
     throw UnknownName(kind: "model", name: name, known: models.map(\.name))
   }
 
+  /// The same, with drivers that nnapi may be given besides its own, by what they are named.
+  public func knowing(_ drivers: [String: DriverProfile]) -> Runtime {
+    var copy = self
+    copy.backends = backends.map { backend in
+      guard var nnapi = backend as? NNAPIBackend else { return backend }
+      nnapi.known.merge(drivers) { $1 }
+      return nnapi
+    }
+    return copy
+  }
+
   /// - Throws: ``UnknownName``.
   public func backend(_ name: String) throws -> any Backend {
     if let backend = backends.first(where: { $0.name == name }) { return backend }

@@ -4,7 +4,10 @@ import GraphCore
 public protocol PlacementPolicy: Sendable {
   /// Chooses for every node. One that is placed already stays where it is unless its backend does not run it: formats were chosen
   /// for that.
-  func choose(_ graph: Graph, among backends: [any Backend], _ options: PrepareOptions) throws -> [PlacementChoice]
+  /// - Parameter isFinal: whether the graph runs as it is; else passes choose formats after this.
+  func choose(
+    _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
+  ) throws -> [PlacementChoice]
   /// The positions of nodes in the order in which they are to run: nodes of one backend that follow each other are one segment.
   /// - Parameter placed: for each node the position of its backend.
   func order(_ graph: Graph, placed: [Int]) -> [Int]
@@ -21,14 +24,18 @@ public struct PlacementChoice: Sendable, Equatable {
   /// Why others do not.
   public var refusals: [Placement.Refusal]
 
-  public init(_ backend: Int, refusals: [Placement.Refusal] = []) { (self.backend, self.refusals) = (backend, refusals) }
+  public init(_ backend: Int, refusals: [Placement.Refusal] = []) {
+    (self.backend, self.refusals) = (backend, refusals)
+  }
 }
 
 /// Each node runs on the first backend that has a kernel for it, and what nobody has one for on the last.
 public struct FirstCapable: PlacementPolicy {
   public init() {}
 
-  public func choose(_ graph: Graph, among backends: [any Backend], _ options: PrepareOptions) -> [PlacementChoice] {
+  public func choose(
+    _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
+  ) -> [PlacementChoice] {
     graph.nodes.map { choose($0, in: graph, backends, options) }
   }
 

@@ -69,7 +69,8 @@ import Testing
   func `every op case is right on a driver`(opCase: OpCase) throws {
     let (graph, _) = try opCase.graph()
     let placer = try Placer(NNAPIBackend(), fallback: CPUBackend(), PrepareOptions())
-    let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer).graph
+    let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer)
+      .graph
     let session = try placer.prepare(rewritten).makeSession()
     let arguments = try opCase.arguments()
     for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
@@ -130,7 +131,8 @@ import Testing
     // One that hangs is ended when its time is over.
     #expect(code([.init(.hang, from: 2)], timeout: 300_000_000) == .missedDeadlinePersistent)
     // Late once, it is a matter of the moment; whoever always takes that long is refused before it begins.
-    #expect(code([.init(.delay(milliseconds: 1200), from: 1, count: 1)], timeout: 1_000_000_000) == .missedDeadlineTransient)
+    #expect(
+      code([.init(.delay(milliseconds: 1200), from: 1, count: 1)], timeout: 1_000_000_000) == .missedDeadlineTransient)
   }
 
   @Test func `a driver that took longer than the deadline allows refuses to begin`() throws {
@@ -177,6 +179,19 @@ import Testing
     #expect(DriverProcesses.names.isSuperset(of: names))
     DriverProcesses.endAll(where: names.contains)
     #expect(DriverProcesses.names.isDisjoint(with: names))
+  }
+
+  @Test func `a model is converted for both layouts, and run as any other`() throws {
+    let (graph, input) = try seeded(.mobileNetV2, [1, 3, 64, 64])
+    let expected = try graph.evaluate([input])[0]
+    for layout in DriverProfile.ImageLayout.allCases {
+      let executable = try convertToNNAPI(graph, exampleInputs: [input], layout: layout)
+      let session = try executable.makeSession()
+      try session.run(with: [input])
+      #expect(session.outputs[0].relativeError(to: expected) < 1e-4)
+      let isLast = executable.plan.graph.values.contains { $0.type.format == .nhwc }
+      #expect(isLast == (layout == .nhwc) && Set(executable.placement.map(\.backend)) == ["cpu-fast"])
+    }
   }
 
   @Test func `eight sessions at once, each with results of its own`() throws {

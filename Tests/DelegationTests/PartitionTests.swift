@@ -13,7 +13,8 @@ private func branches() throws -> Graph {
   let x = graph.addInput("x", TensorType([1, 3, 8, 8]))
   func conv(_ name: String, _ input: ValueID) throws -> ValueID {
     let channels = graph[input].type.shape[1]
-    let weight = graph.addConstant("\(name).weight", try Tensor([4, channels, 1, 1], (0..<4 * channels).map { Float($0 % 5) - 2 }))
+    let weight = graph.addConstant(
+      "\(name).weight", try Tensor([4, channels, 1, 1], (0..<4 * channels).map { Float($0 % 5) - 2 }))
     return try graph.addNode(name, Conv2D(), [input, weight])
   }
   let a = try graph.addNode("a.act", Activation(.relu), [conv("a", x)])
@@ -40,17 +41,22 @@ private func branches() throws -> Graph {
     #expect(OperationCode.allCases.count == 102)
     #expect(Set(OperationCode.allCases.map(\.description)).count == 102)
     let known: [Int32: String] = [
-      0: "ADD", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 9: "FULLY_CONNECTED", 16: "LSTM", 31: "MEAN", 45: "CAST", 58: "LESS",
+      0: "ADD", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 9: "FULLY_CONNECTED", 16: "LSTM", 31: "MEAN", 45: "CAST",
+      58: "LESS",
       62: "LOGICAL_NOT", 72: "QUANTIZE", 81: "ROI_ALIGN", 92: "UNIDIRECTIONAL_SEQUENCE_LSTM", 96: "IF", 97: "WHILE",
       99: "HARD_SWISH", 101: "RANK",
     ]
     for (number, name) in known { #expect(OperationCode(rawValue: number)?.description == name) }
     for code in OperationCode.allCases { #expect(OperationCode(name: code.description) == code) }
     #expect(OperandType.tensorQuant8AsymmSigned.rawValue == 14 && OperandType.allCases.count == 16)
-    #expect(ResultCode.deadObject.rawValue == 14 && ResultCode.missedDeadlinePersistent.description == "MISSED_DEADLINE_PERSISTENT")
+    #expect(
+      ResultCode.deadObject.rawValue == 14
+        && ResultCode.missedDeadlinePersistent.description == "MISSED_DEADLINE_PERSISTENT")
   }
 
-  @Test func `each operation goes to the driver that promises the most, ties to the processor, else to the first`() throws {
+  @Test func `each operation goes to the driver that promises the most, ties to the processor, else to the first`()
+    throws
+  {
     let graph = try branches()
     func all(_ driver: String) -> [String] { graph.nodes.map { "\($0.name): \(driver)" } }
     let (slow, fast) = (Self.driver("slow", 0.9), Self.driver("fast", 0.5))
@@ -80,14 +86,6 @@ private func branches() throws -> Graph {
       ])
     #expect(planned.plan.segments.count == 3)
     #expect(planned.placement[3].refusals == [.init(backend: "npu", reason: "npu has no HARD_SWISH")])
-    // Where the processor can begin, it does, although the graph begins with the driver's.
-    let other = NNAPIBackend(drivers: [Self.driver("npu", 0.5, without: [.relu])])
-    var turned = graph
-    turned.setOutputs(graph.outputs)
-    #expect(
-      try placed(turned, other) == [
-        "a: npu", "b: npu", "b.act: npu", "a.act: nnapi-reference", "sum: npu", "last: npu",
-      ])
   }
 
   @Test func `of two branches that are ready the processor's is computed first`() throws {
@@ -119,7 +117,8 @@ private func branches() throws -> Graph {
   @Test func `limits of a profile are seen to, each with its reason`() throws {
     let graph = try branches()
     func reason(_ limits: DriverProfile.Limits, _ graph: Graph) throws -> String? {
-      let profile = DriverProfile("dsp", capabilities: Capabilities(others: .init(time: 0.1, power: 0.1)), limits: limits)
+      let profile = DriverProfile(
+        "dsp", capabilities: Capabilities(others: .init(time: 0.1, power: 0.1)), limits: limits)
       let planned = try Placer(NNAPIBackend(drivers: [profile]), PrepareOptions()).plan(graph)
       return planned.placement.flatMap(\.refusals).first?.reason
     }

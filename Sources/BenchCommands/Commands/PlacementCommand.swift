@@ -37,7 +37,7 @@ struct PlacementCommand: AsyncParsableCommand {
         throw UserError("placement takes one configuration, not \(configurations.count)")
       }
       let runtime = Harness.current.runtime
-      let settings = try Settings(configurations[0], WorkerCatalog(runtime: runtime))
+      let settings = try Settings(configurations[0], in: runtime)
       let backend = settings.backend
       // Of a processor's instructions it matters to the plan which they are, not whether they are here.
       let isElsewhere = (backend as? CPUBackend).map { !InstructionSet.available.contains($0.instructionSet) } ?? false

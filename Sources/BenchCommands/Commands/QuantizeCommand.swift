@@ -66,7 +66,7 @@ struct QuantizeCommand: AsyncParsableCommand {
   func run() async throws {
     try await userFacing {
       let configuration = try chosen()
-      let settings = try Settings(configuration, WorkerCatalog(runtime: Harness.current.runtime))
+      let settings = try Settings(configuration, in: Harness.current.runtime)
       let work = try ModelWork(configuration, in: Harness.current.runtime, for: settings)
       let url = output.map { URL(fileURLWithPath: $0) }
       // Before minutes of work.

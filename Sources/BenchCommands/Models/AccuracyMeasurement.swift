@@ -11,7 +11,7 @@ extension AccuracyBisection {
   /// - Parameter tolerance: of an op alone; nil for what op cases are held to: 1e-5 of the largest, in fp16 1e-2.
   /// - Throws: ``UserError`` where the backend cannot run the configuration.
   package init(_ runtime: Runtime, _ configuration: Configuration, tolerance: Double?) throws {
-    let settings = try Settings(configuration, WorkerCatalog(runtime: runtime))
+    let settings = try Settings(configuration, in: runtime)
     let backend = settings.backend
     let options = settings.options
     let info: DeviceInfo

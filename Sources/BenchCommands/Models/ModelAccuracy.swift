@@ -41,7 +41,7 @@ struct ModelAccuracy {
   private static func session(_ configuration: Configuration, _ runtime: Runtime) throws -> (
     work: ModelWork, session: Session
   ) {
-    let settings = try Settings(configuration, WorkerCatalog(runtime: runtime))
+    let settings = try Settings(configuration, in: runtime)
     if case .unavailable(let reason) = settings.backend.availability(settings.options) { throw Unsupported(reason) }
     guard settings.backend.computesOutputs else { throw Unsupported("it computes nothing") }
     let work = try ModelWork(configuration, in: runtime, for: settings)

@@ -31,7 +31,7 @@ struct ModelVerification {
     let catalog = Harness.current.catalog
     let labels = Labels.of(configurations, catalog.axes, passes: catalog.passes.map(\.name))
     targets = try zip(labels, configurations).map { label, configuration in
-      let settings = try Settings(configuration, WorkerCatalog(runtime: runtime))
+      let settings = try Settings(configuration, in: runtime)
       if case .unavailable(let reason) = settings.backend.availability(settings.options) {
         throw UserError("backend \(settings.backend.name) is unavailable: \(reason)")
       }

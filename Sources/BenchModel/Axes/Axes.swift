@@ -1,4 +1,6 @@
 import BenchProtocol
+import Delegation
+import Foundation
 import RuntimeCore
 import TensorCore
 
@@ -40,6 +42,50 @@ public enum Axes {
   public static let pipelineCache = Axis(
     "pipeline-cache", "Whether a GPU's compiled pipelines are kept on disk: on (default) or off.", standard: true,
     values: .flag, backends: ["vulkan", "metal"], label: { isOn, _ in isOn ? nil : "no pipeline cache" })
+
+  /// Backends that hand nodes on to a device.
+  private static let delegating = ["vulkan", "metal", "nnapi"]
+  private static let nnapi = ["nnapi"]
+
+  public static let fallback = Axis(
+    "fallback",
+    "Whether the processor computes what a device does not take, and where it fails: on (default), or off, which makes "
+      + "either an error.", standard: true, values: .flag, backends: delegating,
+    label: { isOn, _ in isOn ? nil : "no fallback" })
+
+  public static let driver = Axis<String>(
+    "driver",
+    "Of nnapi, which drivers are installed, in order, joined with +: cpu-fast (default), vulkan, those under Suites/drivers, or a "
+      + ".yaml file; nnapi-reference, the processor's own code, is always behind them.", standard: "cpu-fast",
+    values: .text(none: "cpu-fast"), backends: nnapi, label: { names, _ in DriverNames.short(names) },
+    standardLabel: { _ in "cpu-fast" }, read: { text, catalog in [try DriverNames.check(text, catalog)] })
+
+  public static let explicitDevice = Axis(
+    "explicit-device",
+    "Of nnapi, whether the drivers are a list of explicit devices, with no other and no fallback behind them: on or off "
+      + "(default).", standard: false, values: .flag, backends: nnapi,
+    label: { isOn, _ in isOn ? "explicit devices" : nil })
+
+  public static let preference = Axis(
+    "preference",
+    "Of nnapi, what drivers are chosen by: sustained-speed (default) and fast-single-answer, their times, or low-power.",
+    standard: DriverPreference.sustainedSpeed, values: .names(DriverPreference.allCases.map(\.rawValue)),
+    backends: nnapi, label: { preference, _ in preference.rawValue })
+
+  public static let relaxFloat32 = Axis(
+    "relax-fp32", "Of nnapi, whether drivers may compute float32 in 16 bits: on or off (default).", standard: false,
+    values: .flag, backends: nnapi, label: { isOn, _ in isOn ? "relaxed fp32" : nil })
+
+  public static let driverTimeout = Axis<Int?>(
+    "driver-timeout",
+    "Of nnapi, milliseconds that an execution may take (default: as long as it takes); of one explicit device alone.",
+    standard: nil, values: .numbers(1...3_600_000), backends: nnapi,
+    label: { limit, _ in limit.map { "driver time-out \($0) ms" } })
+
+  public static let priority = Axis(
+    "priority", "Of nnapi, which executions of one process a driver lets go first: low, medium (default) or high.",
+    standard: DriverPriority.medium, values: .names(DriverPriority.allCases.map(\.rawValue)), backends: nnapi,
+    label: { priority, _ in "\(priority.rawValue) priority" })
 
   public static let precision = Axis(
     "precision", "Precision: fp32; on a processor int8; on a GPU fp16 or fp16-arithmetic (fp16 stores in 16 bits).",
@@ -170,10 +216,42 @@ public enum Axes {
     standardLabel: { _ in "usual reference" })
 
   public static let standard: [any AxisDescription] = [
-    model, engine, preset, backend, device, storage, pipelineCache, precision, observer, weightScales,
+    model, engine, preset, backend, device, storage, pipelineCache, fallback, driver, explicitDevice, preference,
+    relaxFloat32, driverTimeout, priority, precision, observer, weightScales,
     prepareInt8, activationBits, weightBits, correctBias, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
+}
+
+/// Names of drivers, joined with +.
+enum DriverNames {
+  /// The same names, of files their absolute paths.
+  /// - Throws: ``UnknownName``, ``UserError``.
+  static func check(_ text: String, _ catalog: Catalog) throws -> String {
+    let names = try text.split(separator: "+").map { name in
+      guard name.hasSuffix(".yaml") || name.contains("/") else {
+        guard catalog.drivers.contains(String(name)) else {
+          throw UnknownName(kind: "driver", name: String(name), known: catalog.drivers)
+        }
+        return String(name)
+      }
+      let path = URL(fileURLWithPath: String(name)).standardizedFileURL.path
+      guard FileManager.default.fileExists(atPath: path) else {
+        throw UserError("driver: \(name) cannot be read: no such file")
+      }
+      return path
+    }
+    guard !names.isEmpty else { throw UserError("driver is empty") }
+    return names.joined(separator: "+")
+  }
+
+  /// Files by their names alone, and profiles of other machines' drivers as what they are.
+  static func short(_ text: String) -> String {
+    text.split(separator: "+").map { name in
+      if NNAPIBackend.shipped[String(name)] != nil { return String(name) }
+      return (name.contains("/") ? name.split(separator: "/").last!.dropLast(".yaml".count) : name) + " (profile)"
+    }.joined(separator: "+")
+  }
 }
 
 /// What short names files go by in labels.

@@ -109,6 +109,15 @@ public let standardMetrics: [Metric] = [
   .reading("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .deterministic),
   .reading("device-download-bytes", "bytes brought back", .bytes, .deterministic),
   .reading("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .deterministic),
+  .reading("driver-models", "models that drivers are to execute for one inference", .count, .deterministic),
+  .reading(
+    "driver-fallbacks", "of those, computed by the processor since a driver failed, per inference", .count, .sampled),
+  .reading(
+    "driver-kept-bytes", "bytes not copied for one inference, since they stay in a driver's memory between two models",
+    .bytes, .deterministic, direction: .higherIsBetter),
+  .reading("driver-time", "time in drivers per inference, by their own clocks", .nanoseconds, .sampled),
+  .reading("driver-cpu-time", "processor time of drivers' processes per inference", .nanoseconds, .sampled),
+  .reading("driver-hardware-time", "time on the devices of drivers per inference", .nanoseconds, .sampled),
   Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .deterministic) {
     $0.prepared?.weightBytes.map(Double.init)
   },

@@ -101,13 +101,17 @@ public struct VersionBuilder: Sendable {
     }
   }
 
-  /// Copies the program.
+  /// Copies the program, and the one that its drivers run in where it has such.
   private func keep(_ product: Product, scratch: URL, in folder: URL, _ work: WorkFolder) throws -> WorkerCommand {
     let temporary = work.url.appendingPathComponent("programs")
     try makeFolder(temporary)
     try FileManager.default.copyItem(
       at: scratch.appendingPathComponent("\(configuration)/\(product.name)"),
       to: temporary.appendingPathComponent(product.name))
+    let driver = scratch.appendingPathComponent("\(configuration)/pacer-driver")
+    if FileManager.default.fileExists(atPath: driver.path) {
+      try FileManager.default.copyItem(at: driver, to: temporary.appendingPathComponent("pacer-driver"))
+    }
     try? FileManager.default.removeItem(at: folder)
     try FileManager.default.moveItem(at: temporary, to: folder)
     return product.command(in: folder)

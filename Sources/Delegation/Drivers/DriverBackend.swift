@@ -18,30 +18,21 @@ struct DriverUse: Sendable {
 struct DriverBackend: NNAPIDevice {
   let profile: DriverProfile
   let use: DriverUse
-  private let computing: any Backend
+  let computing: any Backend
 
   init(_ profile: DriverProfile, _ use: DriverUse) throws {
     (self.profile, self.use) = (profile, use)
     computing = try profile.computing(use.computing)
   }
 
-  var name: String { profile.name }
-
   func availability(_ options: PrepareOptions) -> Availability {
     if case .failure(let error) = DriverProcess.program { return .unavailable(reason: error.reason) }
-    switch computing.availability(options) {
+    switch computing.availability(profile.own(options)) {
     case .available(let device):
       return .available(DeviceInfo(name: name, detail: "\(device.name), \(device.detail)"))
     case let unavailable: return unavailable
     }
   }
-
-  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
-    if let reason = profile.refusal(of: node, in: graph) { return .unsupported(reason: reason) }
-    return computing.support(for: node, in: graph, options)
-  }
-
-  func target(_ options: PrepareOptions) throws -> any TargetTraits { try computing.target(options) }
 
   func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     let kernels = try nodes.map { index in
@@ -51,27 +42,21 @@ struct DriverBackend: NNAPIDevice {
       case .unsupported(let reason): throw Unsupported("\(node.name): \(reason)")
       }
     }
-    return DriverLowering(self, graph, Dictionary(uniqueKeysWithValues: kernels), options)
+    return DriverLowering(self, graph, Dictionary(uniqueKeysWithValues: kernels), profile.own(options))
   }
 }
 
 /// NNAPI's own processor code, in the process of who uses it, as on Android.
 struct ProcessorDevice: NNAPIDevice {
   let profile: DriverProfile
-  private let computing: any Backend
+  let computing: any Backend
 
   init(_ profile: DriverProfile, _ use: DriverUse) throws {
     self.profile = profile
     computing = try profile.computing(use.computing)
   }
 
-  var name: String { profile.name }
   func availability(_ options: PrepareOptions) -> Availability { computing.availability(options) }
-  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
-    if let reason = profile.refusal(of: node, in: graph) { return .unsupported(reason: reason) }
-    return computing.support(for: node, in: graph, options)
-  }
-  func target(_ options: PrepareOptions) throws -> any TargetTraits { try computing.target(options) }
   func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
     for index in nodes {
       if let reason = support(for: graph.nodes[index], in: graph, options).refusal {
@@ -88,7 +73,7 @@ private struct DriverLowering: Lowering {
   let graph: Graph
   private let kernels: [Int: String]
   let options: PrepareOptions
-  /// Computed here, and read by no other model nor by the caller.
+  /// Computed here, and read by one model's own nodes alone. What nobody reads is a result: a model has one at least.
   private let inner: Set<ValueID>
 
   var space: MemorySpace { .device(driver.name) }
@@ -103,7 +88,8 @@ private struct DriverLowering: Lowering {
     inner = Set(
       kernels.keys.flatMap { node in
         graph.nodes[node].outputs.filter { value in
-          !results.contains(value) && graph.users(of: value).allSatisfy { models[$0] == models[node] }
+          let users = graph.users(of: value)
+          return !results.contains(value) && !users.isEmpty && users.allSatisfy { models[$0] == models[node] }
         }
       })
   }
@@ -278,7 +264,7 @@ private final class DriverSession {
     let deadline = use.timeoutNs.map { start + $0 } ?? 0
     let execution = DriverExecution(segment: index, deadlineNs: deadline, priority: use.priority)
     do {
-      try execution.bytes.withUnsafeBytes { try channel.send($0) }
+      try withUnsafeBytes(of: execution.numbers) { try channel.send($0) }
       // It has as long again to say that it is late.
       let timeout = use.timeoutNs.map { max(2 * $0, $0 + 100_000_000) / 1_000_000 + 1 }
       let answer = try channel.receive(timeout: timeout) { bytes, _ in DriverExecution.Answer(bytes) }

@@ -24,7 +24,9 @@ final class DriverChannel: @unchecked Sendable {
 
   static func pair() throws -> (own: DriverChannel, other: Descriptor) {
     var ends: (Int32, Int32) = (-1, -1)
-    let result = withUnsafeMutableBytes(of: &ends) { pacer_channel($0.assumingMemoryBound(to: Int32.self).baseAddress!) }
+    let result = withUnsafeMutableBytes(of: &ends) {
+      pacer_channel($0.assumingMemoryBound(to: Int32.self).baseAddress!)
+    }
     guard result == 0 else { throw SystemFailure("a channel to a driver") }
     return (DriverChannel(ends.0), Descriptor(ends.1))
   }

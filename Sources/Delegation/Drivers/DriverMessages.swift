@@ -49,7 +49,7 @@ struct DriverExecution {
   var deadlineNs: Int
   var priority: ExecutionPriority
 
-  var bytes: [Int64] { [Self.mark, Int64(segment), Int64(deadlineNs), Int64(priority.rawValue)] }
+  var numbers: (Int64, Int64, Int64, Int64) { (Self.mark, Int64(segment), Int64(deadlineNs), Int64(priority.rawValue)) }
 
   init(segment: Int, deadlineNs: Int, priority: ExecutionPriority) {
     (self.segment, self.deadlineNs, self.priority) = (segment, deadlineNs, priority)
@@ -58,10 +58,10 @@ struct DriverExecution {
   /// Nil where the bytes are no execution.
   init?(_ raw: UnsafeRawBufferPointer) {
     guard raw.count == 32 else { return nil }
-    let numbers = (0..<4).map { raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self) }
-    guard numbers[0] == Self.mark, let priority = Int32(exactly: numbers[3]).flatMap(ExecutionPriority.init(rawValue:))
+    func number(_ index: Int) -> Int64 { raw.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self) }
+    guard number(0) == Self.mark, let priority = Int32(exactly: number(3)).flatMap(ExecutionPriority.init(rawValue:))
     else { return nil }
-    self.init(segment: Int(numbers[1]), deadlineNs: Int(numbers[2]), priority: priority)
+    self.init(segment: Int(number(1)), deadlineNs: Int(number(2)), priority: priority)
   }
 
   struct Answer {
@@ -77,7 +77,8 @@ struct DriverExecution {
     var reason: String
 
     var bytes: [UInt8] {
-      let numbers = [Int64(code.rawValue), Int64(onHardwareNs ?? -1)] + [inDriverNs, queuedNs, processorNs].map(Int64.init)
+      let numbers =
+        [Int64(code.rawValue), Int64(onHardwareNs ?? -1)] + [inDriverNs, queuedNs, processorNs].map(Int64.init)
       return numbers.withUnsafeBytes { Array($0) } + Array(reason.utf8)
     }
 
@@ -91,14 +92,13 @@ struct DriverExecution {
 
     init?(_ raw: UnsafeRawBufferPointer) {
       guard raw.count >= 40 else { return nil }
-      let numbers = (0..<5).map { raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self) }
-      guard let code = Int32(exactly: numbers[0]).flatMap(ResultCode.init(rawValue:)),
-        numbers[2...].allSatisfy({ $0 >= 0 })
+      func number(_ index: Int) -> Int { Int(raw.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self)) }
+      guard let code = Int32(exactly: number(0)).flatMap(ResultCode.init(rawValue:)), number(2) >= 0, number(3) >= 0,
+        number(4) >= 0
       else { return nil }
       self.init(
-        code, onHardwareNs: numbers[1] < 0 ? nil : Int(numbers[1]), inDriverNs: Int(numbers[2]),
-        queuedNs: Int(numbers[3]), processorNs: Int(numbers[4]),
-        reason: String(decoding: raw[40...], as: UTF8.self))
+        code, onHardwareNs: number(1) < 0 ? nil : number(1), inDriverNs: number(2), queuedNs: number(3),
+        processorNs: number(4), reason: raw.count > 40 ? String(decoding: raw[40...], as: UTF8.self) : "")
     }
   }
 }
@@ -129,6 +129,7 @@ extension DelegationStatistics {
     queuedNs += answer.queuedNs
     processorNs += answer.processorNs
     // Not known of one is not known of all.
-    onHardwareNs = executions == 1 ? answer.onHardwareNs : onHardwareNs.flatMap { sum in answer.onHardwareNs.map { sum + $0 } }
+    onHardwareNs =
+      executions == 1 ? answer.onHardwareNs : onHardwareNs.flatMap { sum in answer.onHardwareNs.map { sum + $0 } }
   }
 }

@@ -15,7 +15,8 @@ public enum DriverService {
     let channel = DriverChannel(0)
     do {
       let (profile, computing) = try channel.receive { bytes, _ in
-        guard case .configure(let profile, let computing) = try JSONDecoder().decode(DriverRequest.self, from: Data(bytes))
+        guard
+          case .configure(let profile, let computing) = try JSONDecoder().decode(DriverRequest.self, from: Data(bytes))
         else { throw DriverError(.badState, "the first message says which driver this is to be") }
         return (profile, computing)
       }
@@ -60,7 +61,7 @@ final class DriverDevice: Sendable {
     for node in graph.nodes {
       if let reason = profile.refusal(of: node, in: graph) { throw DriverError(.badData, "\(node.name): \(reason)") }
     }
-    let executable = try backend.prepare(graph, options)
+    let executable = try backend.prepare(graph, profile.own(options))
     state.withLock { $0.models[token] = executable }
   }
 
@@ -190,7 +191,9 @@ private final class DriverConnection: @unchecked Sendable {
     guard let memory else { throw DriverError(.badState, "the channel has no memory yet") }
     let graph = model.plan.graph
     func tensors(_ places: [Int], _ ids: [ValueID]) throws -> [Tensor] {
-      guard places.count == ids.count else { throw DriverError(.badData, "\(places.count) places for \(ids.count) tensors") }
+      guard places.count == ids.count else {
+        throw DriverError(.badData, "\(places.count) places for \(ids.count) tensors")
+      }
       return try zip(places, ids).map { place, id in
         let type = graph[id].type
         guard place >= 0, place % Storage.alignment == 0, place <= memory.byteCount,

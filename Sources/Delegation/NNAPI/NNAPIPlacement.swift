@@ -10,12 +10,12 @@ struct NNAPIPlacement: PlacementPolicy {
   let isRelaxed: Bool
 
   func choose(
-    _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions
+    _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
   ) -> [PlacementChoice] {
     let devices = backends.map { $0 as? any NNAPIDevice }
     // Each driver is asked once about the whole model.
     let answers = zip(backends, devices).map { backend, device in
-      device?.supportedOperations(graph, options)
+      device?.supportedOperations(graph, options, checksLayout: isFinal)
         ?? graph.nodes.map { backend.support(for: $0, in: graph, options).refusal }
     }
     return graph.nodes.enumerated().map { position, node in
@@ -93,18 +93,37 @@ struct NNAPIPlacement: PlacementPolicy {
 /// A driver, or NNAPI's own processor code, as a backend among others.
 protocol NNAPIDevice: Backend {
   var profile: DriverProfile { get }
-  /// Why it does not take each node of a model; nil where it does.
-  func supportedOperations(_ graph: Graph, _ options: PrepareOptions) -> [String?]
+  /// What computes underneath.
+  var computing: any Backend { get }
 }
 
 extension NNAPIDevice {
   /// Whether it is what NNAPI falls back on, which wins ties.
   var isProcessor: Bool { profile.name == DriverProfile.reference.name }
 
-  func supportedOperations(_ graph: Graph, _ options: PrepareOptions) -> [String?] {
+  var name: String { profile.name }
+
+  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    support(for: node, in: graph, options, checksLayout: true)
+  }
+
+  private func support(
+    for node: Node, in graph: Graph, _ options: PrepareOptions, checksLayout: Bool
+  ) -> Support {
+    if let reason = profile.refusal(of: node, in: graph, checksLayout: checksLayout) {
+      return .unsupported(reason: reason)
+    }
+    return computing.support(for: node, in: graph, profile.own(options))
+  }
+
+  func target(_ options: PrepareOptions) throws -> any TargetTraits { try computing.target(profile.own(options)) }
+
+  /// Why it does not take each node of a model; nil where it does.
+  /// - Parameter checksLayout: false where images do not lie yet as they will.
+  func supportedOperations(_ graph: Graph, _ options: PrepareOptions, checksLayout: Bool) -> [String?] {
     var taken = 0
     return graph.nodes.map { node in
-      if let reason = support(for: node, in: graph, options).refusal { return reason }
+      if let reason = support(for: node, in: graph, options, checksLayout: checksLayout).refusal { return reason }
       if let most = profile.limits.maxNodes, taken == most { return "\(profile.name) takes \(most) nodes at most" }
       taken += 1
       return nil

@@ -7,7 +7,8 @@ public enum OperationCode: Int32, NamedNumber {
   case rnn, softmax, spaceToDepth, svdf, tanh, batchToSpaceNd
   case div, mean, pad, spaceToBatchNd, squeeze, stridedSlice
   case sub, transpose, abs, argmax, argmin, axisAlignedBboxTransform
-  case bidirectionalSequenceLstm, bidirectionalSequenceRnn, boxWithNmsLimit, cast, channelShuffle, detectionPostprocessing
+  case bidirectionalSequenceLstm, bidirectionalSequenceRnn, boxWithNmsLimit, cast, channelShuffle,
+    detectionPostprocessing
   case equal, exp, expandDims, gather, generateProposals, greater
   case greaterEqual, groupedConv2d, heatmapMaxKeypoint, instanceNormalization, less, lessEqual
   case log, logicalAnd, logicalNot, logicalOr, logSoftmax, maximum
@@ -15,7 +16,8 @@ public enum OperationCode: Int32, NamedNumber {
   case quantize, quantized16bitLstm, randomMultinomial, reduceAll, reduceAny, reduceMax
   case reduceMin, reduceProd, reduceSum, roiAlign, roiPooling, rsqrt
   case select, sin, slice, split, sqrt, tile
-  case topkV2, transposeConv2d, unidirectionalSequenceLstm, unidirectionalSequenceRnn, resizeNearestNeighbor, quantizedLstm
+  case topkV2, transposeConv2d, unidirectionalSequenceLstm, unidirectionalSequenceRnn, resizeNearestNeighbor,
+    quantizedLstm
   case `if`, `while`, elu, hardSwish, fill, rank
 
   public static let names = [

@@ -18,7 +18,7 @@ extension Graph {
   /// The operations of API level 30 that a node is; of a node that runs graphs of its own the one that runs them.
   /// - Throws: ``NotInNNAPI``.
   public func nnapiOperations(for node: Node) throws -> NNAPIOperations {
-    let (inputs, outputs) = (inputTypes(of: node), node.outputs.map { self[$0].type })
+    let (inputs, outputs) = (node.inputs.map(nnapiType), node.outputs.map(nnapiType))
     guard let first = inputs.first else { throw NotInNNAPI("NNAPI has no operations without operands") }
     for type in inputs + outputs where !(node.op is any ControlOp) {
       guard OperandType(type) != nil else { throw NotInNNAPI("NNAPI has no tensors of \(Self.named(type))") }
@@ -37,6 +37,22 @@ extension Graph {
       }
     }
     return NNAPIOperations(codes: codes, operandType: operandType)
+  }
+
+  /// The type of a value as NNAPI would have it: sums of a quantised layer that wait for a residual are numbers here, which are rounded
+  /// once, and quantised there.
+  func nnapiType(of id: ValueID) -> TensorType {
+    let type = self[id].type
+    guard type.dtype == .float32, let producer = producer(of: id), !outputs.contains(id),
+      let first = nodes[producer].inputs.first, self[first].type.quantization != nil
+    else { return type }
+    let readers = users(of: id).map { nodes[$0] }
+    guard let stored = readers.first?.stored, stored.quantization != nil,
+      readers.allSatisfy({ ($0.op as? Binary)?.function == .add && $0.stored?.quantization != nil })
+    else { return type }
+    var rounded = type
+    (rounded.dtype, rounded.quantization) = (stored.dtype, stored.quantization)
+    return rounded
   }
 
   private static func named(_ type: TensorType) -> String {
