@@ -11,6 +11,8 @@ public struct CPUBackend: Backend {
   /// The instruction set to choose kernels for and to pack weights for, which this machine need not have: what is placed, lowered
   /// and planned for another can be looked at here, and run there.
   public var instructionSet: InstructionSet
+  /// Where the graphs that control flow runs are placed; nil for here.
+  package var bodies: BodyPlacement?
 
   /// - Parameter instructionSet: nil for the best this machine has.
   public init(kernels: KernelFamily = .fast, instructionSet: InstructionSet? = nil) {

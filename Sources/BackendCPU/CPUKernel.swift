@@ -14,12 +14,15 @@ protocol CPUKernel: Sendable {
   func run(_ call: borrowing KernelCall) throws
   /// What runs it in one session: itself, unless it keeps something from one run to the next.
   func forSession() -> any CPUKernel
+  /// What graphs that it runs asked of drivers so far; nil where they are delegated to none.
+  var delegation: DelegationStatistics? { get }
 }
 
 extension CPUKernel {
   var scratchByteCount: Int { 0 }
   var overwritableInputs: [Int] { [] }
   func forSession() -> any CPUKernel { self }
+  var delegation: DelegationStatistics? { nil }
 }
 
 /// The pointers of one call.

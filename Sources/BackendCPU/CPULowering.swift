@@ -78,7 +78,7 @@ struct CPUSegments: CompiledSegments {
   func makeSegments() -> [any Segment] { segments.map { CPUSegment(plan, $0.steps, kernels) } }
 }
 
-final class CPUSegment: StepwiseSegment {
+final class CPUSegment: StepwiseSegment, DelegatingSegment {
   private struct Work {
     let step: Int
     let node: Int
@@ -102,6 +102,11 @@ final class CPUSegment: StepwiseSegment {
   }
 
   deinit { arguments.deallocate() }
+
+  var delegation: DelegationStatistics? {
+    let all = work.compactMap(\.kernel.delegation)
+    return all.dropFirst().reduce(all.first) { $0! + $1 }
+  }
 
   func run(_ context: borrowing RunContext) throws { try run(context) { _ in } }
 

@@ -1,3 +1,4 @@
+import BackendCPU
 import GraphCore
 import RuntimeCore
 import TensorCore
@@ -20,6 +21,12 @@ public struct NNAPIBackend: Backend {
   /// Of each execution, in nanoseconds; only of one explicit device.
   public var timeoutNs: Int?
   public var priority: ExecutionPriority
+  /// Of each loop that the processor interprets, in nanoseconds: 2 seconds unless it is chosen, 15 at most.
+  public var loopTimeoutNs: Int {
+    get { min(chosenLoopTimeoutNs ?? 2_000_000_000, 15_000_000_000) }
+    set { chosenLoopTimeoutNs = newValue }
+  }
+  private var chosenLoopTimeoutNs: Int?
   private var computing: [String: String] = [:]
 
   /// Drivers that come with Pacer, by name.
@@ -64,6 +71,11 @@ public struct NNAPIBackend: Backend {
         throw Unsupported("a time-out is 1 to 3,600,000 milliseconds, not \(value)")
       }
       backend.timeoutNs = milliseconds * 1_000_000
+    case "loop-timeout":
+      guard let milliseconds = Int(value), milliseconds > 0, milliseconds <= 15_000 else {
+        throw Unsupported("a loop's time-out is 1 to 15,000 milliseconds, not \(value)")
+      }
+      backend.loopTimeoutNs = milliseconds * 1_000_000
     case "priority":
       guard let chosen = ExecutionPriority(name: value) else {
         throw UnknownName(kind: "priority", name: value, known: ExecutionPriority.allCases.map(\.description))
@@ -153,7 +165,12 @@ public struct NNAPIBackend: Backend {
     throw Unsupported("nnapi hands nodes on to drivers")
   }
 
-  public var members: [any Backend] { (try? installed) ?? [] }
+  /// Devices, and behind NNAPI's processor code its interpreter.
+  public var members: [any Backend] {
+    guard let installed = try? installed else { return [] }
+    guard let processor = installed.last(where: \.isProcessor)?.computing as? CPUBackend else { return installed }
+    return installed + [InterpreterDevice(self, processor)]
+  }
   public var policy: any PlacementPolicy { NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32) }
 
   /// What a driver promises of a node, over what the processor takes: IF counts itself and half of each branch, WHILE itself and once

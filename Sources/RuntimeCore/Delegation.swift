@@ -16,7 +16,7 @@ public struct DelegationStatistics: Sendable, Equatable {
 
   public init() {}
 
-  static func + (a: DelegationStatistics, b: DelegationStatistics) -> DelegationStatistics {
+  public static func + (a: DelegationStatistics, b: DelegationStatistics) -> DelegationStatistics {
     var sum = a
     sum.executions += b.executions
     sum.fallbacks += b.fallbacks
@@ -28,6 +28,11 @@ public struct DelegationStatistics: Sendable, Equatable {
     sum.bytesKeptPerRun += b.bytesKeptPerRun
     return sum
   }
+}
+
+/// An error that may be one that computing again elsewhere does not mend: a time is over.
+public protocol FinalError: Error {
+  var isFinal: Bool { get }
 }
 
 /// Is computed by a driver, which may fail at a part of it.

@@ -60,6 +60,7 @@ public final class Session {
         running += 1
       }
     } catch {
+      if let error = error as? any FinalError, error.isFinal { throw error }
       guard let fallback = executable.fallback, let backend = executable.plan.segments[safe: running]?.backend,
         backend < fallback.position
       else { throw error }

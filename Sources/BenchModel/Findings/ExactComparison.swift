@@ -110,7 +110,7 @@ extension Row {
   /// The status, with its reason.
   var state: String { status.rawValue + (reason.map { ": " + $0 } ?? "") }
 
-  static let identityNames = ["graph", "weights", "input", "output", "expected output", "kernels"]
+  static let identityNames = ["graph", "weights", "input", "output", "expected output", "kernels", "placement"]
 
   /// What the row is, as far as it is known: neither better nor worse.
   var identities: [String: String] {
@@ -118,6 +118,7 @@ extension Row {
     let pairs: [(String, String?)] = [
       ("graph", prepared?.graph), ("weights", prepared?.weights), ("input", prepared?.input),
       ("output", outputDigest), ("expected output", expectedDigest), ("kernels", kernels?.joined(separator: ", ")),
+      ("placement", prepared?.placement?.text),
     ]
     return Dictionary(pairs.compactMap { name, value in value.map { (name, $0) } }) { first, _ in first }
   }

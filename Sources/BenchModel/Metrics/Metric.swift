@@ -109,6 +109,16 @@ public let standardMetrics: [Metric] = [
   .reading("device-upload-bytes", "bytes brought to the GPU for one inference", .bytes, .deterministic),
   .reading("device-download-bytes", "bytes brought back", .bytes, .deterministic),
   .reading("device-memory", "memory on the GPU: constants, tensors, working memory", .bytes, .deterministic),
+  Metric(
+    "delegated-nodes", "nodes that run on the devices asked for, rather than on the processor behind them", .count,
+    .deterministic, direction: .higherIsBetter
+  ) { $0.prepared?.placement.map { Double($0.delegatedNodes) } },
+  Metric("border-copies", "copies of tensors to and from devices for one inference", .count, .deterministic) {
+    $0.prepared?.placement.map { Double($0.copies) }
+  },
+  Metric("border-bytes", "bytes of those copies", .bytes, .deterministic) {
+    $0.prepared?.placement.map { Double($0.copiedBytes) }
+  },
   .reading("driver-models", "models that drivers are to execute for one inference", .count, .deterministic),
   .reading(
     "driver-fallbacks", "of those, computed by the processor since a driver failed, per inference", .count, .sampled),
@@ -133,3 +143,18 @@ public let standardMetrics: [Metric] = [
     "instructions", "instructions of one inference, counted by callgrind", .count, .deterministic,
     dependsOnToolchain: true, tolerance: 0.001),
 ]
+
+extension WorkerLine.Prepared.Placement {
+  /// Nodes that are neither on the processor's own code behind drivers, nor on what is behind that.
+  var delegatedNodes: Int {
+    nodes.filter { name, _ in name != "cpu" && !name.hasPrefix("nnapi-") }.reduce(0) { $0 + $1.value }
+  }
+
+  /// Where the nodes run, and why not elsewhere: the most first.
+  var text: String {
+    func list(_ counts: [String: Int], _ text: (String, Int) -> String) -> String {
+      counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(text).joined(separator: ", ")
+    }
+    return list(nodes) { "\($1) on \($0)" } + (reasons.isEmpty ? "" : " (" + list(reasons) { "\($1) × \($0)" } + ")")
+  }
+}

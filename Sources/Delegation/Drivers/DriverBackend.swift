@@ -1,3 +1,4 @@
+import BackendCPU
 import GraphCore
 import ModelFiles
 import RuntimeCore
@@ -64,6 +65,38 @@ struct ProcessorDevice: NNAPIDevice {
       }
     }
     return try computing.lower(nodes, of: graph, options)
+  }
+}
+
+/// NNAPI's interpreter: IF and WHILE themselves on the processor, what they run wherever NNAPI places it.
+struct InterpreterDevice: Backend {
+  let name = "nnapi-interpreter"
+  private let processor: CPUBackend
+
+  /// - Parameters:
+  ///   - nnapi: places what runs in branches and loops.
+  ///   - processor: interprets.
+  init(_ nnapi: NNAPIBackend, _ processor: CPUBackend) {
+    var processor = processor
+    let fallback: (any Backend)? = nnapi.fallsBack ? CPUBackend(instructionSet: processor.instructionSet) : nil
+    processor.bodies = BodyPlacement(nnapi, fallback: fallback, loopTimeoutNs: nnapi.loopTimeoutNs)
+    self.processor = processor
+  }
+
+  func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {
+    guard node.op is any ControlOp else { return .unsupported(reason: "it runs control flow alone") }
+    do { _ = try graph.nnapiOperations(for: node) } catch { return .unsupported(reason: "\(error)") }
+    return processor.support(for: node, in: graph, options)
+  }
+  func target(_ options: PrepareOptions) throws -> any TargetTraits { try processor.target(options) }
+  func availability(_ options: PrepareOptions) -> Availability { processor.availability(options) }
+  func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
+    for index in nodes {
+      if let reason = support(for: graph.nodes[index], in: graph, options).refusal {
+        throw Unsupported("\(graph.nodes[index].name): \(reason)")
+      }
+    }
+    return try processor.lower(nodes, of: graph, options)
   }
 }
 
@@ -249,9 +282,7 @@ private final class DriverSession {
       answer = try ask(index, channel, process)
     } catch let error as DriverError {
       if error.code == .deadObject { end = error }
-      // Missing a deadline is an answer, which a later one does not mend.
-      let isMiss = [.missedDeadlineTransient, .missedDeadlinePersistent].contains(error.code)
-      guard segments.driver.use.fallsBack, !isMiss else { throw error }
+      guard segments.driver.use.fallsBack, !error.isFinal else { throw error }
       return try substitute(index, for: error)
     }
     statistics.add(answer)

@@ -20,13 +20,31 @@ struct NNAPIPlacement: PlacementPolicy {
     }
     return graph.nodes.enumerated().map { position, node in
       let refusals = zip(backends, answers).compactMap { backend, answer in
-        answer[position].map { Placement.Refusal(backend: backend.name, reason: $0) }
+        // That nodes are no control flow is nothing to tell of.
+        backend is InterpreterDevice && !(node.op is any ControlOp)
+          ? nil : answer[position].map { Placement.Refusal(backend: backend.name, reason: $0) }
       }
       if let placed = node.placed, answers.indices.contains(placed), answers[placed][position] == nil {
         return PlacementChoice(placed, refusals: refusals)
       }
+      let processor = devices.firstIndex { $0?.isProcessor == true }
+      let interpreter = backends.firstIndex { $0 is InterpreterDevice }
+      let types = (node.inputs + node.outputs).map { graph[$0].type }
+      if node.op is any ControlOp, types.contains(where: \.isUpperBound) {
+        // Of sizes that are not known the processor alone makes something.
+        let isTaken = processor.map { answers[$0][position] == nil } ?? false
+        return PlacementChoice(isTaken ? processor! : backends.count - 1, refusals: refusals)
+      }
       let best = bestDevice(for: node, in: graph, devices) { answers[$0][position] == nil }
-      return PlacementChoice(best ?? backends.count - 1, refusals: refusals)
+      if node.op is any ControlOp, best == nil || best == processor, let interpreter,
+        answers[interpreter][position] == nil
+      {
+        // Its branches may be a driver's.
+        return PlacementChoice(interpreter, refusals: refusals)
+      }
+      // What nobody takes is the last one's, which says why not; of an interpreter that would say nothing.
+      let last = interpreter == backends.count - 1 ? processor : nil
+      return PlacementChoice(best ?? last ?? backends.count - 1, refusals: refusals)
     }
   }
 

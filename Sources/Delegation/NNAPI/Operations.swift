@@ -25,6 +25,11 @@ extension Graph {
       if type.shape.rank > 4 { throw NotInNNAPI("NNAPI's tensors have at most 4 axes, not \(type.shape.rank)") }
       if type.isUpperBound { throw NotInNNAPI("its extents are known only when it has run") }
     }
+    if node.op is any ControlOp {
+      // A loop's number, which is 64 bits wide here, is 32 there.
+      let codes = try OperationMapping(node: node, inputs: inputs, outputs: outputs).codes()
+      return NNAPIOperations(codes: codes, operandType: OperandType(first) ?? .tensorInt32)
+    }
     guard let operandType = OperandType(first) else { throw NotInNNAPI("NNAPI has no tensors of \(Self.named(first))") }
     let codes = try OperationMapping(node: node, inputs: inputs, outputs: outputs).codes()
     if first.quantization != nil, first.dtype != .int32 {

@@ -1,3 +1,5 @@
+import RuntimeCore
+
 /// What a call of NNAPI answers; numbers and names are those of the NDK's `NeuralNetworks.h`, API level 30.
 public enum ResultCode: Int32, NamedNumber {
   case noError = 0
@@ -24,7 +26,7 @@ public enum ResultCode: Int32, NamedNumber {
 }
 
 /// A driver, or the plan that it is part of, did not do what was asked.
-public struct DriverError: Error, Sendable, CustomStringConvertible {
+public struct DriverError: FinalError, Sendable, CustomStringConvertible {
   public let code: ResultCode
   /// Name of the driver; nil of errors of the whole plan.
   public let driver: String?
@@ -33,6 +35,9 @@ public struct DriverError: Error, Sendable, CustomStringConvertible {
   public init(_ code: ResultCode, driver: String? = nil, _ reason: String) {
     (self.code, self.driver, self.reason) = (code, driver, reason)
   }
+
+  /// Missing a deadline is an answer, which a later result does not mend.
+  public var isFinal: Bool { [.missedDeadlineTransient, .missedDeadlinePersistent].contains(code) }
 
   public var description: String { (driver.map { "driver \($0): " } ?? "") + "\(code): \(reason)" }
 }

@@ -1,0 +1,84 @@
+import BenchModel
+import BenchProtocol
+import Delegation
+import Foundation
+import Testing
+
+@testable import BenchCommands
+
+/// Drivers as files describe them.
+@Suite struct DriverFileTests {
+  private func read(_ text: String) throws -> DriverProfile {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("drivers-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appendingPathComponent("mine.yaml")
+    try Data(text.utf8).write(to: file)
+    return try DriverFile.read(file.path)
+  }
+
+  @Test func `everything that a file says is in the profile, which survives JSON`() throws {
+    let profile = try read(
+      """
+      name: mine
+      version: "3"
+      kind: gpu
+      summary: for this test
+      compute: im2col
+      operations: [CONV_2D, RELU]
+      without-operations: HARD_SWISH
+      operands: [TENSOR_FLOAT32]
+      max-rank: 4
+      max-batch: 2
+      layout: nhwc
+      max-nodes: 30
+      capabilities:
+        TENSOR_FLOAT32: {time: 0.5, power: 0.25}
+        others: {time: 2, power: 3}
+        relaxed-fp32: {time: 0.1, power: 0.1}
+        IF: {time: 1, power: 1}
+      faults:
+        - {effect: die, at: prepare}
+        - {effect: delay 20 ms, from: 3, count: 2}
+        - effect: OP_FAILED
+      """)
+    #expect(profile.name == "mine" && profile.version == "3" && profile.kind == .gpu && profile.compute == .im2col)
+    #expect(
+      profile.limits
+        == .init(
+          operations: [.conv2d, .relu], withoutOperations: [.hardSwish], operandTypes: [.tensorFloat32], maxRank: 4,
+          maxBatch: 2, layout: .nhwc, maxNodes: 30))
+    #expect(profile.capabilities.operands == [.tensorFloat32: PerformanceInfo(time: 0.5, power: 0.25)])
+    #expect(profile.capabilities.others.power == 3 && profile.capabilities.relaxedFloat?.time == 0.1)
+    #expect(profile.capabilities.if == .cpu && profile.capabilities.while == nil)
+    #expect(
+      profile.faults == [
+        .init(.die, at: .prepare), .init(.delay(milliseconds: 20), from: 3, count: 2), .init(.fail(.opFailed)),
+      ])
+    #expect(profile.isProfile)
+    #expect(try JSONDecoder().decode(DriverProfile.self, from: JSONEncoder().encode(profile)) == profile)
+  }
+
+  @Test(arguments: [
+    ("name: x\noperations: [CONV_2D, CONV2D]", "mine.yaml:2: ", "did you mean CONV_2D"),
+    ("name: x\nkind: dsp", "mine.yaml:2: ", "accelerator"),
+    ("name: x\nmax-rank: 9", "mine.yaml:2: ", "from 1 to 8"),
+    ("name: x\nlayout: nchwc", "mine.yaml:2: ", "nhwc"),
+    ("name: x\nfaults:\n  - effect: explode", "mine.yaml:3: ", "OP_FAILED"),
+    ("name: x\ncapabilities:\n  TENSOR_FLOAT32: {time: 1}", "mine.yaml:3: ", "power"),
+    ("name: x\nspeed: 3", "mine.yaml:2: ", "speed"),
+    ("name: [", "mine.yaml", ""),
+    ("", "mine.yaml", "empty"),
+  ])
+  func `what is wrong is said with its line`(text: String, place: String, words: String) throws {
+    let error = #expect(throws: UserError.self) { try read(text) }
+    let message = error.map { "\($0)" } ?? ""
+    #expect(message.contains(place) && (words.isEmpty || message.contains(words)), "\(message)")
+  }
+
+  @Test func `those that come with Pacer can be read, and are named as their files are`() throws {
+    let files = Drivers.files
+    #expect(files.keys.sorted() == ["flaky", "float-npu", "hexagon-v66"])
+    for (name, path) in files { #expect(try DriverFile.read(path).name == name) }
+  }
+}
