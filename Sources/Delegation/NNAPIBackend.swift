@@ -90,9 +90,12 @@ public struct NNAPIBackend: Backend {
     return backend
   }
 
+  /// Behind explicit devices there is nothing.
+  public var allowsFallback: Bool { fallsBack && !isExplicit }
+
   private var use: DriverUse {
     DriverUse(
-      computing: computing, fallsBack: fallsBack && !isExplicit, timeoutNs: timeoutNs, priority: priority)
+      computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority)
   }
 
   /// Drivers, then the processor's own code; of explicit devices those that are named.
@@ -109,6 +112,9 @@ public struct NNAPIBackend: Backend {
   private var fault: DriverError? {
     if drivers.isEmpty, isExplicit { return DriverError(.badData, "a list of explicit devices names one at least") }
     if Set(drivers.map(\.name)).count < drivers.count { return DriverError(.badData, "a driver is named twice") }
+    if let timeoutNs, !(1...3_600_000_000_000).contains(timeoutNs) {
+      return DriverError(.badData, "a time-out is at most an hour, not \(timeoutNs) ns")
+    }
     if timeoutNs != nil, !isExplicit || drivers.count != 1 {
       return DriverError(
         .badData,

@@ -28,6 +28,8 @@ public protocol Backend: Sendable {
   func peakWork(_ options: PrepareOptions) throws -> [PeakWork]
   /// Backends that it hands all nodes on to, in order of preference; itself where it runs them.
   var members: [any Backend] { get }
+  /// Whether another backend may take what it does not, where it is given one.
+  var allowsFallback: Bool { get }
   /// Chooses between its members, and a fallback behind them.
   var policy: any PlacementPolicy { get }
 }
@@ -45,6 +47,7 @@ extension Backend {
   public var computesOutputs: Bool { true }
   public func peakWork(_ options: PrepareOptions) throws -> [PeakWork] { [] }
   public var members: [any Backend] { [self] }
+  public var allowsFallback: Bool { true }
   public var policy: any PlacementPolicy { FirstCapable() }
 }
 

@@ -46,7 +46,7 @@ public struct Placer: TargetTraits {
   ///   for none.
   /// - Throws: where a backend knows no such options.
   public init(_ backend: any Backend, fallback: (any Backend)? = nil, _ options: PrepareOptions) throws {
-    let fallback = fallback.flatMap { $0.name == backend.name ? nil : $0 }
+    let fallback = backend.allowsFallback ? fallback.flatMap { $0.name == backend.name ? nil : $0 } : nil
     backends = backend.members + [fallback].compactMap { $0 }
     guard !backends.isEmpty else { throw Unsupported("backend \(backend.name) has no device to run on") }
     (self.options, policy, fallsBack, source) = (options, backend.policy, fallback != nil, backend)

@@ -116,6 +116,15 @@ import Testing
     #expect(sessions.map { $0.delegation?.executions } == [2 * (17 + 1), 2 * (12 + 1)])
   }
 
+  @Test func `two loops that differ in a body's constant are two models of a driver's`() throws {
+    let cheap = PerformanceInfo(time: 0.1, power: 1)
+    for limit in [9, 3] as [Float] {
+      _ = try check(
+        loop(until: limit), NNAPIBackend(drivers: [Self.driver("loops", control: cheap)]),
+        ["while: loops", "relu: loops"])
+    }
+  }
+
   @Test func `a loop without an end is ended, and is not begun again elsewhere`() throws {
     var backend = NNAPIBackend(drivers: [Self.driver("npu")])
     #expect(backend.loopTimeoutNs == 2_000_000_000)

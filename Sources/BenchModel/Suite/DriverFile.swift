@@ -22,7 +22,12 @@ public enum DriverFile {
     do { node = try compose(yaml: text) } catch { throw UserError("\(file): \(error)") }
     guard let node else { throw UserError("\(file): it is empty") }
     let fields = try YAMLFields(node, file: file, known: keys)
-    var profile = DriverProfile(try fields.name(), isProfile: true)
+    let name = try fields.name()
+    guard NNAPIBackend.shipped[name] == nil, name != "cpu", !name.hasPrefix("nnapi-") else {
+      throw UserError(
+        "\(fields.place(fields["name"] ?? node)): \(name) is the name of something that Pacer has: take another")
+    }
+    var profile = DriverProfile(name, isProfile: true)
     profile.version = try fields.text("version") ?? profile.version
     profile.summary = try fields.text("summary") ?? ""
     profile.kind = try choice("kind", fields) ?? .accelerator

@@ -78,7 +78,7 @@ struct InterpreterDevice: Backend {
   ///   - processor: interprets.
   init(_ nnapi: NNAPIBackend, _ processor: CPUBackend) {
     var processor = processor
-    let fallback: (any Backend)? = nnapi.fallsBack ? CPUBackend(instructionSet: processor.instructionSet) : nil
+    let fallback: (any Backend)? = nnapi.allowsFallback ? CPUBackend(instructionSet: processor.instructionSet) : nil
     processor.bodies = BodyPlacement(nnapi, fallback: fallback, loopTimeoutNs: nnapi.loopTimeoutNs)
     self.processor = processor
   }
@@ -187,6 +187,11 @@ private final class DriverSegments: CompiledSegments {
         outputs: results.map(place))
     }
     (self.models, bytesKept) = (models, kept)
+    // A driver that has nothing to do is not started.
+    guard !models.isEmpty else {
+      (process, failure) = (nil, nil)
+      return
+    }
     do {
       let process = try DriverProcess.shared(driver.profile, driver.use.computing)
       for model in models {
@@ -196,8 +201,8 @@ private final class DriverSegments: CompiledSegments {
         }
       }
       (self.process, failure) = (process, nil)
-    } catch let error as DriverError where driver.use.fallsBack {
-      (process, failure) = (nil, error)
+    } catch let error where driver.use.fallsBack && (error is DriverError || error is SystemFailure) {
+      (process, failure) = (nil, DriverError(preparing: driver.name, error))
     }
   }
 
@@ -224,11 +229,13 @@ private final class DriverSegments: CompiledSegments {
     var digest = Digest()
     digest.combine("\(DriverOptions(lowering.options))")
     digest.combine(graph.structureDigest.value)
-    for value in graph.values { if let data = graph.data(of: value.id) { digest.combine(data.digest.value) } }
+    // With those of bodies.
+    digest.combine(graph.weightDigest.value)
     return digest.hex
   }
 
   func makeSegments() throws -> [any Segment] {
+    guard !models.isEmpty else { return [] }
     let session = try DriverSession(self)
     return models.indices.map { DriverSegment(session, $0) }
   }
@@ -264,7 +271,9 @@ private final class DriverSession {
           deviceBytes += reply.memoryBytes ?? 0
         }
         channel = made
-      } catch let error as DriverError where segments.driver.use.fallsBack { end = error }
+      } catch let error where segments.driver.use.fallsBack && (error is DriverError || error is SystemFailure) {
+        end = DriverError(preparing: segments.driver.name, error)
+      }
     }
     (self.channel, self.end, self.deviceBytes) = (channel, end, deviceBytes)
   }
@@ -402,5 +411,16 @@ private final class DriverSegment: DeviceReporting, DelegatingSegment {
       plan, in: .device(session.segments.driver.name),
       offsets: Dictionary(uniqueKeysWithValues: session.segments.offsets.map { (.slot($0), $1) }),
       reserved: [Int](repeating: session.memory.byteCount, count: plan.steps.count), constantBytes: 0)
+  }
+}
+
+extension DriverError {
+  /// Why a driver could not be prepared. A deadline that it says it missed is none of a client's that waits for no result yet.
+  fileprivate init(preparing driver: String, _ error: any Error) {
+    guard let own = error as? DriverError else {
+      self.init(.resourceExhaustedTransient, driver: driver, "\(error)")
+      return
+    }
+    self.init(own.isFinal ? .opFailed : own.code, driver: driver, own.reason)
   }
 }

@@ -58,11 +58,11 @@ final class DriverProcess: Sendable {
 
   /// Whether it is known to have ended.
   var hasEnded: Bool {
-    if end.withLock({ $0 != nil }) { return true }
-    var status: Int32 = 0
-    guard waitpid(id, &status, WNOHANG) == id else { return false }
-    end.withLock { $0 = Self.words(status) }
-    return true
+    end.withLock { end in
+      var status: Int32 = 0
+      if end == nil, waitpid(id, &status, WNOHANG) == id { end = Self.words(status) }
+      return end != nil
+    }
   }
 
   /// Ends it, whatever it does.
@@ -102,16 +102,25 @@ final class DriverProcess: Sendable {
     try control.withLock { try Self.ask(request, on: $0, of: self, with: passed) }
   }
 
+  /// Milliseconds that a driver may take to prepare something: far more than the largest model takes.
+  private static let patience = 120_000
+
   static func ask(
     _ request: DriverRequest, on channel: DriverChannel, of process: DriverProcess, with passed: Descriptor? = nil
   ) throws -> DriverReply {
     do {
       try channel.send(request, with: passed)
-      let reply = try channel.receive { bytes, _ in try JSONDecoder().decode(DriverReply.self, from: Data(bytes)) }
+      let reply = try channel.receive(timeout: patience) { bytes, _ in
+        try JSONDecoder().decode(DriverReply.self, from: Data(bytes))
+      }
       guard reply.code == .noError else { throw DriverError(reply.code, driver: process.name, reply.reason) }
       return reply
     } catch is DriverChannel.Closed {
       throw DriverError(.deadObject, driver: process.name, process.ending())
+    } catch is DriverChannel.TimedOut {
+      process.stop()
+      let words = "it did not answer for \(patience / 1000) s while it was prepared, and was ended"
+      throw DriverError(.deadObject, driver: process.name, words)
     } catch let error where !(error is DriverError) {
       throw DriverError(.opFailed, driver: process.name, "\(error)")
     }
