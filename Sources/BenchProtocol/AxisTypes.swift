@@ -25,14 +25,6 @@ public enum Int8Preparation: String, Sendable, Codable, CaseIterable {
 extension Int8Preparation: AxisRepresentable {}
 extension TensorStorage: AxisRepresentable {}
 
-/// What NNAPI chooses drivers by, and whose executions they let go first: by NNAPI's names.
-public enum DriverPreference: String, AxisRepresentable, CaseIterable {
-  case sustainedSpeed = "sustained-speed"
-  case fastSingleAnswer = "fast-single-answer"
-  case lowPower = "low-power"
-}
-public enum DriverPriority: String, AxisRepresentable, CaseIterable { case low, medium, high }
-
 /// What an application does for each inference before it runs.
 public enum InputBuffer: String, AxisRepresentable, CaseIterable {
   /// Writes the input into the session's own tensor.

@@ -329,7 +329,7 @@ public struct Worker {
     if let hardware = after.onHardwareNs, let first = before.onHardwareNs {
       try emit(.metric(.init("driver-hardware-time", Double(hardware - first) / Double(count))))
     } else {
-      try emit(.metric(.init("driver-hardware-time", unavailable: "no driver has a clock of its device")))
+      try emit(.metric(.init("driver-hardware-time", unavailable: "no driver tells the time on its device")))
     }
     try emitFallbacks(session)
   }

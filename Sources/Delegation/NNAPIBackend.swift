@@ -22,11 +22,7 @@ public struct NNAPIBackend: Backend {
   public var timeoutNs: Int?
   public var priority: ExecutionPriority
   /// Of each loop that the processor interprets, in nanoseconds: 2 seconds unless it is chosen, 15 at most.
-  public var loopTimeoutNs: Int {
-    get { min(chosenLoopTimeoutNs ?? 2_000_000_000, 15_000_000_000) }
-    set { chosenLoopTimeoutNs = newValue }
-  }
-  private var chosenLoopTimeoutNs: Int?
+  public var loopTimeoutNs = 2_000_000_000 { didSet { loopTimeoutNs = min(loopTimeoutNs, 15_000_000_000) } }
   private var computing: [String: String] = [:]
 
   /// Drivers that come with Pacer, by name.
@@ -58,11 +54,7 @@ public struct NNAPIBackend: Backend {
         return found
       }
     case "preference":
-      guard let chosen = ExecutionPreference(name: value) else {
-        throw UnknownName(
-          kind: "preference", name: value, known: ExecutionPreference.allCases.map(\.description))
-      }
-      backend.preference = chosen
+      backend.preference = try Self.choice(option, value)
     case "relax-fp32": backend.relaxesFloat32 = try isOn()
     case "explicit-device": backend.isExplicit = try isOn()
     case "fallback": backend.fallsBack = try isOn()
@@ -71,16 +63,8 @@ public struct NNAPIBackend: Backend {
         throw Unsupported("a time-out is 1 to 3,600,000 milliseconds, not \(value)")
       }
       backend.timeoutNs = milliseconds * 1_000_000
-    case "loop-timeout":
-      guard let milliseconds = Int(value), milliseconds > 0, milliseconds <= 15_000 else {
-        throw Unsupported("a loop's time-out is 1 to 15,000 milliseconds, not \(value)")
-      }
-      backend.loopTimeoutNs = milliseconds * 1_000_000
     case "priority":
-      guard let chosen = ExecutionPriority(name: value) else {
-        throw UnknownName(kind: "priority", name: value, known: ExecutionPriority.allCases.map(\.description))
-      }
-      backend.priority = chosen
+      backend.priority = try Self.choice(option, value)
     case "isa", "kernels", "device", "storage", "pipeline-cache":
       let all = drivers + [.reference]
       guard try all.contains(where: { try $0.computing([:]).choosing(option, value) != nil }) else { return nil }
@@ -88,6 +72,13 @@ public struct NNAPIBackend: Backend {
     default: return nil
     }
     return backend
+  }
+
+  private static func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ option: String, _ text: String
+  ) throws -> Value {
+    if let value = Value(rawValue: text) { return value }
+    throw UnknownName(kind: option, name: text, known: Value.allCases.map(\.rawValue))
   }
 
   /// Behind explicit devices there is nothing.
@@ -138,15 +129,6 @@ public struct NNAPIBackend: Backend {
       return .available(
         DeviceInfo(name: labels[0], detail: others.isEmpty ? "no driver behind it" : "behind it \(others)"))
     } catch { return .unavailable(reason: "\(error)") }
-  }
-
-  public func devices() -> [DeviceInfo] {
-    let all =
-      (try? DriverProfile.shipped.filter { $0.name != DriverProfile.reference.name }.map { try DriverBackend($0, use) })
-      ?? []
-    return all.compactMap { device in
-      if case .available(let info) = device.availability(PrepareOptions()) { info } else { nil }
-    } + [DeviceInfo(name: DriverProfile.reference.name, detail: DriverProfile.reference.summary)]
   }
 
   public func support(for node: Node, in graph: Graph, _ options: PrepareOptions) -> Support {

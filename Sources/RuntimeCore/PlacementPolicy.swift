@@ -7,7 +7,7 @@ public protocol PlacementPolicy: Sendable {
   /// - Parameter isFinal: whether the graph runs as it is; else passes choose formats after this.
   func choose(
     _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
-  ) throws -> [PlacementChoice]
+  ) -> [PlacementChoice]
   /// The positions of nodes in the order in which they are to run: nodes of one backend that follow each other are one segment.
   /// - Parameter placed: for each node the position of its backend.
   func order(_ graph: Graph, placed: [Int]) -> [Int]

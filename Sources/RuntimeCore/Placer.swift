@@ -67,9 +67,8 @@ public struct Placer: TargetTraits {
   public func place(_ graph: inout Graph) {
     // What another placer chose is nothing here.
     for index in graph.nodes.indices { graph.place(index, on: nil) }
-    // What a policy cannot place, planning tells of.
-    guard backends.count > 1, let choices = try? policy.choose(graph, among: backends, options, isFinal: false)
-    else { return }
+    guard backends.count > 1 else { return }
+    let choices = policy.choose(graph, among: backends, options, isFinal: false)
     for (index, choice) in choices.enumerated() { graph.place(index, on: choice.backend) }
   }
 
@@ -80,7 +79,7 @@ public struct Placer: TargetTraits {
       throw GraphError("\(options.threads) threads: 1 to 256 are possible")
     }
     try graph.verify()
-    let choices = try policy.choose(graph, among: backends, options, isFinal: true)
+    let choices = policy.choose(graph, among: backends, options, isFinal: true)
     let order = policy.order(graph, placed: choices.map(\.backend))
     let ordered = order.map { choices[$0] }
     return try PlannedGraph(

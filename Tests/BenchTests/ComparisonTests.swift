@@ -8,6 +8,31 @@ import Testing
 @testable import BenchStatistics
 @testable import BenchWorker
 
+@Suite struct PlacementComparisonTests {
+  @Test func `an op that lost its driver is a finding, with its reason`() throws {
+    func rows(_ placement: WorkerLine.Prepared.Placement) -> [Row] {
+      var configuration = Configuration(model: "mobilenet-v2")
+      configuration[Axes.backend] = "nnapi"
+      var maker = RecordMaker([PlannedConfiguration(configuration: configuration, baseline: nil)])
+      maker.inspect(0) { $0.prepared?.placement = placement }
+      return maker.record().rows
+    }
+    let base = rows(.init(nodes: ["npu": 29], reasons: [:], copies: 2, copiedBytes: 600))
+    let head = rows(
+      .init(
+        nodes: ["npu": 20, "nnapi-reference": 8, "cpu": 1], reasons: ["npu: npu has no HARD_SWISH": 9], copies: 6,
+        copiedBytes: 900))
+    let comparison = ExactComparison(base: base, head: head, catalog: .standard)
+    #expect(
+      comparison.differences.map { "\($0.metric): \($0.base) → \($0.head), \($0.verdict)" } == [
+        "delegated-nodes: 29 → 20, regression", "border-copies: 2 → 6, regression",
+        "border-bytes: 600 B → 900 B, regression",
+        "placement: 29 on npu → 20 on npu, 8 on nnapi-reference, 1 on cpu (9 × npu: npu has no HARD_SWISH), changed",
+      ])
+    #expect(ExactComparison(base: base, head: base, catalog: .standard).differences.isEmpty)
+  }
+}
+
 @Suite struct StoredComparisonTests {
   private static let report = """
     # 1 → 2

@@ -77,7 +77,7 @@ import Testing
       let session = try executable.makeSession()
       let input = try input(scale)
       for _ in 0..<2 { try session.run(with: [input]) }
-      #expect(try session.outputs[0].relativeError(to: graph.evaluate([input])[0]) < 1e-5)
+      #expect(try session.outputs[0].actual.relativeError(to: graph.evaluate([input])[0]) < 1e-5)
       #expect(session.failure == nil)
       return session
     }
@@ -114,6 +114,20 @@ import Testing
       loop(until: 9), NNAPIBackend(drivers: [Self.driver("npu")]), ["while: nnapi-interpreter", "relu: npu"])
     // From 0.5 and from 3 to 9 in halves, each a model of the driver's, and what follows.
     #expect(sessions.map { $0.delegation?.executions } == [2 * (17 + 1), 2 * (12 + 1)])
+  }
+
+  @Test func `where sizes are known only when it ran, the processor alone makes something of a branch`() throws {
+    let whole = try Self.body("whole") { graph, x in try graph.addNode("same", Activation(.relu), [x]) }
+    let half = try Self.body("half") { graph, x in
+      try graph.addNode("cut", Slice([Slice.Cut(axis: 2, start: 0, end: 3)]), [x])
+    }
+    var graph = try branches()
+    graph.setOp(If(then: whole, otherwise: half), ofNode: 2)
+    try graph.inferTypes()
+    let sessions = try check(
+      graph, NNAPIBackend(drivers: [Self.driver("npu", control: PerformanceInfo(time: 0.1, power: 1))]),
+      ["largest: npu", "large: npu", "if: nnapi-reference", "relu: cpu"])
+    #expect(sessions.map { $0.outputs[0].actual.shape[2] } == [3, 6])
   }
 
   @Test func `two loops that differ in a body's constant are two models of a driver's`() throws {

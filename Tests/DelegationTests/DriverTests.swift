@@ -1,4 +1,4 @@
-import Delegation
+import CDriver
 import Foundation
 import GraphCore
 import GraphPasses
@@ -8,6 +8,8 @@ import Synchronization
 import TensorCore
 import TestSupport
 import Testing
+
+@testable import Delegation
 
 /// Drivers really run in processes of their own here, and are really ended.
 @Suite struct DriverTests {
@@ -129,16 +131,16 @@ import Testing
     #expect(code([.init(.die, at: .prepare)]) == .deadObject)
     #expect(code([.init(.fail(.outOfMemory))]) == .outOfMemory)
     // One that hangs is ended when its time is over.
-    #expect(code([.init(.hang, from: 2)], timeout: 300_000_000) == .missedDeadlinePersistent)
+    #expect(code([.init(.hang)], timeout: 300_000_000) == .missedDeadlinePersistent)
     // Late once, it is a matter of the moment; whoever always takes that long is refused before it begins.
     #expect(
-      code([.init(.delay(milliseconds: 1200), from: 1, count: 1)], timeout: 1_000_000_000) == .missedDeadlineTransient)
+      code([.init(.delay(milliseconds: 2200), from: 1, count: 1)], timeout: 2_000_000_000) == .missedDeadlineTransient)
   }
 
   @Test func `a driver that took longer than the deadline allows refuses to begin`() throws {
     let backend = NNAPIBackend(
-      drivers: [Self.profile("slow", faults: [.init(.delay(milliseconds: 600))])], isExplicit: true,
-      timeoutNs: 400_000_000)
+      drivers: [Self.profile("slow", faults: [.init(.delay(milliseconds: 2200))])], isExplicit: true,
+      timeoutNs: 2_000_000_000)
     let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend, fallback: nil)
     let session = try executable.makeSession()
     var codes: [ResultCode?] = []
@@ -203,7 +205,80 @@ import Testing
     #expect(session.outputs[0].relativeError(to: try optimised.evaluate([input])[0]) < 1e-4)
   }
 
-  @Test func `a driver ends with its client`() throws {
+  @Test func `what 8-bit drivers promise of sums that wait for a residual is what they promise of 8 bits`() throws {
+    let (graph, input) = try seeded(.resNet18, [1, 3, 32, 32])
+    let quantize = QuantizeInt8(observing: Observation(evaluator: { graph in { try graph.evaluate($0) } }))
+    var dsp = Self.profile("dsp")
+    let bytes = PerformanceInfo(time: 0.2, power: 1)
+    dsp.capabilities = Capabilities(
+      [.tensorQuant8Asymm: bytes, .tensorQuant8AsymmSigned: bytes], others: PerformanceInfo(time: 10, power: 1))
+    dsp.limits.operandTypes = [
+      .tensorQuant8Asymm, .tensorQuant8AsymmSigned, .tensorQuant8SymmPerChannel, .tensorInt32,
+    ]
+    let placer = try Placer(NNAPIBackend(drivers: [dsp]), fallback: CPUBackend(), PrepareOptions())
+    let passes = standardPasses.adding(portable: [quantize])
+    let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: placer, samples: [[input]]).graph
+    let placement = try placer.plan(optimised).placement
+    #expect(placement.count { $0.op == "conv2d" && $0.backend == "dsp" } == 20)
+    #expect(!placement.contains { $0.op == "add" })
+  }
+
+  @Test func `of executions that wait, the one of the highest priority goes first, and of those alike the first`()
+    throws
+  {
+    let turns = ExecutionTurns()
+    #expect(turns.take(.medium, deadlineNs: 0))
+    let order = Mutex([String]())
+    let all: [(String, ExecutionPriority)] = [
+      ("low", .low), ("medium", .medium), ("high", .high), ("medium again", .medium), ("high again", .high),
+    ]
+    let group = DispatchGroup()
+    for (index, (name, priority)) in all.enumerated() {
+      let thread = Thread {
+        #expect(turns.take(priority, deadlineNs: 0))
+        order.withLock { $0.append(name) }
+        turns.give()
+        group.leave()
+      }
+      group.enter()
+      thread.start()
+      while turns.waitingCount <= index { usleep(1000) }
+    }
+    // A deadline that has passed is no turn, and leaves none behind.
+    #expect(!turns.take(.high, deadlineNs: 1))
+    turns.give()
+    group.wait()
+    #expect(order.withLock { $0 } == ["high", "high again", "medium", "medium again", "low"])
+    #expect(turns.waitingCount == 0)
+  }
+
+  @Test(arguments: [false, true])
+  func `a driver ends when nobody holds its channel any more, whatever it does`(hangs: Bool) throws {
+    let program = try DriverProcess.program.get()
+    let process: pid_t
+    do {
+      let (channel, other) = try DriverChannel.pair()
+      var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), nil]
+      defer { free(arguments[0]) }
+      process = pacer_start_driver(program, &arguments, other.number)
+      #expect(process > 0)
+      let profile = Self.profile("left", faults: hangs ? [.init(.hang, at: .prepare)] : [])
+      try channel.send(DriverRequest.configure(profile, computing: [:]))
+      let code = try channel.receive { bytes, _ in try JSONDecoder().decode(DriverReply.self, from: Data(bytes)).code }
+      #expect(code == .noError)
+      if hangs {
+        let model = try SharedMemory(byteCount: 64)
+        let options = DriverOptions(PrepareOptions())
+        try channel.send(
+          DriverRequest.prepare(token: "t", options: options, hasModel: true), with: model.descriptor)
+      }
+    }
+    var status: Int32 = -1
+    #expect(waitpid(process, &status, 0) == process)
+    #expect(status == 0)
+  }
+
+  @Test func `drivers are ended by name`() throws {
     let names = Set(["a", "b"].map { _ in "short\(UInt32.random(in: 0 ... .max))" })
     for name in names {
       let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], NNAPIBackend(drivers: [Self.profile(name)]))

@@ -9,11 +9,11 @@ import Pacer
 
 struct ListCommand: AsyncParsableCommand {
   enum Topic: String, ExpressibleByArgument, CaseIterable {
-    case models, passes, presets, backends, kernels, axes, metrics, suites
+    case models, passes, presets, backends, drivers, kernels, axes, metrics, suites
   }
 
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List models, passes, presets, backends, kernels, axes, metrics or suites.")
+    commandName: "list", abstract: "List models, passes, presets, backends, drivers, kernels, axes, metrics or suites.")
 
   @Argument(help: "What to list (default: everything).")
   var topic: Topic?
@@ -71,6 +71,18 @@ struct ListCommand: AsyncParsableCommand {
         }
       }
       StandardOutput.print("instruction sets: \(catalog.availableInstructionSets.joined(separator: ", "))")
+    case .drivers:
+      for driver in DriverProfile.shipped {
+        StandardOutput.print("\(driver.name) (\(driver.kind.rawValue)): \(driver.summary)")
+      }
+      for (name, path) in Drivers.files.sorted(by: { $0.key < $1.key }) {
+        // One that is wrong hides none of the others.
+        do {
+          let driver = try DriverFile.read(path)
+          StandardOutput.print(
+            "\(name) (\(driver.kind.rawValue), version \(driver.version), profile): \(driver.summary)")
+        } catch { StandardOutput.print("\(name): \(error)") }
+      }
     case .kernels:
       for model in Harness.current.runtime.models {
         var graph = try model.build(model.inputShape)

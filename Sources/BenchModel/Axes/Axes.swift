@@ -69,7 +69,7 @@ public enum Axes {
   public static let preference = Axis(
     "preference",
     "Of nnapi, what drivers are chosen by: sustained-speed (default) and fast-single-answer, their times, or low-power.",
-    standard: DriverPreference.sustainedSpeed, values: .names(DriverPreference.allCases.map(\.rawValue)),
+    standard: ExecutionPreference.sustainedSpeed, values: .names(ExecutionPreference.allCases.map(\.rawValue)),
     backends: nnapi, label: { preference, _ in preference.rawValue })
 
   public static let relaxFloat32 = Axis(
@@ -84,7 +84,7 @@ public enum Axes {
 
   public static let priority = Axis(
     "priority", "Of nnapi, which executions of one process a driver lets go first: low, medium (default) or high.",
-    standard: DriverPriority.medium, values: .names(DriverPriority.allCases.map(\.rawValue)), backends: nnapi,
+    standard: ExecutionPriority.medium, values: .names(ExecutionPriority.allCases.map(\.rawValue)), backends: nnapi,
     label: { priority, _ in "\(priority.rawValue) priority" })
 
   public static let precision = Axis(
@@ -222,6 +222,9 @@ public enum Axes {
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
 }
+
+extension ExecutionPreference: AxisRepresentable {}
+extension ExecutionPriority: AxisRepresentable {}
 
 /// Names of drivers, joined with +.
 enum DriverNames {

@@ -49,7 +49,7 @@ struct DriverExecution {
   var deadlineNs: Int
   var priority: ExecutionPriority
 
-  var numbers: (Int64, Int64, Int64, Int64) { (Self.mark, Int64(segment), Int64(deadlineNs), Int64(priority.rawValue)) }
+  var numbers: (Int64, Int64, Int64, Int64) { (Self.mark, Int64(segment), Int64(deadlineNs), priority.number) }
 
   init(segment: Int, deadlineNs: Int, priority: ExecutionPriority) {
     (self.segment, self.deadlineNs, self.priority) = (segment, deadlineNs, priority)
@@ -59,7 +59,7 @@ struct DriverExecution {
   init?(_ raw: UnsafeRawBufferPointer) {
     guard raw.count == 32 else { return nil }
     func number(_ index: Int) -> Int64 { raw.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self) }
-    guard number(0) == Self.mark, let priority = Int32(exactly: number(3)).flatMap(ExecutionPriority.init(rawValue:))
+    guard number(0) == Self.mark, let priority = ExecutionPriority.allCases.first(where: { $0.number == number(3) })
     else { return nil }
     self.init(segment: Int(number(1)), deadlineNs: Int(number(2)), priority: priority)
   }
@@ -104,22 +104,18 @@ struct DriverExecution {
 }
 
 /// Which of several executions on one device goes first; within one process alone.
-public enum ExecutionPriority: Int32, Sendable, CaseIterable, CustomStringConvertible {
-  case low = 90
-  case medium = 100
-  case high = 110
+public enum ExecutionPriority: String, Sendable, CaseIterable, Comparable {
+  case low, medium, high
 
-  public var description: String {
+  /// As NNAPI counts them.
+  var number: Int64 {
     switch self {
-    case .low: "low"
-    case .medium: "medium"
-    case .high: "high"
+    case .low: 90
+    case .medium: 100
+    case .high: 110
     }
   }
-  public init?(name: String) {
-    guard let found = Self.allCases.first(where: { $0.description == name }) else { return nil }
-    self = found
-  }
+  public static func < (a: ExecutionPriority, b: ExecutionPriority) -> Bool { a.number < b.number }
 }
 
 extension DelegationStatistics {

@@ -54,7 +54,7 @@ final class DriverProcess: Sendable {
     _ = try ask(.configure(profile, computing: computing))
   }
 
-  deinit { reap(kills: true) }
+  deinit { stop() }
 
   /// Whether it is known to have ended.
   var hasEnded: Bool {
@@ -66,29 +66,35 @@ final class DriverProcess: Sendable {
   }
 
   /// Ends it, whatever it does.
-  func stop() { reap(kills: true) }
-
-  /// How it ended, once nobody answers any more.
-  func ending() -> String {
-    reap(kills: true)
-    return end.withLock { $0 } ?? "it ended"
-  }
-
-  private func reap(kills: Bool) {
+  func stop() {
     end.withLock { end in
       guard end == nil else { return }
+      end = Self.killed(id) ? "it was ended by its client" : "it ended"
+    }
+  }
+
+  /// How it ended, now that nobody answers any more.
+  func ending() -> String {
+    end.withLock { end in
+      if let end { return end }
       var status: Int32 = 0
-      // It may be on its way out by itself, and then says more of why.
-      for _ in 0..<20 {
+      // The channel goes before the process does.
+      for _ in 0..<200 {
         if waitpid(id, &status, WNOHANG) == id {
           end = Self.words(status)
-          return
+          return end!
         }
         usleep(500)
       }
-      if kills { kill(id, SIGKILL) }
-      end = waitpid(id, &status, 0) == id ? Self.words(status) : "it ended"
+      end = Self.killed(id) ? "it closed its channel, and was ended by its client" : "it ended"
+      return end!
     }
+  }
+
+  /// - Returns: whether it was there to be ended.
+  private static func killed(_ id: pid_t) -> Bool {
+    var status: Int32 = 0
+    return kill(id, SIGKILL) == 0 && waitpid(id, &status, 0) == id
   }
 
   private static func words(_ status: Int32) -> String {

@@ -11,7 +11,7 @@ public enum DriverService {
   /// Serves the client at the other end of standard input, until that is gone.
   /// - Returns: the status to exit with.
   public static func serve() -> Int32 {
-    _ = pacer_end_with(0)
+    guard pacer_end_with(0) == 0 else { return 1 }
     let channel = DriverChannel(0)
     do {
       let (profile, computing) = try channel.receive { bytes, _ in
@@ -88,6 +88,13 @@ final class ExecutionTurns: @unchecked Sendable {
   private var waiting: [(priority: ExecutionPriority, number: Int)] = []
   private var count = 0
 
+  /// Executions that wait now.
+  var waitingCount: Int {
+    condition.lock()
+    defer { condition.unlock() }
+    return waiting.count
+  }
+
   /// - Returns: false where the deadline passed first.
   func take(_ priority: ExecutionPriority, deadlineNs: Int) -> Bool {
     condition.lock()
@@ -97,18 +104,19 @@ final class ExecutionTurns: @unchecked Sendable {
     waiting.append(own)
     func isFirst() -> Bool {
       waiting.allSatisfy {
-        $0.number == own.number || $0.priority.rawValue < own.priority.rawValue
+        $0.number == own.number || $0.priority < own.priority
           || $0.priority == own.priority && $0.number > own.number
       }
     }
     var isInTime = true
     while isInTime, isTaken || !isFirst() {
-      if deadlineNs > 0 {
-        let left = deadlineNs - driverClockNs()
-        isInTime = left > 0 && condition.wait(until: Date(timeIntervalSinceNow: Double(left) / 1e9)) || left > 0
-      } else {
+      if deadlineNs == 0 {
         condition.wait()
+        continue
       }
+      let left = deadlineNs - driverClockNs()
+      isInTime = left > 0
+      if isInTime { _ = condition.wait(until: Date(timeIntervalSinceNow: Double(left) / 1e9)) }
     }
     waiting.removeAll { $0.number == own.number }
     if isInTime { isTaken = true } else { condition.broadcast() }

@@ -39,9 +39,9 @@ extension DriverProfile {
   /// Why the driver does not take a node; nil where it does.
   /// - Parameter checksLayout: false where images do not lie yet as they will.
   func refusal(of node: Node, in graph: Graph, checksLayout: Bool = true) -> String? {
-    let operations: NNAPIOperations
-    do { operations = try graph.nnapiOperations(for: node) } catch { return "\(error)" }
-    for code in operations.codes {
+    let codes: [OperationCode]
+    do { codes = try graph.nnapiOperations(for: node) } catch { return "\(error)" }
+    for code in codes {
       if limits.withoutOperations.contains(code) || limits.operations?.contains(code) == false {
         return "\(name) has no \(code)"
       }

@@ -1,24 +1,10 @@
 /// What the caller wants most: how NNAPI chooses between drivers.
-public enum ExecutionPreference: Int32, Sendable, CaseIterable, CustomStringConvertible {
-  /// For what is computed often.
-  case lowPower = 0
-  case fastSingleAnswer = 1
+public enum ExecutionPreference: String, Sendable, CaseIterable {
   /// For frames of a camera; what PyTorch asks for.
-  case sustainedSpeed = 2
-
-  public var description: String {
-    switch self {
-    case .lowPower: "low-power"
-    case .fastSingleAnswer: "fast-single-answer"
-    case .sustainedSpeed: "sustained-speed"
-    }
-  }
-
-  /// - Parameter name: as it is described.
-  public init?(name: String) {
-    guard let found = Self.allCases.first(where: { $0.description == name }) else { return nil }
-    self = found
-  }
+  case sustainedSpeed = "sustained-speed"
+  case fastSingleAnswer = "fast-single-answer"
+  /// For what is computed often.
+  case lowPower = "low-power"
 }
 
 /// How a device compares with NNAPI's own processor code, which is 1 in both: a ratio that its driver states and nobody measured.

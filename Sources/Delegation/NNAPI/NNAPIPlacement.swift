@@ -77,7 +77,7 @@ struct NNAPIPlacement: PlacementPolicy {
     case let op as any ControlOp:
       return (capabilities.while ?? .cpu).perf(preference) + op.bodies.reduce(0) { $0 + sum($1) }
     default:
-      let type = graph.inputTypes(of: node).first.flatMap { OperandType($0) } ?? .tensorFloat32
+      let type = node.inputs.first.flatMap { OperandType(graph.nnapiType(of: $0)) } ?? .tensorFloat32
       return capabilities.performance(type, isRelaxed: isRelaxed).perf(preference)
     }
   }
@@ -145,6 +145,15 @@ extension NNAPIDevice {
       if let most = profile.limits.maxNodes, taken == most { return "\(profile.name) takes \(most) nodes at most" }
       taken += 1
       return nil
+    }
+  }
+}
+
+extension Backend {
+  /// - Throws: ``Unsupported`` naming the first of some nodes that it does not run.
+  func check(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws {
+    for node in nodes.map({ graph.nodes[$0] }) {
+      if let reason = support(for: node, in: graph, options).refusal { throw Unsupported("\(node.name): \(reason)") }
     }
   }
 }

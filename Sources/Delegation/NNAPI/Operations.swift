@@ -1,13 +1,6 @@
 import GraphCore
 import TensorCore
 
-/// NNAPI operations that do what a node does, one behind the other; a node that a pass fused is several.
-public struct NNAPIOperations: Sendable, Equatable {
-  public var codes: [OperationCode]
-  /// Of the first operand: drivers state their speed for it.
-  public var operandType: OperandType
-}
-
 /// Why NNAPI cannot express a node.
 public struct NotInNNAPI: Error, Sendable, Equatable, CustomStringConvertible {
   public let description: String
@@ -15,33 +8,30 @@ public struct NotInNNAPI: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension Graph {
-  /// The operations of API level 30 that a node is; of a node that runs graphs of its own the one that runs them.
+  /// The operations of API level 30 that do what a node does, one behind the other: a node that a pass fused is several, and one that
+  /// runs graphs of its own is the one that runs them.
   /// - Throws: ``NotInNNAPI``.
-  public func nnapiOperations(for node: Node) throws -> NNAPIOperations {
+  public func nnapiOperations(for node: Node) throws -> [OperationCode] {
     let (inputs, outputs) = (node.inputs.map(nnapiType), node.outputs.map(nnapiType))
     guard let first = inputs.first else { throw NotInNNAPI("NNAPI has no operations without operands") }
-    for type in inputs + outputs where !(node.op is any ControlOp) {
+    let codes = try OperationMapping(node: node, inputs: inputs, outputs: outputs).codes()
+    // A loop's number, which is 64 bits wide here, is 32 there; of what goes in and out, what computes it says the rest.
+    if node.op is any ControlOp { return codes }
+    for type in inputs + outputs {
       guard OperandType(type) != nil else { throw NotInNNAPI("NNAPI has no tensors of \(Self.named(type))") }
       if type.shape.rank > 4 { throw NotInNNAPI("NNAPI's tensors have at most 4 axes, not \(type.shape.rank)") }
       if type.isUpperBound { throw NotInNNAPI("its extents are known only when it has run") }
     }
-    if node.op is any ControlOp {
-      // A loop's number, which is 64 bits wide here, is 32 there.
-      let codes = try OperationMapping(node: node, inputs: inputs, outputs: outputs).codes()
-      return NNAPIOperations(codes: codes, operandType: OperandType(first) ?? .tensorInt32)
-    }
-    guard let operandType = OperandType(first) else { throw NotInNNAPI("NNAPI has no tensors of \(Self.named(first))") }
-    let codes = try OperationMapping(node: node, inputs: inputs, outputs: outputs).codes()
     if first.quantization != nil, first.dtype != .int32 {
       if let code = codes.first(where: { OperationMapping.floatsOnly.contains($0) }) {
-        throw NotInNNAPI("\(code) computes on floats, not on \(operandType)")
+        throw NotInNNAPI("\(code) computes on floats, not on quantised tensors")
       }
       let widens: Set<OperationCode> = [.dequantize, .cast, .equal, .less, .lessEqual, .greater, .greaterEqual]
       if let output = outputs.first, output.quantization == nil, codes.last.map(widens.contains) == false {
         throw NotInNNAPI("\(codes[0]) of quantised tensors answers in quantised ones, not in \(output.dtype.rawValue)")
       }
     }
-    return NNAPIOperations(codes: codes, operandType: operandType)
+    return codes
   }
 
   /// The type of a value as NNAPI would have it: sums of a quantised layer that wait for a residual are numbers here, which are rounded
