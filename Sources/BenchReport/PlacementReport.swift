@@ -36,13 +36,13 @@ extension WorkerLine.Prepared.Placement {
   /// Where nodes run that do not all run on the backend that was asked for, and why.
   func words(asked backend: String) -> String {
     let all = nodes.values.reduce(0, +)
-    let elsewhere = nodes.filter { $0.key != backend }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-      .map { "\($0.value) on \($0.key)" }
-    var text =
-      nodes.count == 1
-      ? "all \(Format.number(all, "node")) ran on \(nodes.keys.first!)"
-      : "of \(Format.number(all, "node")) "
-        + (nodes[backend].map { "\($0) ran on \(backend), " } ?? "") + elsewhere.joined(separator: ", ")
+    // The one that was asked for first, then the one with the most.
+    let places = nodes.sorted { a, b in
+      (a.key != backend ? 1 : 0, b.value, a.key) < (b.key != backend ? 1 : 0, a.value, b.key)
+    }
+    var text = places.enumerated().map { index, place in
+      index == 0 ? "\(place.value) of \(all) nodes ran on \(place.key)" : "\(place.value) on \(place.key)"
+    }.joined(separator: ", ")
     if let segments, segments > 1 { text += ", in \(segments) parts" }
     let why = reasons.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(3).map(\.key)
     if !why.isEmpty { text += " (\(why.joined(separator: "; ")))" }

@@ -252,7 +252,7 @@ enum DriverNames {
   static func short(_ text: String) -> String {
     text.split(separator: "+").map { name in
       if NNAPIBackend.shipped[String(name)] != nil { return String(name) }
-      return (name.contains("/") ? name.split(separator: "/").last!.dropLast(".yaml".count) : name) + " (profile)"
+      return (name.split(separator: "/").last ?? name).replacing(/\.yaml$/, with: "") + " (profile)"
     }.joined(separator: "+")
   }
 }
