@@ -139,7 +139,7 @@ let targets: [Target] = [
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BackendCPU", runtime + ["TestSupport", "Pacer"]),
-  tests("Delegation", runtime + ["TestSupport", "Pacer", "CDriver", "pacer-driver"]),
+  tests("Delegation", runtime + ["TestSupport", "Pacer", "BenchStatistics", "CDriver", "pacer-driver"]),
   tests("BackendVulkan", runtime + ["TestSupport", "Pacer"]),
 ]
 

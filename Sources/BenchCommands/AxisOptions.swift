@@ -87,6 +87,7 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.device) var device: AxisChoice?
   @Option(Axes.driver) var driver: AxisChoice?
   @Option(Axes.explicitDevice) var explicitDevice: AxisChoice?
+  @Option(Axes.partition) var partition: AxisChoice?
   @Option(Axes.preference) var preference: AxisChoice?
   @Option(Axes.relaxFloat32) var relaxFloat32: AxisChoice?
   @Option(Axes.driverTimeout) var driverTimeout: AxisChoice?

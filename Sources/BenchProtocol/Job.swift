@@ -1,3 +1,5 @@
+import struct RuntimeCore.MeasuredPartition
+
 /// Version of the worker protocol that this program speaks; workers of version 1 are understood too.
 public let protocolVersion = 2
 
@@ -20,6 +22,8 @@ public struct Job: Codable, Sendable, Equatable {
     case kernels
     /// Say which tensors are alive when, and where.
     case memory
+    /// Measure what nodes cost on each device, and plan by that where each runs.
+    case partition
     /// Find out how fast the device's arithmetic and the machine's memory are at most.
     case peaks
   }
@@ -45,6 +49,8 @@ public struct Job: Codable, Sendable, Equatable {
   public var layout: Layout?
   /// Bytes that weights and tensors may take together; nil for what the machine has.
   public var maxMemory: Int?
+  /// What a configuration with a measured partition runs: see action `partition`.
+  public var partition: MeasuredPartition?
   /// What the runner wrote for engines that cannot build the model themselves, and of a model file for every engine.
   public var files: [String: String] = [:]
 

@@ -1,3 +1,4 @@
+import struct RuntimeCore.MeasuredPartition
 import struct RuntimeCore.MemoryTimeline
 import TensorCore
 
@@ -34,6 +35,7 @@ extension WorkerLine {
       }
       for (index, bytes) in trace.liveBytes.enumerated() { try Self.count(bytes, "liveBytes[\(index)]") }
     case .memory(let timeline): try Self.check(timeline)
+    case .partition(let partition): try Self.check(partition)
     case .metric(let reading):
       try require(
         reading.value.map { $0.isFinite && $0 >= 0 } ?? (reading.unavailable != nil), "value of \(reading.name)",
@@ -56,6 +58,36 @@ extension WorkerLine {
         0 <= block.first && block.first <= block.last && block.last < timeline.steps.count, "blocks[\(index)].last",
         block.last, "a block lives within the \(timeline.steps.count) steps")
     }
+  }
+
+  fileprivate static func check(_ partition: MeasuredPartition) throws {
+    try duration(partition.byteNs, "byteNs")
+    try length(partition.chosen.count, "chosen")
+    try require((1...64).contains(partition.devices.count), "devices", partition.devices.count, "1 to 64 devices")
+    for device in partition.devices {
+      try require(
+        device.nodeNs.count == partition.chosen.count, "nodeNs of \(device.name), its length", device.nodeNs.count,
+        "one for each of \(partition.chosen.count) nodes")
+      for time in device.nodeNs { try duration(time ?? 0, "nodeNs of \(device.name)") }
+      try duration(device.executionNs, "executionNs of \(device.name)")
+    }
+    for cost in [partition.cost, partition.unmeasuredCost].compactMap({ $0 }) { try check(cost) }
+    for name in partition.chosen where !partition.devices.contains(where: { $0.name == name }) {
+      throw UserError("chosen: there is no device \(name)")
+    }
+  }
+
+  fileprivate static func check(_ cost: MeasuredPartition.Cost) throws {
+    for (time, field) in [(cost.nodesNs, "nodesNs"), (cost.executionsNs, "executionsNs"), (cost.copiesNs, "copiesNs")] {
+      try duration(time, field)
+    }
+    try count(cost.executions, "executions")
+    try count(cost.copiedBytes, "copiedBytes")
+  }
+
+  private static func duration(_ value: Double, _ field: String) throws {
+    try require(
+      value >= 0 && value <= Double(longest), field, value, "times are nanoseconds from 0 to \(longest)")
   }
 
   fileprivate static func time(_ value: Int, _ field: String) throws {

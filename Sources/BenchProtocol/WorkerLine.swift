@@ -14,6 +14,7 @@ public enum WorkerLine: Sendable, Equatable {
   case profile([NodeTime])
   case trace(Trace)
   case memory(MemoryTimeline)
+  case partition(MeasuredPartition)
   case metric(Reading)
   case output(Output)
   /// What throws doubt on the times of this configuration, in a sentence's words.
@@ -83,6 +84,9 @@ public enum WorkerLine: Sendable, Equatable {
       public var copiedBytes: Int
       /// Runs of nodes on one backend, one after the other.
       public var segments: Int?
+      /// Of a measured partition, what it was expected to cost, and what NNAPI's own choice would by the same times.
+      public var expected: MeasuredPartition.Cost?
+      public var unmeasured: MeasuredPartition.Cost?
       public init(nodes: [String: Int], reasons: [String: Int], copies: Int, copiedBytes: Int) {
         (self.nodes, self.reasons, self.copies, self.copiedBytes) = (nodes, reasons, copies, copiedBytes)
       }
@@ -180,7 +184,8 @@ extension WorkerLine: Codable {
   private enum Key: String, CodingKey { case kind, reason, nodes, text }
   /// Every kind of line there is.
   package enum Kind: String, Codable, CaseIterable {
-    case hello, prepared, ready, warmed, sample, profile, trace, memory, metric, output, note, skipped, failed
+    case hello, prepared, ready, warmed, sample, profile, trace, memory, partition, metric, output, note, skipped,
+      failed
   }
 
   public init(from decoder: any Decoder) throws {
@@ -194,6 +199,7 @@ extension WorkerLine: Codable {
     case .profile: self = .profile(try container.decode([NodeTime].self, forKey: .nodes))
     case .trace: self = .trace(try Trace(from: decoder))
     case .memory: self = .memory(try MemoryTimeline(from: decoder))
+    case .partition: self = .partition(try MeasuredPartition(from: decoder))
     case .metric: self = .metric(try Reading(from: decoder))
     case .output: self = .output(try Output(from: decoder))
     case .note: self = .note(try container.decode(String.self, forKey: .text))
@@ -219,6 +225,7 @@ extension WorkerLine: Codable {
       try container.encode(nodes, forKey: .nodes)
     case .trace(let line): try put(.trace, line)
     case .memory(let line): try put(.memory, line)
+    case .partition(let line): try put(.partition, line)
     case .metric(let line): try put(.metric, line)
     case .output(let line): try put(.output, line)
     case .note(let text):

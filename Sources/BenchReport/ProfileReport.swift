@@ -15,7 +15,7 @@ extension Profile {
         + String(format: "%.1f %% of it; reading the clock after each cost %+.1f %%.", coverage * 100, cost * 100))
     document.text("Version \(version), on \(environment.summary).")
     for warning in environment.warnings { document.note("\(warning).") }
-    if let placement { document.text(placement.words(asked: configuration[Axes.backend])) }
+    if let placement { document.text(placement.words(asked: configuration[Axes.backend], tookNs: plain.value)) }
     describePeaks(&document)
 
     document.heading("By kind")

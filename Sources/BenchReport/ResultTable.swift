@@ -118,7 +118,7 @@ public struct ResultTable: Sendable {
       }
       let engine = result[Axes.engine] == "pacer" ? "" : " (\(result[Axes.engine]))"
       let placement = result.prepared?.placement.map { placement in
-        " Of \(result.configuration.model), \(placement.words(asked: result[Axes.backend]))"
+        " Of \(result.configuration.model), \(placement.words(asked: result[Axes.backend], tookNs: result.latency?.value))"
       }
       return "\(result[Axes.backend])\(engine) ran on \(device).\(placement ?? "")"
     }.uniqued()

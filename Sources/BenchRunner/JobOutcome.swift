@@ -1,6 +1,7 @@
 import BenchModel
 import BenchProtocol
 import BenchStatistics
+import struct RuntimeCore.MeasuredPartition
 import struct RuntimeCore.MemoryTimeline
 
 /// What became of one job.
@@ -28,6 +29,7 @@ public struct JobOutcome: Sendable {
   }
   package var trace: WorkerLine.Trace? { first { if case .trace(let trace) = $0 { trace } else { nil } } }
   package var memory: MemoryTimeline? { first { if case .memory(let line) = $0 { line } else { nil } } }
+  package var partition: MeasuredPartition? { first { if case .partition(let line) = $0 { line } else { nil } } }
   /// One a slice.
   package var samples: [WorkerLine.Sample] {
     lines.compactMap { if case .sample(let line) = $0 { line } else { nil } }

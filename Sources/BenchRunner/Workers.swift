@@ -1,6 +1,7 @@
 import BenchModel
 import BenchProtocol
 import Foundation
+import struct RuntimeCore.MeasuredPartition
 import Synchronization
 import TensorCore
 
@@ -33,6 +34,8 @@ public struct Workers: Sendable {
   package var launcher: any Launcher = ProcessLauncher()
   /// Of the protocol, by command: each is asked once.
   private let versions = Versions()
+  /// By command and configuration: each is measured once, so that all processes run the same one.
+  private let partitions = Partitions()
 
   public init(own: WorkerCommand, cacheFolder: URL, chance: Chance = Chance()) {
     (self.own, self.cacheFolder, self.chance) = (own, cacheFolder, chance)
@@ -40,6 +43,14 @@ public struct Workers: Sendable {
 
   private final class Versions: Sendable {
     let known = Mutex<[WorkerCommand: Int]>([:])
+  }
+
+  private final class Partitions: Sendable {
+    struct Key: Hashable {
+      var command: WorkerCommand
+      var configuration: Configuration
+    }
+    let known = Mutex<[Key: MeasuredPartition]>([:])
   }
 
   /// The command for a configuration, in a protocol that it understands, and the job with the files it needs.
@@ -60,8 +71,30 @@ public struct Workers: Sendable {
     if isOwn {
       try addModelFiles(to: &job, of: configuration)
       if job.configuration != nil { job.files["drivers"] = try exportDrivers?(configuration) }
+      if job.configuration != nil, configuration[Axes.partition] == "measured", job.action != .partition {
+        job.partition = try await partition(of: configuration, command, job.files)
+      }
     }
     return Assignment(command, job)
+  }
+
+  /// Where the nodes of a configuration run by what they take, which a process of its own measures before all others.
+  private func partition(
+    of configuration: Configuration, _ command: WorkerCommand, _ files: [String: String]
+  ) async throws -> MeasuredPartition? {
+    let key = Partitions.Key(command: command, configuration: configuration)
+    if let known = partitions.known.withLock({ $0[key] }) { return known }
+    var job = Job(.partition, configuration)
+    job.configuration?[Axes.expect] = nil
+    (job.files, job.maxMemory) = (files, maxMemory)
+    let outcome = await launcher.run(Assignment(command, job), timeout: timeout)
+    // What cannot run here says so itself.
+    if outcome.skipped != nil { return nil }
+    guard let partition = outcome.partition else {
+      throw UserError("the partition could not be measured: \(outcome.problem ?? "the worker tells nothing of it")")
+    }
+    partitions.known.withLock { $0[key] = partition }
+    return partition
   }
 
   /// A model file reaches every engine in the same form, with the same inputs.

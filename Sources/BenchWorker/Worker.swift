@@ -71,10 +71,11 @@ public struct Worker {
     if let path = job.files["drivers"] {
       catalog.runtime = try catalog.runtime.knowing(drivers(in: path))
     }
-    let settings: Settings
+    var settings: Settings
     do { settings = try Settings(configuration, catalog) } catch  where error is NoSuchOption || error is Unsupported {
       return try emit(.skipped(reason: "\(error)"))
     }
+    try take(job.partition, for: job.action, into: &settings)
     let backend = settings.backend
     let passes = try catalog.runtime.passes(settings)
     let device: DeviceInfo
@@ -95,14 +96,6 @@ public struct Worker {
       model = try ModelWork(configuration, files: job.files, catalog.runtime, for: settings)
     } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
     let loaded = monotonicNanoseconds()
-    // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
-    let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-    let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
-      .run(on: model.graph, for: placer, samples: [model.inputs])
-    let optimisedAt = monotonicNanoseconds()
-    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
-      return try emit(.skipped(reason: reason))
-    }
     // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
     let limit = job.maxMemory ?? MachineMemory.byteCount
     func refuse(_ needed: Int) throws {
@@ -110,6 +103,18 @@ public struct Worker {
         .failed(
           reason: "weights and tensors take \(Self.mebibytes(needed)) MiB at least; allowed are "
             + "\(Self.mebibytes(limit)) (--max-memory)"))
+    }
+    if job.action == .partition {
+      guard model.graph.largestByteCount <= limit else { return try refuse(model.graph.largestByteCount) }
+      return try measurePartition(model, passes, settings)
+    }
+    // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
+    let placer = try Placer(backend, fallback: settings.fallback, settings.options)
+    let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
+      .run(on: model.graph, for: placer, samples: [model.inputs])
+    let optimisedAt = monotonicNanoseconds()
+    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
+      return try emit(.skipped(reason: reason))
     }
     // Kernels have tables that grow with tensors.
     guard optimised.largestByteCount <= limit else { return try refuse(optimised.largestByteCount) }
@@ -131,12 +136,14 @@ public struct Worker {
     prepared.isQuantised = model.graph.nodes.contains(where: \.roundsToIntegers) ? true : nil
     prepared.kernels = Dictionary(executable.placement.map { ($0.kernel, 1) }, uniquingKeysWith: +)
     prepared.placement = WorkerLine.Prepared.Placement(executable, asked: backend.name)
+    prepared.placement?.expected = job.partition?.cost
+    prepared.placement?.unmeasured = job.partition?.unmeasuredCost
     prepared.device = "\(device.name), \(device.detail)"
     try emit(.prepared(prepared))
 
     let infer = inference(session, model.inputs, settings.inputBuffer)
     switch job.action {
-    case .idle, .control, .peaks: break
+    case .idle, .control, .peaks, .partition: break
     case .latency: try measureLatency(job, session, infer)
     case .output:
       try session.run()
@@ -160,6 +167,27 @@ public struct Worker {
       }
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
+  }
+
+  /// Has a backend with a measured partition run the one that the job brings.
+  private func take(_ partition: MeasuredPartition?, for action: Job.Action, into settings: inout Settings) throws {
+    guard var nnapi = settings.backend as? NNAPIBackend, case .measured = nnapi.partition else {
+      if action == .partition { throw UserError("the configuration has no measured partition") }
+      return
+    }
+    guard action != .partition else { return }
+    guard let partition else { throw UserError("the job brings no measured partition") }
+    nnapi.partition = .measured(partition)
+    settings.backend = nnapi
+  }
+
+  private func measurePartition(_ model: ModelWork, _ passes: [any Pass], _ settings: Settings) throws {
+    guard let nnapi = settings.backend as? NNAPIBackend else { return }
+    try emit(
+      .partition(
+        nnapi.measuredPartition(
+          of: model.graph, passes: model.remaining ?? passes, fallback: settings.fallback, settings.options,
+          samples: [model.inputs])))
   }
 
   /// Drivers besides those of the runtime, by what the configuration names them.

@@ -23,6 +23,12 @@ public struct NNAPIBackend: Backend {
   public var priority: ExecutionPriority
   /// Of each loop that the processor interprets, in nanoseconds: 2 seconds unless it is chosen, 15 at most.
   public var loopTimeoutNs = 2_000_000_000 { didSet { loopTimeoutNs = min(loopTimeoutNs, 15_000_000_000) } }
+  /// How graphs are divided between devices.
+  public var partition = PartitionMode.nnapi
+  /// Gets all nodes that it takes; nil for none.
+  var sole: String?
+  /// A reason for which drivers refuse nodes that is taken for none: what a plan would be without it, which nothing may run.
+  package var forgiven: String?
   private var computing: [String: String] = [:]
 
   /// Drivers that come with Pacer, by name.
@@ -53,6 +59,11 @@ public struct NNAPIBackend: Backend {
         }
         return found
       }
+    case "partition":
+      guard PartitionMode.names.contains(value) else {
+        throw UnknownName(kind: option, name: value, known: PartitionMode.names)
+      }
+      backend.partition = value == "measured" ? .measured(nil) : .nnapi
     case "preference":
       backend.preference = try Self.choice(option, value)
     case "relax-fp32": backend.relaxesFloat32 = try isOn()
@@ -86,7 +97,7 @@ public struct NNAPIBackend: Backend {
 
   private var use: DriverUse {
     DriverUse(
-      computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority)
+      computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority, forgiven: forgiven)
   }
 
   /// Drivers, then the processor's own code; of explicit devices those that are named.
@@ -112,6 +123,10 @@ public struct NNAPIBackend: Backend {
         "a time-out needs exactly one explicit device; "
           + (isExplicit ? "named are \(drivers.count)" : "this plan is partitioned"))
     }
+    if case .measured(nil) = partition {
+      return DriverError(.badState, "what a partition is to be measured by was not measured: see measuredPartition")
+    }
+    if forgiven != nil { return DriverError(.badState, "it stands for drivers that do not refuse what they do") }
     return nil
   }
 
@@ -159,11 +174,18 @@ public struct NNAPIBackend: Backend {
     guard let processor = installed.last(where: \.isProcessor)?.computing as? CPUBackend else { return installed }
     return installed + [InterpreterDevice(self, processor)]
   }
-  public var policy: any PlacementPolicy { NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32) }
+  public var policy: any PlacementPolicy {
+    guard case .measured(let partition?) = partition else { return placement }
+    return MeasuredPlacement(partition: partition, nnapi: placement)
+  }
+  /// NNAPI's own choice.
+  var placement: NNAPIPlacement {
+    NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32, sole: sole)
+  }
 
   /// What a driver promises of a node, over what the processor takes: IF counts itself and half of each branch, WHILE itself and once
   /// what it runs.
   public func performance(of node: Node, in graph: Graph, on capabilities: Capabilities) -> Float {
-    NNAPIPlacement(preference: preference, isRelaxed: relaxesFloat32).perf(of: node, in: graph, on: capabilities)
+    placement.perf(of: node, in: graph, on: capabilities)
   }
 }

@@ -8,6 +8,8 @@ public struct PlannedGraph: Sendable {
   /// The kernel each node runs on, in order.
   public let placement: [Placement]
   fileprivate let placer: Placer
+  /// Names of the backends it was placed with, in order of preference.
+  public var backends: [String] { placer.backends.map(\.name) }
   /// By backend.
   fileprivate let lowerings: [any Lowering]
 

@@ -99,6 +99,11 @@ struct SchemaTests {
         .init(
           steps: [.init(node: "n", op: "o", heldBytes: 1)],
           blocks: [.init(name: "n", first: 0, last: 0, byteCount: 1, offset: 0)], constantBytes: 2)),
+      .partition(
+        .init(
+          graph: "g", devices: [.init(name: "d", isHost: true, executionNs: 0, nodeNs: [1, nil])], byteNs: 0.1,
+          chosen: ["d", "d"],
+          cost: .init(nodesNs: 1, executions: 0, executionsNs: 0, copiedBytes: 0, copiesNs: 0), unmeasuredCost: nil)),
       .metric(.init("x", unavailable: "why")), .output(.init(shape: [1], values: [1])), .skipped(reason: "r"),
       .failed(reason: "f"), .note("n"),
     ]

@@ -1,3 +1,4 @@
+import BenchStatistics
 import Delegation
 import Foundation
 import GraphCore
@@ -107,12 +108,6 @@ import Testing
   }
 }
 
-/// Numbers that are the same for the same seed.
-private struct SeededGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func pick<Element>(_ all: [Element]) -> Element {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return all[Int(state >> 33) % all.count]
-  }
+extension SeededGenerator {
+  fileprivate mutating func pick<Element>(_ all: [Element]) -> Element { all.randomElement(using: &self)! }
 }

@@ -14,9 +14,10 @@ struct PlacementCommand: AsyncParsableCommand {
       bench-suite placement resnet-18 --backend vulkan --passes all
       bench-suite placement mobilenet-v2 --plan
       bench-suite placement mobilenet-v2 --isa neon --allocator arena --plan
+      bench-suite placement mobilenet-v3-small --backend nnapi --driver float-npu --partition measured
 
-      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed.
-      The instruction set need not be this machine's.
+      Nodes that the backend has no kernel for run on the CPU; what crosses the border is copied. Nothing is timed
+      unless the partition is a measured one. The instruction set need not be this machine's.
       """)
 
   @Argument(help: "Model.")
@@ -37,20 +38,65 @@ struct PlacementCommand: AsyncParsableCommand {
         throw UserError("placement takes one configuration, not \(configurations.count)")
       }
       let runtime = Harness.current.runtime
-      let settings = try Settings(configurations[0], in: runtime)
+      var settings = try Settings(configurations[0], in: runtime)
+      let nnapi = settings.backend as? NNAPIBackend
+      var partition: MeasuredPartition?
+      if var measured = nnapi, case .measured = measured.partition {
+        partition = try measuredPartition(configurations[0], settings, measured)
+        measured.partition = .measured(partition)
+        settings.backend = measured
+      }
       let backend = settings.backend
       // Of a processor's instructions it matters to the plan which they are, not whether they are here.
       let isElsewhere = (backend as? CPUBackend).map { !InstructionSet.available.contains($0.instructionSet) } ?? false
       if !isElsewhere, case .unavailable(let reason) = backend.availability(settings.options) {
         throw UserError("backend \(backend.name) is unavailable: \(reason)")
       }
-      let input = try ModelWork(configurations[0], in: runtime, for: settings)
-      let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-      let passes = try input.remaining ?? runtime.passes(settings)
-      let graph = try Pipeline(passes, checksNumbers: false).run(on: input.graph, for: placer).graph
-      let table = PlacementTable(configurations[0], try placer.plan(graph))
+      func planned(on backend: any Backend) throws -> PlannedGraph {
+        let input = try ModelWork(configurations[0], in: runtime, for: settings)
+        let placer = try Placer(backend, fallback: settings.fallback, settings.options)
+        let passes = try input.remaining ?? runtime.passes(settings)
+        return try placer.plan(
+          Pipeline(passes, checksNumbers: false).run(on: input.graph, for: placer, samples: [input.inputs]).graph)
+      }
+      var table = PlacementTable(configurations[0], try planned(on: backend))
+      table.partition = partition
+      if var nnapi { try table.lift(nnapi: &nnapi, planned: planned) }
       let text = json ? try JSONEncoder.text(table) : plan ? table.plan : table.report.markdown
       StandardOutput.print(text, terminator: "")
+    }
+  }
+
+  /// Measured here and now, as a worker would.
+  private func measuredPartition(
+    _ configuration: Configuration, _ settings: Settings, _ nnapi: NNAPIBackend
+  ) throws -> MeasuredPartition {
+    let runtime = Harness.current.runtime
+    let input = try ModelWork(configuration, in: runtime, for: settings)
+    return try nnapi.measuredPartition(
+      of: input.graph, passes: input.remaining ?? runtime.passes(settings), fallback: settings.fallback,
+      settings.options, samples: [input.inputs])
+  }
+}
+
+extension PlacementTable {
+  /// Adds what NNAPI's own choice would be without each of the commonest reasons for which drivers refuse nodes.
+  fileprivate mutating func lift(
+    nnapi: inout NNAPIBackend, planned: (any Backend) throws -> PlannedGraph
+  ) throws {
+    nnapi.partition = .nnapi
+    let own = try planned(nnapi)
+    let drivers = Set(nnapi.drivers.map(\.name))
+    let refusals = own.placement.flatMap { place in place.refusals.filter { drivers.contains($0.backend) } }
+    let counts = Dictionary(refusals.map { ($0.reason, 1) }, uniquingKeysWith: +)
+    let reasons = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(8)
+    guard !reasons.isEmpty else { return }
+    add(lifting: "", refused: 0, own)
+    for (reason, count) in reasons {
+      nnapi.forgiven = reason
+      // What is no limit of the profile's stands.
+      let other = try planned(nnapi)
+      if other.placement != own.placement { add(lifting: reason, refused: count, other) }
     }
   }
 }

@@ -72,6 +72,13 @@ public enum Axes {
     standard: ExecutionPreference.sustainedSpeed, values: .names(ExecutionPreference.allCases.map(\.rawValue)),
     backends: nnapi, label: { preference, _ in preference.rawValue })
 
+  public static let partition = Axis(
+    "partition",
+    "Of nnapi, how a graph is divided between drivers: nnapi (as Android does, by what drivers promise; default), or measured, by times "
+      + "that are measured first: of each node on each device, of an execution, of what is copied.",
+    standard: "nnapi", values: .names(PartitionMode.names), backends: nnapi,
+    label: { mode, _ in mode == "measured" ? "measured partition" : nil })
+
   public static let relaxFloat32 = Axis(
     "relax-fp32", "Of nnapi, whether drivers may compute float32 in 16 bits: on or off (default).", standard: false,
     values: .flag, backends: nnapi, label: { isOn, _ in isOn ? "relaxed fp32" : nil })
@@ -216,7 +223,8 @@ public enum Axes {
     standardLabel: { _ in "usual reference" })
 
   public static let standard: [any AxisDescription] = [
-    model, engine, preset, backend, device, storage, pipelineCache, fallback, driver, explicitDevice, preference,
+    model, engine, preset, backend, device, storage, pipelineCache, fallback, driver, explicitDevice, partition,
+    preference,
     relaxFloat32, driverTimeout, priority, precision, observer, weightScales,
     prepareInt8, activationBits, weightBits, correctBias, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,

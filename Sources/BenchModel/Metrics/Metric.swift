@@ -119,6 +119,9 @@ public let standardMetrics: [Metric] = [
   Metric("border-bytes", "bytes of those copies", .bytes, .deterministic) {
     $0.prepared?.placement.map { Double($0.copiedBytes) }
   },
+  Metric("planned-time", "what a measured partition expected an inference to take", .nanoseconds, .sampled) {
+    $0.prepared?.placement?.expected?.totalNs
+  },
   .reading("driver-models", "models that drivers are to execute for one inference", .count, .deterministic),
   .reading(
     "driver-fallbacks", "of those, computed by the processor since a driver failed, per inference", .count, .sampled),
@@ -147,8 +150,11 @@ public let standardMetrics: [Metric] = [
 extension WorkerLine.Prepared.Placement {
   /// Nodes that are neither on the processor's own code behind drivers, nor on what is behind that.
   var delegatedNodes: Int {
-    nodes.filter { name, _ in name != "cpu" && !name.hasPrefix("nnapi-") }.reduce(0) { $0 + $1.value }
+    nodes.filter { name, _ in Self.isDevice(name) }.reduce(0) { $0 + $1.value }
   }
+
+  /// Whether a backend is a device, rather than the processor behind devices.
+  static func isDevice(_ backend: String) -> Bool { backend != "cpu" && !backend.hasPrefix("nnapi-") }
 
   /// Where the nodes run, and why not elsewhere: the most first.
   var text: String {

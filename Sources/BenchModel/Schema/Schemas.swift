@@ -155,7 +155,8 @@ public struct Schemas: Sendable {
       SchemaValue.object([:], required: [], isOpen: true).with("kind", "ready"),
       schema(WorkerLine.Warmed.self).with("kind", "warmed"), schema(WorkerLine.Sample.self).with("kind", "sample"),
       nodes.with("kind", "profile"), schema(WorkerLine.Trace.self).with("kind", "trace"),
-      schema(MemoryTimeline.self).with("kind", "memory"), schema(WorkerLine.Reading.self).with("kind", "metric"),
+      schema(MemoryTimeline.self).with("kind", "memory"),
+      schema(MeasuredPartition.self).with("kind", "partition"), schema(WorkerLine.Reading.self).with("kind", "metric"),
       schema(WorkerLine.Output.self).with("kind", "output"), text("text", "note"), text("reason", "skipped"),
       text("reason", "failed"),
     ]

@@ -12,6 +12,8 @@ struct DriverUse: Sendable {
   /// Of each execution, in nanoseconds; nil for none.
   var timeoutNs: Int?
   var priority = ExecutionPriority.medium
+  /// See ``NNAPIDevice``.
+  var forgiven: String?
 }
 
 /// A driver in a process of its own: what is placed on it goes there as models over shared memory.
@@ -19,6 +21,7 @@ struct DriverBackend: NNAPIDevice {
   let profile: DriverProfile
   let use: DriverUse
   let computing: any Backend
+  var forgiven: String? { use.forgiven }
 
   init(_ profile: DriverProfile, _ use: DriverUse) throws {
     (self.profile, self.use) = (profile, use)
@@ -50,9 +53,10 @@ struct DriverBackend: NNAPIDevice {
 struct ProcessorDevice: NNAPIDevice {
   let profile: DriverProfile
   let computing: any Backend
+  let forgiven: String?
 
   init(_ profile: DriverProfile, _ use: DriverUse) throws {
-    self.profile = profile
+    (self.profile, forgiven) = (profile, use.forgiven)
     computing = try profile.computing(use.computing)
   }
 

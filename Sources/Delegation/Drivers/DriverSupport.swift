@@ -36,47 +36,55 @@ extension DriverProfile {
     return own
   }
 
-  /// Why the driver does not take a node; nil where it does.
-  /// - Parameter checksLayout: false where images do not lie yet as they will.
-  func refusal(of node: Node, in graph: Graph, checksLayout: Bool = true) -> String? {
+  /// Why the driver does not take a node, the first of its reasons; nil where it does.
+  /// - Parameters:
+  ///   - checksLayout: false where images do not lie yet as they will.
+  ///   - forgiven: A reason that is taken for none.
+  func refusal(
+    of node: Node, in graph: Graph, checksLayout: Bool = true, forgiving forgiven: String? = nil
+  ) -> String? {
+    refusals(of: node, in: graph, checksLayout: checksLayout).first { $0 != forgiven }
+  }
+
+  /// All of its reasons, but those behind what NNAPI cannot express.
+  private func refusals(of node: Node, in graph: Graph, checksLayout: Bool) -> [String] {
     let codes: [OperationCode]
-    do { codes = try graph.nnapiOperations(for: node) } catch { return "\(error)" }
-    for code in codes {
-      if limits.withoutOperations.contains(code) || limits.operations?.contains(code) == false {
-        return "\(name) has no \(code)"
-      }
-    }
+    do { codes = try graph.nnapiOperations(for: node) } catch { return ["\(error)"] }
+    var reasons = codes.filter { limits.withoutOperations.contains($0) || limits.operations?.contains($0) == false }
+      .map { "\(name) has no \($0)" }
     if let op = node.op as? any ControlOp {
-      guard (op is If ? capabilities.if : capabilities.while) != nil else { return "\(name) has no control flow" }
+      if (op is If ? capabilities.if : capabilities.while) == nil { reasons.append("\(name) has no control flow") }
       for body in op.bodies {
         for inner in body.graph.nodes {
-          if let reason = refusal(of: inner, in: body.graph, checksLayout: checksLayout) {
-            return "in \(inner.name): \(reason)"
-          }
+          let own = refusals(of: inner, in: body.graph, checksLayout: checksLayout)
+          reasons += own.map { "in \(inner.name): \($0)" }
         }
       }
     }
     let weights = node.op.parameterInputs
     for (position, id) in (node.inputs + node.outputs).enumerated() {
       let isWeight = weights.contains(position) && position < node.inputs.count
-      if let reason = refusal(of: graph.nnapiType(of: id), isWeight: isWeight, checksLayout) { return reason }
+      reasons += refusals(of: graph.nnapiType(of: id), isWeight: isWeight, checksLayout)
     }
-    return nil
+    return reasons
   }
 
-  private func refusal(of type: TensorType, isWeight: Bool, _ checksLayout: Bool) -> String? {
+  private func refusals(of type: TensorType, isWeight: Bool, _ checksLayout: Bool) -> [String] {
+    var reasons: [String] = []
     if !isWeight, let types = limits.operandTypes, let operand = OperandType(type), !types.contains(operand) {
-      return "\(name) has no \(operand)"
+      reasons.append("\(name) has no \(operand)")
     }
-    if let most = limits.maxRank, type.shape.rank > most { return "\(name) takes \(most) axes, not \(type.shape.rank)" }
-    guard !isWeight, type.shape.rank == 4 else { return nil }
+    if let most = limits.maxRank, type.shape.rank > most {
+      reasons.append("\(name) takes \(most) axes, not \(type.shape.rank)")
+    }
+    guard !isWeight, type.shape.rank == 4 else { return reasons }
     if let most = limits.maxBatch, type.shape[0] > most {
-      return "\(name) takes batches of \(most), not \(type.shape[0])"
+      reasons.append("\(name) takes batches of \(most), not \(type.shape[0])")
     }
     // One pixel or one channel lies alike both ways.
     if checksLayout, let layout = limits.layout, !type.liesAlike, (type.format == .nhwc) != (layout == .nhwc) {
-      return "\(name) takes images in \(layout.rawValue), not in \(type.format)"
+      reasons.append("\(name) takes images in \(layout.rawValue), not in \(type.format)")
     }
-    return nil
+    return reasons
   }
 }

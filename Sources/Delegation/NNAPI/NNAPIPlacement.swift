@@ -8,6 +8,8 @@ import TensorCore
 struct NNAPIPlacement: PlacementPolicy {
   let preference: ExecutionPreference
   let isRelaxed: Bool
+  /// Gets all that it takes, whatever others promise; nil for none.
+  var sole: String?
 
   func choose(
     _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
@@ -55,6 +57,7 @@ struct NNAPIPlacement: PlacementPolicy {
     var best: (device: Int, perf: Float)?
     for (index, device) in devices.enumerated() {
       guard let device, isSupported(index) else { continue }
+      if device.name == sole { return index }
       let perf = perf(of: node, in: graph, on: device.profile.capabilities)
       guard let found = best else {
         best = (index, perf)
@@ -113,6 +116,8 @@ protocol NNAPIDevice: Backend {
   var profile: DriverProfile { get }
   /// What computes underneath.
   var computing: any Backend { get }
+  /// A reason for which it refuses nodes that is taken for none, to see what it costs.
+  var forgiven: String? { get }
 }
 
 extension NNAPIDevice {
@@ -128,7 +133,7 @@ extension NNAPIDevice {
   private func support(
     for node: Node, in graph: Graph, _ options: PrepareOptions, checksLayout: Bool
   ) -> Support {
-    if let reason = profile.refusal(of: node, in: graph, checksLayout: checksLayout) {
+    if let reason = profile.refusal(of: node, in: graph, checksLayout: checksLayout, forgiving: forgiven) {
       return .unsupported(reason: reason)
     }
     return computing.support(for: node, in: graph, profile.own(options))
