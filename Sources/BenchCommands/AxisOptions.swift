@@ -91,6 +91,8 @@ struct AxisOptions: ParsableArguments {
   @Option(Axes.preference) var preference: AxisChoice?
   @Option(Axes.relaxFloat32) var relaxFloat32: AxisChoice?
   @Option(Axes.driverTimeout) var driverTimeout: AxisChoice?
+  @Option(Axes.loopTimeout) var loopTimeout: AxisChoice?
+  @Option(Axes.execution) var execution: AxisChoice?
   @Option(Axes.priority) var priority: AxisChoice?
   @Option(Axes.fallback) var fallback: AxisChoice?
   @Option(Axes.kernels) var kernels: AxisChoice?

@@ -90,7 +90,7 @@ public struct Workers: Sendable {
     let outcome = await launcher.run(Assignment(command, job), timeout: timeout)
     // What cannot run here says so itself.
     if outcome.skipped != nil { return nil }
-    guard let partition = outcome.partition else {
+    guard outcome.failure == nil, let partition = outcome.partition else {
       throw UserError("the partition could not be measured: \(outcome.problem ?? "the worker tells nothing of it")")
     }
     partitions.known.withLock { $0[key] = partition }

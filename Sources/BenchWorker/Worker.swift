@@ -75,13 +75,22 @@ public struct Worker {
     do { settings = try Settings(configuration, catalog) } catch  where error is NoSuchOption || error is Unsupported {
       return try emit(.skipped(reason: "\(error)"))
     }
-    try take(job.partition, for: job.action, into: &settings)
+    let isPartitioned = take(job.partition, into: &settings)
     let backend = settings.backend
     let passes = try catalog.runtime.passes(settings)
     let device: DeviceInfo
     switch backend.availability(settings.options) {
     case .available(let info): device = info
     case .unavailable(let reason): return try emit(.skipped(reason: reason))
+    }
+    guard isPartitioned != (job.action == .partition) else {
+      throw UserError(
+        isPartitioned ? "the configuration has no measured partition" : "the job brings no measured partition")
+    }
+    let isFenced = (backend as? NNAPIBackend)?.mode == .fenced
+    if isFenced, settings.inputBuffer == .fresh {
+      return try emit(
+        .skipped(reason: "an inference that is started reads its session's own inputs, and no fresh ones"))
     }
     if job.action == .peaks {
       let work = try backend.peakWork(settings.options)
@@ -141,7 +150,8 @@ public struct Worker {
     prepared.device = "\(device.name), \(device.detail)"
     try emit(.prepared(prepared))
 
-    let infer = inference(session, model.inputs, settings.inputBuffer)
+    let infer = inference(
+      session, model.inputs, settings.inputBuffer, run: isFenced ? { try session.start().wait() } : session.run)
     switch job.action {
     case .idle, .control, .peaks, .partition: break
     case .latency: try measureLatency(job, session, infer)
@@ -169,16 +179,13 @@ public struct Worker {
     }
   }
 
-  /// Has a backend with a measured partition run the one that the job brings.
-  private func take(_ partition: MeasuredPartition?, for action: Job.Action, into settings: inout Settings) throws {
-    guard var nnapi = settings.backend as? NNAPIBackend, case .measured = nnapi.partition else {
-      if action == .partition { throw UserError("the configuration has no measured partition") }
-      return
-    }
-    guard action != .partition else { return }
-    guard let partition else { throw UserError("the job brings no measured partition") }
-    nnapi.partition = .measured(partition)
+  /// Has a backend with a measured partition run the one that the job brings; before one is measured it is as any other.
+  /// - Returns: whether there is one to run, or none is asked for.
+  private func take(_ partition: MeasuredPartition?, into settings: inout Settings) -> Bool {
+    guard var nnapi = settings.backend as? NNAPIBackend, case .measured = nnapi.partition else { return true }
+    nnapi.partition = partition.map { .measured($0) } ?? .nnapi
     settings.backend = nnapi
+    return partition != nil
   }
 
   private func measurePartition(_ model: ModelWork, _ passes: [any Pass], _ settings: Settings) throws {
@@ -254,14 +261,14 @@ public struct Worker {
 
   /// One inference, with what the configuration does about its input before.
   private func inference(
-    _ session: Session, _ inputs: [Tensor], _ buffer: InputBuffer?
+    _ session: Session, _ inputs: [Tensor], _ buffer: InputBuffer?, run: @escaping () throws -> Void
   ) -> () throws -> Void {
     switch buffer {
-    case nil: session.run
+    case nil: run
     case .reused:
       {
         for (input, tensor) in zip(session.inputs, inputs) { input.write(tensor) }
-        try session.run()
+        try run()
       }
     case .fresh:
       {

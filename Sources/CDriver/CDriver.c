@@ -14,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 #if __linux__
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #endif
 
 extern char **environ;
@@ -154,6 +156,64 @@ ssize_t pacer_receive(int channel, void *bytes, size_t capacity, int *descriptor
     return -1;
   }
   return count;
+}
+
+bool pacer_is_closed(int channel) {
+  struct pollfd state = {channel, 0, 0};
+  return poll(&state, 1, 0) > 0 && state.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static int64_t monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool has_changed(uint32_t *word, uint32_t old) { return __atomic_load_n(word, __ATOMIC_SEQ_CST) != old; }
+
+bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t spin_ns, int64_t timeout_ns) {
+  if (has_changed(word, old)) return true;
+  int64_t start = monotonic_ns();
+  while (spin_ns > 0) {
+    for (int i = 0; i < 64; i++) {
+      if (has_changed(word, old)) return true;
+#if defined(__x86_64__) || defined(__i386__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      __asm__ volatile("yield");
+#endif
+    }
+    if (monotonic_ns() - start > spin_ns) break;
+  }
+  // Who changes the word after this sees that somebody sleeps; before, the system finds it changed.
+  __atomic_add_fetch(sleepers, 1, __ATOMIC_SEQ_CST);
+  while (!has_changed(word, old)) {
+    int64_t left = timeout_ns - (monotonic_ns() - start);
+    if (left <= 0) break;
+#if __linux__
+    struct timespec time = {left / 1000000000, left % 1000000000};
+    syscall(SYS_futex, word, FUTEX_WAIT, old, &time, NULL, 0);
+#else
+    usleep(50);
+#endif
+  }
+  __atomic_sub_fetch(sleepers, 1, __ATOMIC_SEQ_CST);
+  return has_changed(word, old);
+}
+
+void pacer_change(uint32_t *word, uint32_t *sleepers, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+#if __linux__
+  if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST) > 0) syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+#endif
+}
+
+int pacer_processor_count(void) {
+#if __linux__
+  cpu_set_t own;
+  if (sched_getaffinity(0, sizeof own, &own) == 0) return CPU_COUNT(&own);
+#endif
+  return 1;
 }
 
 static void *wait_for_end(void *argument) {

@@ -21,6 +21,7 @@ public struct NNAPIBackend: Backend {
   /// Of each execution, in nanoseconds; only of one explicit device.
   public var timeoutNs: Int?
   public var priority: ExecutionPriority
+  public var mode = ExecutionMode.sync
   /// Of each loop that the processor interprets, in nanoseconds: 2 seconds unless it is chosen, 15 at most.
   public var loopTimeoutNs = 2_000_000_000 { didSet { loopTimeoutNs = min(loopTimeoutNs, 15_000_000_000) } }
   /// How graphs are divided between devices.
@@ -74,6 +75,12 @@ public struct NNAPIBackend: Backend {
         throw Unsupported("a time-out is 1 to 3,600,000 milliseconds, not \(value)")
       }
       backend.timeoutNs = milliseconds * 1_000_000
+    case "execution": backend.mode = try Self.choice(option, value)
+    case "loop-timeout":
+      guard let milliseconds = Int(value), milliseconds > 0, milliseconds <= 15_000 else {
+        throw Unsupported("a loop's time-out is 1 to 15,000 milliseconds, not \(value)")
+      }
+      backend.loopTimeoutNs = milliseconds * 1_000_000
     case "priority":
       backend.priority = try Self.choice(option, value)
     case "isa", "kernels", "device", "storage", "pipeline-cache":
@@ -97,7 +104,8 @@ public struct NNAPIBackend: Backend {
 
   private var use: DriverUse {
     DriverUse(
-      computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority, forgiven: forgiven)
+      computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority, mode: mode,
+      forgiven: forgiven)
   }
 
   /// Drivers, then the processor's own code; of explicit devices those that are named.

@@ -55,6 +55,8 @@ public struct RunContext {
   public let memory: HostMemory
   /// The session's threads, for kernels in the host's memory.
   public let pool: ThreadPool
+  /// When the run is to be over, on the system's monotonic clock in nanoseconds; nil for whenever it is.
+  public internal(set) var deadlineNs: Int?
 }
 
 /// Steps of a plan that one backend runs in one go, for one session.
@@ -62,6 +64,9 @@ public protocol Segment: AnyObject {
   /// Does the steps once: those that copy to and from its own memory, and those of nodes.
   func run(_ context: borrowing RunContext) throws
 }
+
+/// Keeps to a run's deadline: fails when it is over.
+public protocol DeadlineSegment: Segment {}
 
 /// Can tell its nodes apart.
 public protocol StepwiseSegment: Segment {

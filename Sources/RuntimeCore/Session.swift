@@ -12,11 +12,13 @@ public final class Session {
   /// One for each of the plan's; nil for copies between tensors of the caller.
   package let segments: [(any Segment)?]
   package let memory: HostMemory
-  private let context: RunContext
+  private var context: RunContext
   /// What inputs are read from now.
   private var bound: [Tensor]
   /// Computes what a backend failed to compute, once one has.
   private var substitute: Session?
+  /// The inference that was started last: see ``start(after:durationAfterFence:)``.
+  var started: Event?
 
   /// Why an inference failed on a backend; its outputs were computed by the fallback.
   public struct Failure: Error, Sendable, CustomStringConvertible {
@@ -52,6 +54,17 @@ public final class Session {
   /// Computes `outputs` from `inputs`. Where a backend fails that has a fallback, the inference is run again from its inputs on
   /// that, as are all later ones: see ``failure``.
   public func run() throws {
+    if let started {
+      // It is whoever waits for that event who hears of what became of it.
+      try? started.wait()
+      self.started = nil
+    }
+    try run(until: nil)
+  }
+
+  /// - Parameter deadlineNs: of segments that keep to one.
+  func run(until deadlineNs: Int?) throws {
+    context.deadlineNs = deadlineNs
     if let substitute { return try run(on: substitute) }
     var running = 0
     do {

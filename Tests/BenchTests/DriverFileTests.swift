@@ -2,6 +2,8 @@ import BenchModel
 import BenchProtocol
 import Delegation
 import Foundation
+import Pacer
+import TestSupport
 import Testing
 
 @testable import BenchCommands
@@ -80,5 +82,22 @@ import Testing
     let files = Drivers.files
     #expect(files.keys.sorted() == ["flaky", "float-npu", "hexagon-v66"])
     for (name, path) in files { #expect(try DriverFile.read(path).name == name) }
+  }
+
+  /// What a profile does not take goes elsewhere; what it takes is computed in its process.
+  @Test(arguments: opCases, ["float-npu", "hexagon-v66"])
+  func `every op case is right on every profile`(opCase: OpCase, name: String) throws {
+    let profile = try DriverFile.read(#require(Drivers.files[name]))
+    let (graph, _) = try opCase.graph()
+    let placer = try Placer(NNAPIBackend(drivers: [profile]), fallback: CPUBackend(), PrepareOptions())
+    let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer)
+      .graph
+    let session = try placer.prepare(rewritten).makeSession()
+    let arguments = try opCase.arguments()
+    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
+    for _ in 0..<2 { try session.run() }
+    #expect(session.failure == nil && session.delegation?.fallbacks ?? 0 == 0)
+    let expected = try graph.evaluate(arguments)[0]
+    #expect(session.outputs[0].relativeError(to: expected) < Conformance.tolerance(of: rewritten))
   }
 }

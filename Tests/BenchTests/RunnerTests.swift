@@ -1,5 +1,6 @@
 import Foundation
 import PacerBench
+import RuntimeCore
 import Synchronization
 import Testing
 
@@ -64,6 +65,12 @@ final class ScriptedLauncher: Launcher {
     switch job.action {
     case .inspect: return [hello, .prepared(prepared), steady, output]
     case .output: return [hello, .prepared(prepared), output]
+    case .partition:
+      let nothing = MeasuredPartition.Cost(nodesNs: 1, executions: 0, executionsNs: 0, copiedBytes: 0, copiesNs: 0)
+      return [
+        hello,
+        .partition(.init(graph: "g", devices: [], byteNs: 0, chosen: [], cost: nothing, unmeasuredCost: nothing)),
+      ]
     default: return [hello, .prepared(prepared), warmed]
     }
   }
@@ -141,6 +148,29 @@ extension Workers {
       ).run()
       #expect(record.rows.map(\.status) == [.measured, .failed, .measured])
       #expect(record.rows[1].reason?.contains("signal 6") == true && record.isComplete)
+    }
+  }
+
+  @Test func `a measured partition is measured once, and every process of its configuration gets it`() async throws {
+    try await inFolder { folder in
+      let launcher = ScriptedLauncher { _ in 1e6 }
+      let workers = Workers.scripted(launcher, in: folder)
+      var measured = Configuration(model: "mobilenet-v2")
+      measured[Axes.backend] = "nnapi"
+      let plain = measured
+      measured[Axes.partition] = "measured"
+      for _ in 0..<2 {
+        for action in [Job.Action.inspect, .latency] {
+          let own = try await workers.assignment(measured, Job(action, measured)).job
+          let other = try await workers.assignment(plain, Job(action, plain)).job
+          #expect(own.partition?.graph == "g" && other.partition == nil)
+        }
+      }
+      #expect(launcher.log.count { $0.hasPrefix("partition") } == 1)
+      let failing = ScriptedLauncher(failure: { _ in .signalled(6, lastError: "") }, latency: { _ in 1e6 })
+      await #expect(throws: UserError.self) {
+        try await Workers.scripted(failing, in: folder).assignment(measured, Job(.latency, measured))
+      }
     }
   }
 

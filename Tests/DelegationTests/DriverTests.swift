@@ -67,10 +67,20 @@ import Testing
     }
   }
 
-  @Test(arguments: opCases)
-  func `every op case is right on a driver`(opCase: OpCase) throws {
+  /// Each that comes with Pacer and can run here, the reference loops, and as a list of its own NNAPI's processor code.
+  private static let shipped: [(name: String, backend: NNAPIBackend)] =
+    ([.cpuFast, .vulkan, DriverProfile("loops", compute: .reference)].map { ($0.name, NNAPIBackend(drivers: [$0])) } + [
+      ("nnapi-reference", NNAPIBackend(drivers: []))
+    ]).filter { !$0.backend.availability(PrepareOptions()).isUnavailable }
+
+  @Test(arguments: opCases, shipped.indices)
+  func `every op case is right on every driver`(opCase: OpCase, driver: Int) throws {
+    try hold(opCase, Self.shipped[driver].backend)
+  }
+
+  private func hold(_ opCase: OpCase, _ backend: NNAPIBackend) throws {
     let (graph, _) = try opCase.graph()
-    let placer = try Placer(NNAPIBackend(), fallback: CPUBackend(), PrepareOptions())
+    let placer = try Placer(backend, fallback: CPUBackend(), PrepareOptions())
     let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer)
       .graph
     let session = try placer.prepare(rewritten).makeSession()
@@ -86,11 +96,12 @@ import Testing
 
   private func run(
     _ faults: [DriverProfile.Fault], without: Set<OperationCode> = [], falls: Bool = true, explicit: Bool = false,
-    timeout: Int? = nil, runs: Int = 3
+    timeout: Int? = nil, runs: Int = 3, mode: ExecutionMode = .sync
   ) throws -> (session: Session, isRight: Bool) {
-    let backend = NNAPIBackend(
+    var backend = NNAPIBackend(
       drivers: [Self.profile("faulty\(UInt32.random(in: 0 ... .max))", without: without, faults: faults)],
       isExplicit: explicit, fallsBack: falls, timeoutNs: timeout)
+    backend.mode = mode
     let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend, fallback: falls ? CPUBackend() : nil)
     let session = try executable.makeSession()
     for _ in 0..<runs { try session.run(with: [input]) }
@@ -98,16 +109,18 @@ import Testing
     return (session, session.outputs[0].relativeError(to: expected) < 1e-4)
   }
 
-  @Test func `a driver that dies is made good step by step, counted and said`() throws {
-    let (session, isRight) = try run([.init(.die, from: 2)])
+  @Test(arguments: ExecutionMode.allCases)
+  func `a driver that dies is made good step by step, counted and said`(mode: ExecutionMode) throws {
+    let (session, isRight) = try run([.init(.die, from: 2)], mode: mode)
     #expect(isRight)
     let delegation = try #require(session.delegation)
     #expect(delegation.executions == 1 && delegation.fallbacks == 2 && session.failure == nil)
     #expect(delegation.firstFailure?.contains("DEAD_OBJECT: it was ended by signal 9") == true)
   }
 
-  @Test func `one that fails once is asked again`() throws {
-    let (session, isRight) = try run([.init(.fail(.opFailed), from: 2, count: 1)])
+  @Test(arguments: ExecutionMode.allCases)
+  func `one that fails once is asked again`(mode: ExecutionMode) throws {
+    let (session, isRight) = try run([.init(.fail(.opFailed), from: 2, count: 1)], mode: mode)
     #expect(isRight && session.delegation?.executions == 2 && session.delegation?.fallbacks == 1)
     #expect(session.delegation?.firstFailure?.contains("OP_FAILED") == true)
   }
@@ -119,10 +132,11 @@ import Testing
     }
   }
 
-  @Test func `without a fallback each is an error with its code`() throws {
+  @Test(arguments: ExecutionMode.allCases)
+  func `without a fallback each is an error with its code`(mode: ExecutionMode) throws {
     func code(_ faults: [DriverProfile.Fault], timeout: Int? = nil) -> ResultCode? {
       do {
-        _ = try run(faults, falls: false, explicit: true, timeout: timeout)
+        _ = try run(faults, falls: false, explicit: true, timeout: timeout, mode: mode)
         return nil
       } catch { return (error as? DriverError)?.code }
     }
@@ -302,8 +316,10 @@ import Testing
     }
   }
 
-  @Test func `eight sessions at once, each with results of its own`() throws {
-    let backend = NNAPIBackend(drivers: [Self.profile("busy", without: [.add])])
+  @Test(arguments: ExecutionMode.allCases)
+  func `eight sessions at once, each with results of its own`(mode: ExecutionMode) throws {
+    var backend = NNAPIBackend(drivers: [Self.profile("busy", without: [.add])])
+    backend.mode = mode
     let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend)
     let inputs = try (0..<8).map { index in try Tensor(input.shape, input.values.map { $0 * Float(index + 1) / 4 }) }
     let expected = try inputs.map { input in
@@ -315,7 +331,8 @@ import Testing
     DispatchQueue.concurrentPerform(iterations: 8) { index in
       do {
         let session = try executable.makeSession()
-        for _ in 0..<4 { try session.run(with: [inputs[index]]) }
+        session.inputs[0].write(inputs[index])
+        for _ in 0..<4 { if mode == .fenced { try session.start().wait() } else { try session.run() } }
         results.withLock { $0[index] = session.outputs[0].values }
       } catch { Issue.record("\(error)") }
     }

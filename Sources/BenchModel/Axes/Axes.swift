@@ -89,6 +89,17 @@ public enum Axes {
     standard: nil, values: .numbers(1...3_600_000), backends: nnapi,
     label: { limit, _ in limit.map { "driver time-out \($0) ms" } })
 
+  public static let execution = Axis(
+    "execution",
+    "Of nnapi, how drivers are asked: sync (with a message each; default), burst (through shared memory that both watch), or fenced "
+      + "(inferences are started and waited for by events).", standard: ExecutionMode.sync,
+    values: .names(ExecutionMode.allCases.map(\.rawValue)), backends: nnapi, label: { mode, _ in mode.rawValue })
+
+  public static let loopTimeout = Axis<Int?>(
+    "loop-timeout", "Of nnapi, milliseconds that one loop may take which the processor interprets (default: 2,000).",
+    standard: nil, values: .numbers(1...15_000), backends: nnapi,
+    label: { limit, _ in limit.map { "loop time-out \($0) ms" } })
+
   public static let priority = Axis(
     "priority", "Of nnapi, which executions of one process a driver lets go first: low, medium (default) or high.",
     standard: ExecutionPriority.medium, values: .names(ExecutionPriority.allCases.map(\.rawValue)), backends: nnapi,
@@ -225,7 +236,7 @@ public enum Axes {
   public static let standard: [any AxisDescription] = [
     model, engine, preset, backend, device, storage, pipelineCache, fallback, driver, explicitDevice, partition,
     preference,
-    relaxFloat32, driverTimeout, priority, precision, observer, weightScales,
+    relaxFloat32, driverTimeout, loopTimeout, execution, priority, precision, observer, weightScales,
     prepareInt8, activationBits, weightBits, correctBias, keepFloat, calibrate, kernels, passes, allocator, inPlace,
     hugePages, inputBuffer, threads, isa, shape, weights, input, expect,
   ]
@@ -233,6 +244,7 @@ public enum Axes {
 
 extension ExecutionPreference: AxisRepresentable {}
 extension ExecutionPriority: AxisRepresentable {}
+extension ExecutionMode: AxisRepresentable {}
 
 /// Names of drivers, joined with +.
 enum DriverNames {

@@ -1,5 +1,6 @@
 // What a driver's process needs of the system and Swift cannot call: descriptors that travel through sockets, and how a process begins.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,6 +21,19 @@ int pacer_send(int channel, const void *bytes, size_t count, int descriptor);
 // Waits for a message until `timeout_ms` have passed (negative: as long as it takes). Returns its bytes, 0 where the other end is
 // gone, -1 with errno (ETIMEDOUT, EMSGSIZE where it is longer than `capacity`). `descriptor` becomes the one that came with it, or -1.
 ssize_t pacer_receive(int channel, void *bytes, size_t capacity, int *descriptor, int64_t timeout_ms);
+
+// Whether the other end of a channel is gone.
+bool pacer_is_closed(int channel);
+
+// Waits until a word that processes share is no longer `old`, at most `timeout_ns`: looks at it for `spin_ns`, then sleeps, as
+// `sleepers` says. Returns whether it changed.
+bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t spin_ns, int64_t timeout_ns);
+
+// Changes such a word for who waits; what was written before is seen by who sees the change.
+void pacer_change(uint32_t *word, uint32_t *sleepers, uint32_t value);
+
+// Processors that this process may use.
+int pacer_processor_count(void);
 
 // Ends this process when nobody holds the other end of a channel any more, whatever it does then.
 int pacer_end_with(int channel);

@@ -12,6 +12,7 @@ struct DriverUse: Sendable {
   /// Of each execution, in nanoseconds; nil for none.
   var timeoutNs: Int?
   var priority = ExecutionPriority.medium
+  var mode = ExecutionMode.sync
   /// See ``NNAPIDevice``.
   var forgiven: String?
 }

@@ -11,6 +11,8 @@ enum DriverRequest: Codable {
   case connect
   /// Maps the memory that comes with the message, which the channel's segments read and write from then on.
   case open(byteCount: Int)
+  /// Takes executions from the memory that comes with the message from then on, besides those that come as messages.
+  case burst
   /// Makes the channel's next segment, of a prepared model, with the places of its inputs and outputs in that memory.
   case segment(token: String, inputs: [Int], outputs: [Int])
 }

@@ -145,7 +145,7 @@ final class DriverSegments: CompiledSegments {
 }
 
 /// One of a plan's segments on a driver.
-final class DriverSegment: DeviceReporting, DelegatingSegment {
+final class DriverSegment: DeviceReporting, DelegatingSegment, DeadlineSegment {
   private let session: DriverSession
   private let index: Int
   private var model: DriverSegments.Model { session.segments.models[index] }
@@ -157,7 +157,7 @@ final class DriverSegment: DeviceReporting, DelegatingSegment {
     var isExecuted = false
     for step in model.steps {
       guard plan.steps[step].node == nil else {
-        if !isExecuted { try session.execute(index) }
+        if !isExecuted { try session.execute(index, deadlineNs: context.deadlineNs) }
         isExecuted = true
         continue
       }

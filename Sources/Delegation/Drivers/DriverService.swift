@@ -137,12 +137,15 @@ private final class DriverConnection: @unchecked Sendable {
   private let device: DriverDevice
   private var memory: SharedMemory?
   private var segments: [(session: Session, token: String)] = []
+  /// Whether the client is gone.
+  private let isClosed = Atomic(false)
   private let client = getppid()
 
   init(_ channel: DriverChannel, _ device: DriverDevice) { (self.channel, self.device) = (channel, device) }
 
   /// Until the other end is gone.
   func serve() {
+    defer { isClosed.store(true, ordering: .releasing) }
     while true {
       do {
         try channel.receive { bytes, passed in
@@ -171,14 +174,20 @@ private final class DriverConnection: @unchecked Sendable {
         let own = dup(passed.number)
         guard own >= 0 else { throw DriverError(.resourceExhaustedTransient, "\(SystemFailure("another channel"))") }
         let connection = DriverConnection(DriverChannel(own), device)
-        let thread = Thread { connection.serve() }
-        thread.stackSize = 8 << 20
-        thread.start()
+        Self.begin { connection.serve() }
         return DriverReply(code: .noError, reason: "")
       case .open(let byteCount):
         guard let passed else { throw DriverError(.badData, "no memory came with the message") }
         guard memory == nil else { throw DriverError(.badState, "the channel has memory already") }
         memory = try SharedMemory(passed, byteCount: byteCount)
+        return DriverReply(code: .noError, reason: "")
+      case .burst:
+        guard let passed else { throw DriverError(.badData, "no memory came with the message") }
+        let memory = try SharedMemory(passed, byteCount: BurstTicket.byteCount)
+        // A client waits for its answer before it asks anything else, whichever way.
+        Self.begin { [self] in
+          BurstTicket(memory).serve(until: { isClosed.load(ordering: .acquiring) }, execute)
+        }
         return DriverReply(code: .noError, reason: "")
       case .segment(let token, let inputs, let outputs):
         let session = try makeSession(token, inputs, outputs)
@@ -192,6 +201,12 @@ private final class DriverConnection: @unchecked Sendable {
     } catch {
       return DriverReply(code: .opFailed, reason: "\(error)")
     }
+  }
+
+  private static func begin(_ work: @escaping @Sendable () -> Void) {
+    let thread = Thread(block: work)
+    thread.stackSize = 8 << 20
+    thread.start()
   }
 
   private func makeSession(_ token: String, _ inputs: [Int], _ outputs: [Int]) throws -> Session {

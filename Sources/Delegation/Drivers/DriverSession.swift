@@ -1,3 +1,4 @@
+import CDriver
 import GraphCore
 import RuntimeCore
 import TensorCore
@@ -8,6 +9,8 @@ final class DriverSession {
   let memory: SharedMemory
   /// Nil where the driver could not be prepared.
   private let channel: DriverChannel?
+  /// Where executions are handed in, unless they are sent.
+  private let ticket: BurstTicket?
   private var statistics = DelegationStatistics()
   /// Bytes on the device, as far as the driver tells.
   let deviceBytes: Int
@@ -21,6 +24,7 @@ final class DriverSession {
     memory = try SharedMemory(byteCount: segments.byteCount)
     statistics.bytesKeptPerRun = segments.bytesKept
     var (channel, end, deviceBytes) = (nil as DriverChannel?, segments.failure, 0)
+    let ticket = segments.driver.use.mode == .burst && segments.process != nil ? try BurstTicket() : nil
     if let process = segments.process {
       do {
         let made = try process.connect()
@@ -31,25 +35,29 @@ final class DriverSession {
             .segment(token: model.token, inputs: model.inputs, outputs: model.outputs), on: made, of: process)
           deviceBytes += reply.memoryBytes ?? 0
         }
+        if let ticket {
+          _ = try DriverProcess.ask(.burst, on: made, of: process, with: ticket.memory.descriptor)
+        }
         channel = made
       } catch let error where segments.driver.use.fallsBack && (error is DriverError || error is SystemFailure) {
         end = DriverError(preparing: segments.driver.name, error)
       }
     }
-    (self.channel, self.end, self.deviceBytes) = (channel, end, deviceBytes)
+    (self.channel, self.ticket, self.end, self.deviceBytes) = (channel, ticket, end, deviceBytes)
   }
 
   var delegation: DelegationStatistics { statistics }
 
   /// Runs a model on the driver; where that fails, on the processor if that is allowed.
-  func execute(_ index: Int) throws {
+  /// - Parameter deadlineNs: on the clock of ``driverClockNs()``; nil for none but the client's own.
+  func execute(_ index: Int, deadlineNs: Int?) throws {
     let answer: DriverExecution.Answer
     do {
       if let end { throw end }
       guard let channel, let process = segments.process else {
         throw DriverError(.badState, driver: segments.driver.name, "it was not prepared")
       }
-      answer = try ask(index, channel, process)
+      answer = try ask(index, deadlineNs, channel, process)
     } catch let error as DriverError {
       if error.code == .deadObject { end = error }
       guard segments.driver.use.fallsBack, !error.isFinal else { throw error }
@@ -59,16 +67,21 @@ final class DriverSession {
   }
 
   private func ask(
-    _ index: Int, _ channel: DriverChannel, _ process: DriverProcess
+    _ index: Int, _ deadlineNs: Int?, _ channel: DriverChannel, _ process: DriverProcess
   ) throws -> DriverExecution.Answer {
     let (driver, use, start) = (segments.driver.name, segments.driver.use, driverClockNs())
-    let deadline = use.timeoutNs.map { start + $0 } ?? 0
-    let execution = DriverExecution(segment: index, deadlineNs: deadline, priority: use.priority)
+    let deadline = [use.timeoutNs.map { start + $0 }, deadlineNs].compactMap { $0 }.min()
+    let execution = DriverExecution(segment: index, deadlineNs: deadline ?? 0, priority: use.priority)
+    // It has as long again to say that it is late.
+    let timeout = deadline.map { max($0 - start, 0) }.map { max(2 * $0, $0 + 100_000_000) / 1_000_000 + 1 }
     do {
-      try withUnsafeBytes(of: execution.numbers) { try channel.send($0) }
-      // It has as long again to say that it is late.
-      let timeout = use.timeoutNs.map { max(2 * $0, $0 + 100_000_000) / 1_000_000 + 1 }
-      let answer = try channel.receive(timeout: timeout) { bytes, _ in DriverExecution.Answer(bytes) }
+      let answer: DriverExecution.Answer?
+      if let ticket {
+        answer = try ticket.ask(execution, timeout: timeout) { pacer_is_closed(channel.descriptor) }
+      } else {
+        try withUnsafeBytes(of: execution.numbers) { try channel.send($0) }
+        answer = try channel.receive(timeout: timeout) { bytes, _ in DriverExecution.Answer(bytes) }
+      }
       guard let answer else { throw DriverError(.opFailed, driver: driver, "its answer is none") }
       guard answer.code == .noError else { throw DriverError(answer.code, driver: driver, answer.reason) }
       return answer
