@@ -171,24 +171,13 @@ static int64_t monotonic_ns(void) {
 
 static bool has_changed(uint32_t *word, uint32_t old) { return __atomic_load_n(word, __ATOMIC_SEQ_CST) != old; }
 
-bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t spin_ns, int64_t timeout_ns) {
+bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t timeout_ns) {
   if (has_changed(word, old)) return true;
-  int64_t start = monotonic_ns();
-  while (spin_ns > 0) {
-    for (int i = 0; i < 64; i++) {
-      if (has_changed(word, old)) return true;
-#if defined(__x86_64__) || defined(__i386__)
-      __builtin_ia32_pause();
-#elif defined(__aarch64__)
-      __asm__ volatile("yield");
-#endif
-    }
-    if (monotonic_ns() - start > spin_ns) break;
-  }
+  int64_t end = monotonic_ns() + timeout_ns;
   // Who changes the word after this sees that somebody sleeps; before, the system finds it changed.
   __atomic_add_fetch(sleepers, 1, __ATOMIC_SEQ_CST);
   while (!has_changed(word, old)) {
-    int64_t left = timeout_ns - (monotonic_ns() - start);
+    int64_t left = end - monotonic_ns();
     if (left <= 0) break;
 #if __linux__
     struct timespec time = {left / 1000000000, left % 1000000000};
@@ -206,14 +195,6 @@ void pacer_change(uint32_t *word, uint32_t *sleepers, uint32_t value) {
 #if __linux__
   if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST) > 0) syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 #endif
-}
-
-int pacer_processor_count(void) {
-#if __linux__
-  cpu_set_t own;
-  if (sched_getaffinity(0, sizeof own, &own) == 0) return CPU_COUNT(&own);
-#endif
-  return 1;
 }
 
 static void *wait_for_end(void *argument) {

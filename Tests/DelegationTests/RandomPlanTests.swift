@@ -20,17 +20,30 @@ import Testing
     for number in 0..<Self.count {
       let (graph, input) = try Self.graph(&random)
       let drivers = Self.drivers(&random, number)
-      let backend = NNAPIBackend(drivers: drivers, preference: random.pick(ExecutionPreference.allCases))
+      var backend = NNAPIBackend(drivers: drivers, preference: random.pick(ExecutionPreference.allCases))
       let options = PrepareOptions(allocator: random.pick(AllocatorKind.allCases), threads: random.pick([1, 2]))
       let place = Comment("plan \(number): \(drivers)")
-      let placer = try Placer(backend, fallback: CPUBackend(), options)
       let passes = random.pick([[], standardPasses])
+      backend.mode = random.pick(ExecutionMode.allCases)
+      if random.pick(Array(0..<8)) == 0 {
+        backend.partition = .measured(
+          try backend.measuredPartition(
+            of: graph, passes: passes, fallback: CPUBackend(), options, samples: [[input]]))
+        // As if nobody had met them: faults come at the same calls again.
+        DriverProcesses.endAll { $0.hasPrefix("random") }
+      }
+      let placer = try Placer(backend, fallback: CPUBackend(), options)
       let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: placer).graph
       let executable = try placer.prepare(optimised)
       let session = try executable.makeSession()
       let expected = try graph.evaluate([input])
       for _ in 0..<3 {
-        try session.run(with: [input])
+        if backend.mode == .fenced {
+          session.inputs[0].write(input)
+          try session.start().wait()
+        } else {
+          try session.run(with: [input])
+        }
         for (output, right) in zip(session.outputs, expected) { #expect(output.relativeError(to: right) < 1e-4, place) }
       }
       // A plan has all nodes once, each after what it reads.

@@ -91,7 +91,7 @@ public enum Axes {
 
   public static let execution = Axis(
     "execution",
-    "Of nnapi, how drivers are asked: sync (with a message each; default), burst (through shared memory that both watch), or fenced "
+    "Of nnapi, how drivers are asked: sync (with a message each; default), burst (through shared memory, with nothing sent), or fenced "
       + "(inferences are started and waited for by events).", standard: ExecutionMode.sync,
     values: .names(ExecutionMode.allCases.map(\.rawValue)), backends: nnapi, label: { mode, _ in mode.rawValue })
 

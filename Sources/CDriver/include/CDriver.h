@@ -25,15 +25,12 @@ ssize_t pacer_receive(int channel, void *bytes, size_t capacity, int *descriptor
 // Whether the other end of a channel is gone.
 bool pacer_is_closed(int channel);
 
-// Waits until a word that processes share is no longer `old`, at most `timeout_ns`: looks at it for `spin_ns`, then sleeps, as
-// `sleepers` says. Returns whether it changed.
-bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t spin_ns, int64_t timeout_ns);
+// Sleeps until a word that processes share is no longer `old`, at most `timeout_ns`; `sleepers` counts who does. Returns whether it
+// changed.
+bool pacer_await_change(uint32_t *word, uint32_t *sleepers, uint32_t old, int64_t timeout_ns);
 
 // Changes such a word for who waits; what was written before is seen by who sees the change.
 void pacer_change(uint32_t *word, uint32_t *sleepers, uint32_t value);
-
-// Processors that this process may use.
-int pacer_processor_count(void);
 
 // Ends this process when nobody holds the other end of a channel any more, whatever it does then.
 int pacer_end_with(int channel);

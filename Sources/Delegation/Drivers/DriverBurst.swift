@@ -5,8 +5,8 @@ import RuntimeCore
 public enum ExecutionMode: String, Sendable, CaseIterable {
   /// Each with a message, and an answer that is waited for.
   case sync
-  /// Through memory that client and driver watch while one execution follows the other: nothing is sent, and who waits sleeps only when
-  /// it takes long. For sessions that run often.
+  /// Through memory that both see, for sessions that run often: nothing is sent. Who waits sleeps: to look at the memory again and again
+  /// meanwhile was measured to cost more than waking, on two processors that share what is slow.
   case burst
   /// As ``sync``, of inferences that are started and waited for by events: see ``Session/start(after:durationAfterFence:)``.
   case fenced
@@ -24,10 +24,6 @@ final class BurstTicket {
   private static let answered = 192
   private static let longest = byteCount - answered - 8
 
-  /// Nanoseconds to look at a word before sleeping: waking costs tens of microseconds. None where there is one processor, which is not to
-  /// be kept from who is waited for.
-  private static let spinNs = Int64(pacer_processor_count() > 1 ? 50_000 : 0)
-
   init() throws { memory = try SharedMemory(byteCount: Self.byteCount) }
 
   /// A client's.
@@ -37,7 +33,7 @@ final class BurstTicket {
     (memory.pointer + place).assumingMemoryBound(to: UInt32.self)
   }
   private func wait(_ place: Int, after old: UInt32, _ timeoutNs: Int) -> Bool {
-    pacer_await_change(word(place), word(place + 4), old, Self.spinNs, Int64(timeoutNs))
+    pacer_await_change(word(place), word(place + 4), old, Int64(timeoutNs))
   }
   private func change(_ place: Int, to number: UInt32) { pacer_change(word(place), word(place + 4), number) }
 
