@@ -7,6 +7,8 @@ import RuntimeCore
 /// Every number comes from a result, kept or named; the same results give the same bytes.
 public struct Recipe: Sendable {
   let library: RecordLibrary
+  /// Records with rows that hand graphs on to drivers.
+  let delegations: RecordLibrary
   let catalog: Catalog
   /// Release whose records are current; those of another say which.
   let release: String
@@ -18,6 +20,7 @@ public struct Recipe: Sendable {
 
   public init(_ library: RecordLibrary, catalog: Catalog, release: String) {
     self.library = RecordLibrary(entries: library.entries.filter { Self.suites.contains($0.file.suite) })
+    delegations = RecordLibrary(entries: library.entries.filter { $0.file.suite == Self.delegationSuite })
     (self.catalog, self.release, isOfRecords) = (catalog, release, false)
   }
 
@@ -27,6 +30,8 @@ public struct Recipe: Sendable {
       RecordLibrary.Entry(version: $0.version, host: hostAlias($0.environment.processor), file: $0)
     }
     library = RecordLibrary(entries: entries.sorted { $0.file.started < $1.file.started })
+    delegations = RecordLibrary(
+      entries: library.entries.filter { $0.file.rows.contains { $0[Axes.backend] == "nnapi" } })
     (self.catalog, self.release, isOfRecords) = (catalog, release, true)
   }
 

@@ -22,6 +22,7 @@ extension Recipe {
     describeIdlePasses(&document)
     describeInteractions(&document)
     describeOptions(&document)
+    describeDelegation(&document)
     describeMeasuring(&document)
     return document
   }

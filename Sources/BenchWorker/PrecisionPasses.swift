@@ -56,26 +56,31 @@ extension CPUBackend {
 }
 
 extension Placer {
-  /// Why a graph in another precision, or one that came with integers, is no row of the preferred backend: a node that multiplies has no
-  /// fast kernel there. Nil where all have.
-  package func lackOfKernels(for precision: Precision, in graph: Graph) -> String? {
+  /// Why a graph in another precision, or one that came with integers, is no row of a backend: a node that multiplies has no fast kernel
+  /// there. Nil where all have, or of a backend that divides graphs between devices any: the rest is left to others, as placements tell.
+  package func lackOfKernels(for precision: Precision, in graph: Graph, on backend: any Backend) -> String? {
     func multipliesIntegers(_ node: Node) -> Bool { Node.multipliesIntegers(node.op, graph.inputTypes(of: node)) }
     // What was left in float32 by choice has kernels of its own.
     if precision == .int8, !graph.nodes.contains(where: multipliesIntegers) {
       return
         "there is no layer with known weights to put into int8 (with observer dynamic of linear and recurrent ones)"
     }
+    let members = backend.members
+    // Who asks for other kernels wants to see those.
+    let isChosen = (backend as? CPUBackend)?.kernels ?? .fast != .fast
+    var (lack, isAnyFast) = (nil as String?, false)
     for node in graph.nodes where graph.cost(of: node).macs > 0 {
-      // Who asks for other kernels wants to see those.
-      let isChosen = (backends[0] as? CPUBackend)?.kernels ?? .fast != .fast
       let own = multipliesIntegers(node) && !isChosen ? .int8 : precision
       guard own != .fp32 else { continue }
-      switch backends[0].support(for: node, in: graph, options) {
-      case .unsupported(let reason): return reason
-      case let support where !support.isFast: return "backend \(backends[0].name) has no \(own) kernels"
-      case .kernel: continue
+      let answers = members.map { $0.support(for: node, in: graph, options) }
+      if answers.contains(where: \.isFast) {
+        isAnyFast = true
+        continue
       }
+      let reason = answers.lazy.compactMap(\.refusal).first ?? "backend \(backend.name) has no \(own) kernels"
+      guard members.count > 1 else { return reason }
+      lack = lack ?? reason
     }
-    return nil
+    return isAnyFast ? nil : lack
   }
 }

@@ -122,7 +122,7 @@ public struct Worker {
     let (optimised, reports) = try Pipeline(model.remaining ?? passes, checksNumbers: false)
       .run(on: model.graph, for: placer, samples: [model.inputs])
     let optimisedAt = monotonicNanoseconds()
-    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
+    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised, on: backend) {
       return try emit(.skipped(reason: reason))
     }
     // Kernels have tables that grow with tensors.
@@ -355,9 +355,10 @@ public struct Worker {
     try emit(.metric(.init("driver-kept-bytes", Double(after.bytesKeptPerRun))))
     if after.executions > before.executions {
       try emit(.metric(.init("driver-time", mean(\.inDriverNs))))
+      try emit(.metric(.init("driver-wait", mean(\.queuedNs))))
       try emit(.metric(.init("driver-cpu-time", mean(\.processorNs))))
     } else {
-      for name in ["driver-time", "driver-cpu-time"] {
+      for name in ["driver-time", "driver-wait", "driver-cpu-time"] {
         try emit(.metric(.init(name, unavailable: "no driver executed anything")))
       }
     }

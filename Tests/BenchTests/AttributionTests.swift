@@ -215,6 +215,51 @@ enum KnownResult {
     #expect(!empty.document.markdown.contains("× (1.9"))
   }
 
+  /// A record whose rows on nnapi take these times of the processor's.
+  private func delegation(_ ratios: [(driver: String, spread: Double, value: Double)]) -> Record {
+    var maker = KnownResult.maker([[]]) { _ in 1 }
+    if case .start(var start) = maker.lines[0] {
+      start.suite = "delegation"
+      maker.lines[0] = .start(start)
+    }
+    var file = maker.record()
+    for (driver, spread, value) in ratios {
+      var configuration = file.rows[0].configuration
+      configuration[Axes.backend] = "nnapi"
+      configuration[Axes.driver] = driver
+      var row = Row(configuration: configuration, label: "nnapi, \(driver)")
+      (row.status, row.baseline, row.accuracy) = (.measured, file.rows[0].id, file.rows[0].accuracy)
+      row.ratio = Estimate(geometric: [-1, 0, 1, 0, -1, 1].map { exp(spread * $0) * value })
+      var prepared = WorkerLine.Prepared(loadNs: 1, optimiseNs: 1, prepareNs: 1)
+      prepared.nodes = 10
+      let own = driver == "cpu-fast" ? [driver: 10] : [driver: 4, "nnapi-reference": 6]
+      prepared.placement = .init(nodes: own, reasons: [:], copies: 2, copiedBytes: 2048)
+      row.prepared = prepared
+      file.rows.append(row)
+    }
+    return file
+  }
+
+  @Test func `what delegating buys or costs is said as the intervals allow, with the usual trap`() {
+    let file = delegation([("cpu-fast", 0.2, 1.01), ("npu", 0.001, 1.5)])
+    let kept = recipe([.init(version: "1-gabc", host: "desk", file: file)]).document.markdown
+    for text in [kept, Recipe(of: [file], catalog: KnownResult.catalog, release: "2").document.markdown] {
+      let words = text.replacing(#/ +/#, with: " ")
+      #expect(words.contains("| mobilenet-v2 | nnapi, cpu-fast | not significant ("), "\(words)")
+      #expect(
+        words.contains("| mobilenet-v2 | nnapi, npu | 0.667× (0.666–0.667) | 4 of 10 | – | 2.00 KiB |"), "\(words)")
+      #expect(words.contains("Of mobilenet-v2, none of 2 is shown to be faster than what it is compared with."))
+      #expect(words.contains("1 of the slower ones run in part or whole on nnapi-reference"))
+    }
+    let fast = recipe([.init(version: "1-gabc", host: "desk", file: delegation([("cpu-fast", 0.001, 0.5)]))])
+    #expect(
+      fast.document.markdown.contains(
+        "1 of 1 are faster than what they are compared with, nnapi, cpu-fast the most: 2.000×"))
+    #expect(
+      recipe([entry]).document.markdown.contains("`bench-suite run delegation && bench-suite record --suite delegation")
+    )
+  }
+
   @Test func `records of one's own: their models, what helps, what to leave out, and no more`() {
     let (freeze, packing) = ("freeze", "prepack-weights")
     let all = KnownResult.passes

@@ -40,6 +40,39 @@ import Testing
     #expect(relativeError(outputs(lines)[0], outputs(alone)[0].map(Double.init)) < 1e-5)
   }
 
+  @Test func `integers that a driver does not take are left to others, and the row is one`() throws {
+    var configuration = configuration("nnapi")
+    configuration[Axes.precision] = .int8
+    configuration[Axes.observer] = "min-max"
+    let lines = try run(Job(.output, configuration), .convolutionsOnly())
+    let placement = try #require(prepared(lines)?.placement)
+    // NNAPI's FULLY_CONNECTED of integers answers in integers.
+    #expect(placement.nodes["cpu-fast"] ?? 0 >= 20 && placement.nodes["cpu"] ?? 0 >= 1)
+    #expect(outputs(lines).count == 1)
+    // Where there is none to take, it is no row.
+    var vulkan = configuration
+    vulkan[Axes.backend] = "vulkan"
+    let skipped = try run(Job(.output, vulkan), .convolutionsOnly()).contains {
+      if case .skipped = $0 { true } else { false }
+    }
+    #expect(skipped)
+  }
+
+  @Test func `a measured partition is measured by one job and run by another`() throws {
+    var configuration = configuration("nnapi")
+    configuration[Axes.partition] = "measured"
+    let lines = try run(Job(.partition, configuration), .convolutionsOnly())
+    let partition = try #require(lines.lazy.compactMap { if case .partition(let it) = $0 { it } else { nil } }.first)
+    try WorkerLine.partition(partition).check()
+    var job = Job(.output, configuration)
+    job.partition = partition
+    let measured = try run(job, .convolutionsOnly())
+    #expect(prepared(measured)?.placement?.expected == partition.cost && outputs(measured).count == 1)
+    job.partition = nil
+    #expect(throws: UserError.self) { try run(job, .convolutionsOnly()) }
+    #expect(throws: UserError.self) { try run(Job(.partition, self.configuration("nnapi")), .convolutionsOnly()) }
+  }
+
   @Test func `times in which another backend took over are no result`() throws {
     let stub = StubBackend.convolutionsOnly()
     var job = Job(.latency, configuration())

@@ -197,6 +197,31 @@ import Testing
     #expect(error?.code == .deadObject && session.failure == nil)
   }
 
+  @Test func `a driver forgets a model that nobody uses any more, and no other`() throws {
+    let profile = Self.profile("forgets\(UInt32.random(in: 0 ... .max))")
+    defer { DriverProcesses.endAll { $0 == profile.name } }
+    let process = try DriverProcess.shared(profile, [:])
+    func knows(_ token: String) throws -> Bool {
+      try process.ask(.prepare(token: token, options: DriverOptions(PrepareOptions()), hasModel: false)).isPrepared
+        == true
+    }
+    let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
+    func model(_ token: String) throws -> PreparedModel {
+      try PreparedModel(token, PrepareOptions(), in: process) {
+        PacerContents(
+          name: "m", release: "driver", variants: [PacerContents.Variant(nil, graph, passes: [])], targetPasses: [])
+      }
+    }
+    var (first, again, other) = (try model("a") as PreparedModel?, try model("a") as PreparedModel?, try model("b"))
+    first = nil
+    #expect(try knows("a") && knows("b"))
+    again = nil
+    #expect(try !knows("a") && knows("b"))
+    other = try model("a")
+    #expect(try knows("a") && !knows("b"))
+    _ = (first, again, other)
+  }
+
   @Test func `a driver that has nothing to do is not started`() throws {
     let idle = "idle\(UInt32.random(in: 0 ... .max))"
     var profile = Self.profile(idle)

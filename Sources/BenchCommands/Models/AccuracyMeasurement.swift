@@ -24,7 +24,7 @@ extension AccuracyBisection {
     let placer = try Placer(backend, fallback: settings.fallback, options)
     var optimised = try Pipeline(model.remaining ?? runtime.passes(settings), checksNumbers: false)
       .run(on: model.graph, for: placer, samples: [model.inputs]).graph
-    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised) {
+    if let reason = placer.lackOfKernels(for: settings.precision, in: optimised, on: settings.backend) {
       throw UserError("\(settings.precision) has no place here: \(reason)")
     }
     let usual = try placer.prepare(optimised).makeSession()

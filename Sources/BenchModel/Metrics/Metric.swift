@@ -129,6 +129,7 @@ public let standardMetrics: [Metric] = [
     "driver-kept-bytes", "bytes not copied for one inference, since they stay in a driver's memory between two models",
     .bytes, .deterministic, direction: .higherIsBetter),
   .reading("driver-time", "time in drivers per inference, by their own clocks", .nanoseconds, .sampled),
+  .reading("driver-wait", "of that, waiting for other executions on the same device", .nanoseconds, .sampled),
   .reading("driver-cpu-time", "processor time of drivers' processes per inference", .nanoseconds, .sampled),
   .reading("driver-hardware-time", "time on the devices of drivers per inference", .nanoseconds, .sampled),
   Metric("weight-bytes", "weights as they lie in memory after the passes", .bytes, .deterministic) {

@@ -11,6 +11,8 @@ final class DriverProcess: Sendable {
   let id: pid_t
   /// Over which models are prepared, by one caller at a time.
   private let control: Mutex<DriverChannel>
+  /// How many use a model, by its token; changed while the control channel is held.
+  private let users = Mutex<[String: Int]>([:])
   private let end = Mutex<String?>(nil)
 
   /// The one that runs for a profile in this process, or a new one where there is none, or none any more.
@@ -132,10 +134,27 @@ final class DriverProcess: Sendable {
     }
   }
 
-  /// Prepares a model unless it is prepared already.
+  /// Prepares a model unless it is prepared already, for one more that uses it: until ``release(_:)``, whatever comes of this.
   /// - Parameter token: the same for the same model, prepared the same way.
-  func prepare(_ token: String, _ options: PrepareOptions, _ model: () throws -> PacerContents) throws {
-    let options = DriverOptions(options)
+  fileprivate func prepare(_ token: String, _ options: PrepareOptions, _ model: () throws -> PacerContents) throws {
+    control.withLock { _ in users.withLock { $0[token, default: 0] += 1 } }
+    try send(token, DriverOptions(options), model)
+  }
+
+  /// Has a model forgotten that nobody uses any more.
+  fileprivate func release(_ token: String) {
+    control.withLock { channel in
+      let left = users.withLock { users in
+        users[token, default: 1] -= 1
+        defer { if users[token] == 0 { users[token] = nil } }
+        return users[token]!
+      }
+      // One that is gone has forgotten everything.
+      if left == 0, !hasEnded { try? channel.send(DriverRequest.forget(token: token)) }
+    }
+  }
+
+  private func send(_ token: String, _ options: DriverOptions, _ model: () throws -> PacerContents) throws {
     if try ask(.prepare(token: token, options: options, hasModel: false)).isPrepared == true { return }
     let (byteCount, write) = try model().file()
     let memory = try SharedMemory(byteCount: byteCount)
@@ -166,6 +185,22 @@ final class DriverProcess: Sendable {
         "there is no program \(path), which drivers run in: build it (swift build --product pacer-driver), or say where it is "
           + "(PACER_DRIVER)"))
   }()
+}
+
+/// A model that a driver keeps for as long as this is there.
+final class PreparedModel: Sendable {
+  private let process: DriverProcess
+  private let token: String
+
+  /// - Parameters: as those of ``DriverProcess/prepare(_:_:_:)``.
+  init(
+    _ token: String, _ options: PrepareOptions, in process: DriverProcess, _ model: () throws -> PacerContents
+  ) throws {
+    (self.process, self.token) = (process, token)
+    try process.prepare(token, options, model)
+  }
+
+  deinit { process.release(token) }
 }
 
 /// The processes of drivers that this one has started: they stay for the next model, until it ends or has them end.

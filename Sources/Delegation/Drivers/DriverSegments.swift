@@ -58,6 +58,8 @@ final class DriverSegments: CompiledSegments {
   /// Nil where it could not be prepared, for this reason: then the processor computes from the start, if that is allowed.
   let process: DriverProcess?
   let failure: DriverError?
+  /// Models that the driver keeps for these segments.
+  private let prepared: [PreparedModel]
   /// Places of slots in the shared memory, by slot, and its bytes.
   let offsets: [Int: Int]
   let byteCount: Int
@@ -92,20 +94,21 @@ final class DriverSegments: CompiledSegments {
     (self.models, bytesKept) = (models, kept)
     // A driver that has nothing to do is not started.
     guard !models.isEmpty else {
-      (process, failure) = (nil, nil)
+      (process, failure, prepared) = (nil, nil, [])
       return
     }
     do {
       let process = try DriverProcess.shared(driver.profile, driver.use.computing)
-      for model in models {
-        try process.prepare(model.token, lowering.options) {
+      prepared = try models.map { model in
+        try PreparedModel(model.token, lowering.options, in: process) {
           let portable = PacerContents.Variant(nil, model.graph, passes: [])
           return PacerContents(name: model.graph.name, release: "driver", variants: [portable], targetPasses: [])
         }
       }
       (self.process, failure) = (process, nil)
     } catch let error where driver.use.fallsBack && (error is DriverError || error is SystemFailure) {
-      (process, failure) = (nil, DriverError(preparing: driver.name, error))
+      (process, prepared) = (nil, [])
+      failure = DriverError(preparing: driver.name, error)
     }
   }
 

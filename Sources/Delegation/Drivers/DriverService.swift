@@ -52,6 +52,12 @@ final class DriverDevice: Sendable {
     backend = try profile.computing(computing)
   }
 
+  func forget(_ token: String) {
+    state.withLock { state in
+      state.models[token] = nil
+      state.durations[token] = nil
+    }
+  }
   func model(_ token: String) -> Executable? { state.withLock { $0.models[token] } }
   func duration(_ token: String) -> Int? { state.withLock { $0.durations[token] } }
   func forgetDuration(of token: String) { state.withLock { $0.durations[token] = nil } }
@@ -151,15 +157,16 @@ private final class DriverConnection: @unchecked Sendable {
         try channel.receive { bytes, passed in
           if let execution = DriverExecution(bytes) {
             try execute(execution).bytes.withUnsafeBytes { try channel.send($0) }
-          } else {
-            try channel.send(answer(Data(bytes), passed))
+          } else if let reply = answer(Data(bytes), passed) {
+            try channel.send(reply)
           }
         }
       } catch { return }
     }
   }
 
-  private func answer(_ message: Data, _ passed: Descriptor?) -> DriverReply {
+  /// - Returns: nil where there is nothing to answer.
+  private func answer(_ message: Data, _ passed: Descriptor?) -> DriverReply? {
     do {
       switch try JSONDecoder().decode(DriverRequest.self, from: message) {
       case .configure: throw DriverError(.badState, "the driver is configured already")
@@ -169,6 +176,9 @@ private final class DriverConnection: @unchecked Sendable {
         try device.misbehave(at: .prepare)
         try device.prepare(token, options.options, passed)
         return DriverReply(code: .noError, reason: "", isPrepared: true)
+      case .forget(let token):
+        device.forget(token)
+        return nil
       case .connect:
         guard let passed else { throw DriverError(.badData, "no channel came with the message") }
         let own = dup(passed.number)
