@@ -83,6 +83,7 @@ extension WorkerLine {
     }
     try count(cost.executions, "executions")
     try count(cost.copiedBytes, "copiedBytes")
+    try count(cost.unmeasuredNodes ?? 0, "unmeasuredNodes")
   }
 
   private static func duration(_ value: Double, _ field: String) throws {

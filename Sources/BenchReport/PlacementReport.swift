@@ -120,6 +120,7 @@ extension MeasuredPartition.Cost {
   /// `4.10 ms, of which 0.31 in 24 executions and 0.2 in copies of 2.07 MiB`.
   var parts: String {
     var text = Format.time(totalNs)
+    if let unmeasuredNodes { text += " (without \(Format.number(unmeasuredNodes, "node")) of control flow)" }
     guard executions > 0 else { return text }
     text +=
       ", of which \(Format.time(executionsNs)) to have \(Format.number(executions, "model")) executed and "

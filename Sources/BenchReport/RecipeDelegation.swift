@@ -8,7 +8,9 @@ extension Recipe {
 
   /// What handing graphs on to drivers buys or costs, host by host: rows of one host differ from another's in devices, not in a number.
   func describeDelegation(_ document: inout Document) {
-    let records = delegations.hosts.compactMap { host in delegations.newest(on: host).last.map { (host, $0) } }
+    let records = delegations.hosts.flatMap { host in
+      (isOfRecords ? delegations.entries.filter { $0.host == host } : delegations.newest(on: host)).map { (host, $0) }
+    }
     guard !records.isEmpty || !isOfRecords else { return }
     document.heading("Delegation: what it buys or costs here")
     document.text(
@@ -21,7 +23,7 @@ extension Recipe {
     }
     for (host, entry) in records {
       document.text("On \(host), version \(entry.version):")
-      let rows = entry.file.rows.filter { $0[Axes.backend] == "nnapi" && $0.status == .measured && $0.baseline != nil }
+      let rows = entry.file.rows.filter { $0[Axes.backend] == "nnapi" && $0.status == .measured && $0.ratio != nil }
       document.table(
         Table(
           ["model", "configuration", "speed-up", "on devices", "models", "copied", "processor time", "in drivers"],

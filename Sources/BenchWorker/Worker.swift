@@ -83,10 +83,6 @@ public struct Worker {
     case .available(let info): device = info
     case .unavailable(let reason): return try emit(.skipped(reason: reason))
     }
-    guard isPartitioned != (job.action == .partition) else {
-      throw UserError(
-        isPartitioned ? "the configuration has no measured partition" : "the job brings no measured partition")
-    }
     let isFenced = (backend as? NNAPIBackend)?.mode == .fenced
     if isFenced, settings.inputBuffer == .fresh {
       return try emit(
@@ -105,6 +101,10 @@ public struct Worker {
       model = try ModelWork(configuration, files: job.files, catalog.runtime, for: settings)
     } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
     let loaded = monotonicNanoseconds()
+    guard isPartitioned != (job.action == .partition) else {
+      throw UserError(
+        isPartitioned ? "the configuration has no measured partition" : "the job brings no measured partition")
+    }
     // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
     let limit = job.maxMemory ?? MachineMemory.byteCount
     func refuse(_ needed: Int) throws {

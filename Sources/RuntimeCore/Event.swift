@@ -63,6 +63,9 @@ extension Session {
       guard executable.backends.count == 1, segments.allSatisfy({ $0 is any DeadlineSegment }) else {
         throw Unsupported("BAD_DATA: a duration after the fence needs exactly one explicit device")
       }
+      guard durationAfterFence <= .seconds(3600) else {
+        throw Unsupported("BAD_DATA: a duration after the fence is at most an hour")
+      }
       durationNs = max(Int(durationAfterFence / .nanoseconds(1)), 0)
     }
     let (event, before) = (Event(), started)

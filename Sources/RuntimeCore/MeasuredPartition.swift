@@ -25,6 +25,8 @@ public struct MeasuredPartition: Sendable, Codable, Equatable {
     public var executionsNs: Double
     public var copiedBytes: Int
     public var copiesNs: Double
+    /// Nodes that run graphs of their own, of which nothing was measured; nil where there are none.
+    public var unmeasuredNodes: Int?
 
     public init(nodesNs: Double, executions: Int, executionsNs: Double, copiedBytes: Int, copiesNs: Double) {
       (self.nodesNs, self.executions, self.executionsNs) = (nodesNs, executions, executionsNs)

@@ -54,12 +54,15 @@ public final class Session {
   /// Computes `outputs` from `inputs`. Where a backend fails that has a fallback, the inference is run again from its inputs on
   /// that, as are all later ones: see ``failure``.
   public func run() throws {
-    if let started {
-      // It is whoever waits for that event who hears of what became of it.
-      try? started.wait()
-      self.started = nil
-    }
+    finishStarted()
     try run(until: nil)
+  }
+
+  /// Waits for what was started: memory and inputs are its until it has run.
+  private func finishStarted() {
+    // It is whoever waits for that event who hears of what became of it.
+    try? started?.wait()
+    started = nil
   }
 
   /// - Parameter deadlineNs: of segments that keep to one.
@@ -107,6 +110,7 @@ public final class Session {
     guard !given.contains(where: { tensor in outputs.contains { $0.storage === tensor.storage } }) else {
       throw GraphError("an output of a session is no input of the same one: it is written while it is read")
     }
+    finishStarted()
     bind(given)
     defer { bind(inputs) }
     try run()
@@ -134,6 +138,7 @@ public final class Session {
   /// Like `run`, with a call after each node, by its position in the placement.
   /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   public func run(afterEach finished: (Int) -> Void) throws {
+    finishStarted()
     if let failure { throw failure }
     try runSegments { try stepwise($0).run(context, afterEach: finished) }
   }
@@ -143,6 +148,7 @@ public final class Session {
   /// - Returns: what devices of their own spent on each phase; nil where there is none.
   /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   @discardableResult public func runTimed(into times: inout [Double]) throws -> DeviceTimes? {
+    finishStarted()
     if let failure { throw failure }
     var device: DeviceTimes?
     try runSegments { segment in
@@ -167,6 +173,7 @@ public final class Session {
   /// - Parameter finished: called after each node, by its position in the placement; of a device after all of a segment's.
   /// - Throws: ``NodesNotTold`` where a backend cannot tell its nodes apart, and ``failure`` since there is one.
   public func runTraced(afterEach finished: (Int) -> Void) throws -> [TraceSpan] {
+    finishStarted()
     if let failure { throw failure }
     context.pool.isTraced = true
     defer { context.pool.isTraced = false }

@@ -202,8 +202,7 @@ import Testing
     defer { DriverProcesses.endAll { $0 == profile.name } }
     let process = try DriverProcess.shared(profile, [:])
     func knows(_ token: String) throws -> Bool {
-      try process.ask(.prepare(token: token, options: DriverOptions(PrepareOptions()), hasModel: false)).isPrepared
-        == true
+      try process.isPrepared(token, PrepareOptions())
     }
     let (graph, _) = try seeded(.resNet18, [1, 3, 32, 32])
     func model(_ token: String) throws -> PreparedModel {
@@ -309,7 +308,7 @@ import Testing
         let model = try SharedMemory(byteCount: 64)
         let options = DriverOptions(PrepareOptions())
         try channel.send(
-          DriverRequest.prepare(token: "t", options: options, hasModel: true), with: model.descriptor)
+          DriverRequest.prepare(token: "t", options: options, hasModel: true, forgetting: []), with: model.descriptor)
       }
     }
     var status: Int32 = -1

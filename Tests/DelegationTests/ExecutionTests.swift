@@ -189,5 +189,30 @@ import Testing
       let error = #expect(throws: Unsupported.self) { try session.start(durationAfterFence: .seconds(1)) }
       #expect(error?.description.hasPrefix("BAD_DATA") == true)
     }
+    let session = try prepared(NNAPIBackend(isExplicit: true), fallback: nil).executable.makeSession()
+    #expect(throws: Unsupported.self) { try session.start(durationAfterFence: .seconds(Int64.max)) }
+  }
+
+  @Test func `what is run with other inputs waits for what was started with the session's own`() throws {
+    let (executable, input, expected) = try prepared(CPUBackend(), fallback: nil)
+    let session = try executable.makeSession()
+    session.inputs[0].write(input)
+    let (frame, isRun) = (Event(), Event())
+    let event = try session.start(after: [frame])
+    let other = try Tensor(zeros: input.type)
+    let thread = Thread { [outputs = session.outputs] in
+      // Only now may anything happen.
+      usleep(50_000)
+      #expect(outputs[0].values.allSatisfy { $0 == 0 })
+      frame.finish()
+      try? event.wait()
+      isRun.finish()
+    }
+    thread.start()
+    try session.run(with: [other])
+    try isRun.wait()
+    #expect(event.isFinished && session.outputs[0].relativeError(to: expected) > 1e-3)
+    try session.run(with: [input])
+    #expect(session.outputs[0].relativeError(to: expected) < 1e-4)
   }
 }

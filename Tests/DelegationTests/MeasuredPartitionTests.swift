@@ -133,7 +133,7 @@ private func chain(_ length: Int, of shape: Shape = [1, 4, 8, 8]) throws -> Grap
       #expect(session.outputs[0].relativeError(to: try graph.evaluate([input])[0]) < 1e-4)
       guard !isDelegated else { continue }
       let reasons = Set(executable.placement.flatMap(\.refusals).filter { $0.backend == "late" }.map(\.reason))
-      #expect(reasons == ["measured to take longer there"])
+      #expect(reasons == ["the measured partition has it elsewhere"])
     }
   }
 
@@ -154,6 +154,46 @@ private func chain(_ length: Int, of shape: Shape = [1, 4, 8, 8]) throws -> Grap
       Pipeline(standardPasses, checksNumbers: false).run(on: graph, for: placer).graph)
     let reason = try #require(planned.placement[0].refusals.first { $0.backend == "fails" }?.reason)
     #expect(reason.hasPrefix("it failed while it was measured"))
+  }
+
+  @Test func `what a driver refuses only once formats are chosen costs nothing there since it does not run there`()
+    throws
+  {
+    let (graph, input) = try smallNetwork()
+    var profile = DriverProfile("last", capabilities: Capabilities(others: PerformanceInfo(time: 0.1, power: 0.1)))
+    defer { DriverProcesses.endAll { $0 == "last" } }
+    // Images stay in NCHW without passes, and become NHWC with them.
+    for (layout, passes) in [(.nhwc, []), (.nchw, standardPasses)] as [(DriverProfile.ImageLayout, [any Pass])] {
+      profile.limits.layout = layout
+      var backend = NNAPIBackend(drivers: [profile])
+      let partition = try backend.measuredPartition(
+        of: graph, passes: passes, fallback: CPUBackend(), PrepareOptions(), samples: [[input]])
+      // The first convolution: what is NCHW either way, it may take.
+      #expect(partition.chosen[0] != "last" && partition.devices[0].nodeNs[0] == nil)
+      backend.partition = .measured(partition)
+      let placer = try Placer(backend, fallback: CPUBackend(), PrepareOptions())
+      let session = try placer.prepare(Pipeline(passes, checksNumbers: false).run(on: graph, for: placer).graph)
+        .makeSession()
+      try session.run(with: [input])
+      #expect(session.outputs[0].relativeError(to: try graph.evaluate([input])[0]) < 1e-4)
+    }
+  }
+
+  @Test func `of two drivers one is not charged with the other's time, nor blamed for its failure`() throws {
+    defer { DriverProcesses.endAll { ["good", "bad"].contains($0) } }
+    let (graph, input) = try smallNetwork()
+    var good = DriverProfile("good", capabilities: Capabilities(others: PerformanceInfo(time: 0.5, power: 1)))
+    good.limits.withoutOperations = [.relu6]
+    var bad = DriverProfile("bad", capabilities: Capabilities(others: PerformanceInfo(time: 0.2, power: 1)))
+    bad.faults = [.init(.delay(milliseconds: 30))]
+    let passes = standardPasses.filter { $0.name != "fuse-activation" }
+    var partition = try NNAPIBackend(drivers: [good, bad]).measuredPartition(
+      of: graph, passes: passes, fallback: CPUBackend(), PrepareOptions(), samples: [[input]])
+    #expect(partition.devices[0].nodeNs.compactMap { $0 }.reduce(0, +) < 20_000_000)
+    bad.faults = [.init(.die, from: 2)]
+    partition = try NNAPIBackend(drivers: [good, bad]).measuredPartition(
+      of: graph, passes: passes, fallback: CPUBackend(), PrepareOptions(), samples: [[input]])
+    #expect(partition.devices[0].failure == nil && partition.devices[1].failure != nil)
   }
 
   @Test func `a measured partition without a measurement is not prepared, and another graph is placed as NNAPI does`()

@@ -67,10 +67,12 @@ public struct PlacementTable: Codable, Sendable {
   public mutating func add(lifting reason: String, refused: Int, _ planned: PlannedGraph) {
     let (copies, copiedBytes) = planned.plan.borderCopies
     let segments = planned.plan.segments.compactMap(\.backend)
-    let borderNs = partition.map { partition in
-      segments.reduce(Double(copiedBytes) * partition.byteNs) { sum, device in
-        let name = planned.backends[device]
-        return sum + (partition.devices.first { $0.name == name }?.executionNs ?? 0)
+    // Unknown where a device would run some of which nothing was measured.
+    let borderNs = partition.flatMap { partition in
+      segments.reduce(Double(copiedBytes) * partition.byteNs as Double?) { sum, segment in
+        let device = partition.devices.first { $0.name == planned.backends[segment] }
+        guard let device, device.isHost || device.nodeNs.contains(where: { $0 != nil }) else { return nil }
+        return sum.map { $0 + device.executionNs }
       }
     }
     lifted.append(

@@ -120,7 +120,7 @@ public let standardMetrics: [Metric] = [
     $0.prepared?.placement.map { Double($0.copiedBytes) }
   },
   Metric("planned-time", "what a measured partition expected an inference to take", .nanoseconds, .sampled) {
-    $0.prepared?.placement?.expected?.totalNs
+    $0.prepared?.placement?.expected.flatMap { $0.unmeasuredNodes == nil ? $0.totalNs : nil }
   },
   .reading("driver-models", "models that drivers are to execute for one inference", .count, .deterministic),
   .reading(

@@ -5,10 +5,9 @@ import RuntimeCore
 enum DriverRequest: Codable {
   /// The first message of a process: who it is to be.
   case configure(DriverProfile, computing: [String: String])
-  /// Prepares the model that comes with the message, or finds the one that was prepared under the token.
-  case prepare(token: String, options: DriverOptions, hasModel: Bool)
-  /// Drops the model that was prepared under the token; sessions that run it keep it. Has no answer.
-  case forget(token: String)
+  /// Prepares the model that comes with the message, or finds the one that was prepared under the token; drops others, which sessions
+  /// that run them keep.
+  case prepare(token: String, options: DriverOptions, hasModel: Bool, forgetting: [String])
   /// Talks with whoever holds the other end of the channel that comes with the message, too.
   case connect
   /// Maps the memory that comes with the message, which the channel's segments read and write from then on.

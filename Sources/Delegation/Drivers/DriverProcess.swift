@@ -11,8 +11,13 @@ final class DriverProcess: Sendable {
   let id: pid_t
   /// Over which models are prepared, by one caller at a time.
   private let control: Mutex<DriverChannel>
-  /// How many use a model, by its token; changed while the control channel is held.
-  private let users = Mutex<[String: Int]>([:])
+  private struct Models {
+    /// How many use each, by token.
+    var users: [String: Int] = [:]
+    /// Those that nobody uses any more, of which the driver was not told yet.
+    var left: Set<String> = []
+  }
+  private let models = Mutex(Models())
   private let end = Mutex<String?>(nil)
 
   /// The one that runs for a profile in this process, or a new one where there is none, or none any more.
@@ -137,25 +142,11 @@ final class DriverProcess: Sendable {
   /// Prepares a model unless it is prepared already, for one more that uses it: until ``release(_:)``, whatever comes of this.
   /// - Parameter token: the same for the same model, prepared the same way.
   fileprivate func prepare(_ token: String, _ options: PrepareOptions, _ model: () throws -> PacerContents) throws {
-    control.withLock { _ in users.withLock { $0[token, default: 0] += 1 } }
-    try send(token, DriverOptions(options), model)
-  }
-
-  /// Has a model forgotten that nobody uses any more.
-  fileprivate func release(_ token: String) {
-    control.withLock { channel in
-      let left = users.withLock { users in
-        users[token, default: 1] -= 1
-        defer { if users[token] == 0 { users[token] = nil } }
-        return users[token]!
-      }
-      // One that is gone has forgotten everything.
-      if left == 0, !hasEnded { try? channel.send(DriverRequest.forget(token: token)) }
+    models.withLock { models in
+      models.users[token, default: 0] += 1
+      models.left.remove(token)
     }
-  }
-
-  private func send(_ token: String, _ options: DriverOptions, _ model: () throws -> PacerContents) throws {
-    if try ask(.prepare(token: token, options: options, hasModel: false)).isPrepared == true { return }
+    if try isPrepared(token, options) { return }
     let (byteCount, write) = try model().file()
     let memory = try SharedMemory(byteCount: byteCount)
     var written = 0
@@ -164,7 +155,29 @@ final class DriverProcess: Sendable {
       (memory.pointer + written).copyMemory(from: start, byteCount: bytes.count)
       written += bytes.count
     }
-    _ = try ask(.prepare(token: token, options: options, hasModel: true), with: memory.descriptor)
+    _ = try isPrepared(token, options, model: memory.descriptor)
+  }
+
+  /// Asks for a model, with the model or whether it is there already, and tells of those that nobody uses any more.
+  func isPrepared(_ token: String, _ options: PrepareOptions, model: Descriptor? = nil) throws -> Bool {
+    try control.withLock { channel in
+      let left = models.withLock { models in
+        defer { models.left = [] }
+        return models.left.sorted()
+      }
+      let request = DriverRequest.prepare(
+        token: token, options: DriverOptions(options), hasModel: model != nil, forgetting: left)
+      return try Self.ask(request, on: channel, of: self, with: model).isPrepared == true
+    }
+  }
+
+  /// Has a model forgotten if nobody uses it any more, when the driver is asked for the next one: nobody waits for a driver to end.
+  fileprivate func release(_ token: String) {
+    models.withLock { models in
+      let users = models.users[token, default: 1] - 1
+      models.users[token] = users > 0 ? users : nil
+      if users <= 0 { models.left.insert(token) }
+    }
   }
 
   func connect() throws -> DriverChannel {

@@ -143,6 +143,8 @@ private final class DriverConnection: @unchecked Sendable {
   private let device: DriverDevice
   private var memory: SharedMemory?
   private var segments: [(session: Session, token: String)] = []
+  /// Whether executions come from a ticket.
+  private var isBurst = false
   /// Whether the client is gone.
   private let isClosed = Atomic(false)
   private let client = getppid()
@@ -157,28 +159,25 @@ private final class DriverConnection: @unchecked Sendable {
         try channel.receive { bytes, passed in
           if let execution = DriverExecution(bytes) {
             try execute(execution).bytes.withUnsafeBytes { try channel.send($0) }
-          } else if let reply = answer(Data(bytes), passed) {
-            try channel.send(reply)
+          } else {
+            try channel.send(answer(Data(bytes), passed))
           }
         }
       } catch { return }
     }
   }
 
-  /// - Returns: nil where there is nothing to answer.
-  private func answer(_ message: Data, _ passed: Descriptor?) -> DriverReply? {
+  private func answer(_ message: Data, _ passed: Descriptor?) -> DriverReply {
     do {
       switch try JSONDecoder().decode(DriverRequest.self, from: message) {
       case .configure: throw DriverError(.badState, "the driver is configured already")
-      case .prepare(let token, let options, let hasModel):
+      case .prepare(let token, let options, let hasModel, let left):
+        for other in left { device.forget(other) }
         if device.model(token) != nil { return DriverReply(code: .noError, reason: "", isPrepared: true) }
         guard hasModel, let passed else { return DriverReply(code: .noError, reason: "", isPrepared: false) }
         try device.misbehave(at: .prepare)
         try device.prepare(token, options.options, passed)
         return DriverReply(code: .noError, reason: "", isPrepared: true)
-      case .forget(let token):
-        device.forget(token)
-        return nil
       case .connect:
         guard let passed else { throw DriverError(.badData, "no channel came with the message") }
         let own = dup(passed.number)
@@ -193,6 +192,8 @@ private final class DriverConnection: @unchecked Sendable {
         return DriverReply(code: .noError, reason: "")
       case .burst:
         guard let passed else { throw DriverError(.badData, "no memory came with the message") }
+        guard !isBurst else { throw DriverError(.badState, "the channel has a ticket already") }
+        isBurst = true
         let memory = try SharedMemory(passed, byteCount: BurstTicket.byteCount)
         // A client waits for its answer before it asks anything else, whichever way.
         Self.begin { [self] in

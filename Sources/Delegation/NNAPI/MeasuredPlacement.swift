@@ -21,14 +21,18 @@ struct MeasuredPlacement: PlacementPolicy {
     _ graph: Graph, among backends: [any Backend], _ options: PrepareOptions, isFinal: Bool
   ) -> [PlacementChoice] {
     var choices = nnapi.choose(graph, among: backends, options, isFinal: isFinal)
-    if graph.structureDigest.hex == partition.graph {
+    let isMeasured = graph.structureDigest.hex == partition.graph
+    if isMeasured {
       for (node, name) in partition.chosen.enumerated() {
-        guard let device = backends.firstIndex(where: { $0.name == name }) else { continue }
+        // What a device takes may hang on formats, which are chosen between the two times that nodes are placed.
+        guard let device = backends.firstIndex(where: { $0.name == name }),
+          !choices[node].refusals.contains(where: { $0.backend == name })
+        else { continue }
         choices[node].backend = device
-        // What runs there is no refusal.
-        choices[node].refusals.removeAll { $0.backend == name }
       }
     }
+    // Another graph, of which nothing was measured and no node is placed, is NNAPI's.
+    guard isMeasured || graph.nodes.contains(where: { $0.placed != nil }) else { return choices }
     for node in choices.indices {
       for (position, backend) in backends.enumerated() where position != choices[node].backend {
         guard let device = backend as? any NNAPIDevice, !device.isProcessor,
@@ -38,7 +42,8 @@ struct MeasuredPlacement: PlacementPolicy {
         choices[node].refusals.append(
           .init(
             backend: backend.name,
-            reason: failure.map { "it failed while it was measured: \($0)" } ?? "measured to take longer there"))
+            reason: failure.map { "it failed while it was measured: \($0)" }
+              ?? "the measured partition has it elsewhere"))
       }
     }
     return choices

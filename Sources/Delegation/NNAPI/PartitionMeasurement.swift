@@ -29,6 +29,10 @@ extension NNAPIBackend {
         }
         var alone = plain
         alone.sole = backend.name
+        if let driver = backend as? DriverBackend {
+          // No other driver's time or failure is to be taken for its own.
+          (alone.drivers, alone.isExplicit, alone.timeoutNs) = ([driver.profile], false, nil)
+        }
         let placer =
           try backend is any NNAPIDevice ? Placer(alone, fallback: fallback, options) : Placer(backend, options)
         return measurement.device(backend, placer, byteNs: byteNs)
@@ -80,9 +84,13 @@ extension NNAPIBackend {
         "no partition of the graph could be measured"
           + (failures.isEmpty ? "" : "; \(failures.joined(separator: "; "))"))
     }
+    let unmeasured = isFixed.contains(true) ? isFixed.count { $0 } : nil
+    var costs = (own: check.cost(nnapi), planned: cost)
+    costs.planned.unmeasuredNodes = unmeasured
+    costs.own?.unmeasuredNodes = unmeasured
     return MeasuredPartition(
       graph: portable.structureDigest.hex, devices: second, byteNs: byteNs,
-      chosen: placed.map { second[$0].name }, cost: cost, unmeasuredCost: check.cost(nnapi))
+      chosen: placed.map { second[$0].name }, cost: costs.planned, unmeasuredCost: costs.own)
   }
 
   /// Of several processors' codes the fastest alone runs what it takes: to go from one to the other for each node that seems faster there
@@ -149,18 +157,13 @@ private struct PartitionMeasurement {
     var times: [String: Time] = [:]
     var outside: [Double] = []
     var alone: [Int: Double] = [:]
+    /// Those that ran alone: a view does not run, and how large what is an upper bound is, is known in a whole run alone.
+    var timed: [Int] = []
     for index in own {
       let node = final.nodes[index]
       let types = final.inputTypes(of: node)
-      // How large those are is known in a whole run alone.
-      if types.contains(where: \.isUpperBound) {
-        alone[index] = 0
-        continue
-      }
-      if places[index].kernel == "view" {
-        alone[index] = 0
-        continue
-      }
+      alone[index] = 0
+      guard places[index].kernel != "view", !types.contains(where: \.isUpperBound) else { continue }
       let key = "\(node.op.name) \(node.op.attributes) \(types) \(node.outputs.map { final[$0].type })"
       if times[key] == nil {
         let executable = try placer.prepare(final.alone(node))
@@ -172,22 +175,23 @@ private struct PartitionMeasurement {
         }
       }
       alone[index] = times[key]!.inDriverNs ?? times[key]!.wallNs
+      timed.append(index)
     }
     if !outside.isEmpty { device.executionNs = middle(outside) }
 
-    // One behind the other they find other things in caches, and what each execution costs in the driver comes but once.
+    // One behind the other they find other things in caches, and what each execution costs in the driver comes but once. Bodies of
+    // control flow take a driver's time, too.
     let together = try Self.time(whole)
-    let sum = alone.values.reduce(0, +)
+    let isPlain = !final.nodes.contains { $0.op is any ControlOp }
     let isWhole = own.count == final.nodes.count
-    if sum > 0, let total = together.inDriverNs ?? (isWhole ? together.wallNs : nil) {
-      let executions = whole.plan.segments.count { $0.backend == position }
-      if !device.isHost, sum > total, own.count > executions {
-        let each = (sum - total) / Double(own.count - executions)
-        device.executionNs += each
-        for index in own { alone[index] = max(alone[index]! - each, 0) }
-      } else {
-        for index in own { alone[index]! *= total / sum }
-      }
+    if isPlain, let total = together.inDriverNs ?? (isWhole ? together.wallNs : nil) {
+      let executions = Double(whole.plan.segments.count { $0.backend == position })
+      let (sum, count) = (timed.reduce(0) { $0 + alone[$1]! }, Double(timed.count))
+      let each = !device.isHost && count > executions ? max(sum - total, 0) / (count - executions) : 0
+      device.executionNs += each
+      for index in timed { alone[index] = max(alone[index]! - each, 0) }
+      let rest = timed.reduce(0) { $0 + alone[$1]! }
+      if rest > 0 { for index in timed { alone[index]! *= max(total - executions * each, 0) / rest } }
     }
     share(alone, of: final, among: isTaken, on: &device)
   }
@@ -196,21 +200,28 @@ private struct PartitionMeasurement {
   private func share(
     _ times: [Int: Double], of final: Graph, among isTaken: [Bool], on device: inout MeasuredPartition.Device
   ) {
+    // Passes name what they fuse by its last node. Of nodes with one name all share what those take.
     let positions = Dictionary(graph.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
-    // Passes name what they fuse by its last node.
-    let names = Set(final.nodes.map(\.name))
-    func last(_ node: Int) -> Int? {
+    let finals = Dictionary(final.nodes.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    func last(_ node: Int) -> String? {
       var node = node
-      while !names.contains(graph.nodes[node].name) {
+      while finals[graph.nodes[node].name] == nil {
         guard let next = graph.nodes[node].outputs.flatMap({ graph.users(of: $0) }).first else { return nil }
         node = next
       }
-      return node
+      return graph.nodes[node].name
     }
     var members: [Int: [Int]] = [:]
     for node in graph.nodes.indices where isTaken[node] {
+      guard let name = last(node) else {
+        // It is gone.
+        device.nodeNs[node] = 0
+        continue
+      }
+      // Some it takes before formats are chosen alone, or before another one is put in.
+      guard times[finals[name]!] != nil else { continue }
       device.nodeNs[node] = 0
-      if let last = last(node) { members[last, default: []].append(node) }
+      members[positions[name]!, default: []].append(node)
     }
     func work(_ node: Int) -> Double {
       let elements = graph.nodes[node].outputs.reduce(0) { $0 + graph[$1].type.shape.count }
@@ -218,14 +229,11 @@ private struct PartitionMeasurement {
     }
     for (index, time) in times {
       // What a pass put in, as a conversion, is of what reads it, or of what it reads.
-      var known = positions[final.nodes[index].name]
-      if known == nil {
-        let near =
-          final.nodes[index].outputs.flatMap { final.users(of: $0) }
-          + final.nodes[index].inputs.compactMap { final.producer(of: $0) }
-        known = near.lazy.compactMap { positions[final.nodes[$0].name] }.first
-      }
-      guard let known, let group = members[known] else { continue }
+      let near =
+        [index] + final.nodes[index].outputs.flatMap { final.users(of: $0) }
+        + final.nodes[index].inputs.compactMap { final.producer(of: $0) }
+      guard let group = near.lazy.compactMap({ positions[final.nodes[$0].name].flatMap { members[$0] } }).first
+      else { continue }
       let all = group.reduce(0) { $0 + work($1) }
       for node in group { device.nodeNs[node]! += all > 0 ? time * work(node) / all : time / Double(group.count) }
     }
