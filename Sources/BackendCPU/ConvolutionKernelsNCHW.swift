@@ -119,7 +119,8 @@ struct Im2colConvolutionKernel: CPUKernel {
   let op: Conv2D
   let input: Shape
   let output: Shape
-  let weight: TensorType
+  /// In rows: of a graph that was packed for other kernels, once it has been unpacked.
+  let weight: KernelWeight
   /// The product with one group's matrix, as a pointwise convolution of `depth` channels.
   let product: PlaneConvolutionKernel
 
@@ -132,9 +133,9 @@ struct Im2colConvolutionKernel: CPUKernel {
     self.op = op
     input = request.inputs[0].shape
     output = request.output.shape
-    weight = request.inputs[1]
-    let perGroup = weight.shape[0] / op.groups
-    let depth = weight.shape.count / weight.shape[0]
+    weight = KernelWeight(type: request.inputs[1], wanted: .nchw)
+    let shape = weight.type.shape
+    let (perGroup, depth) = (shape[0] / op.groups, shape.count / shape[0])
     product = PlaneConvolutionKernel(
       Conv2D(epilogue: op.epilogue), [1, depth, output[2], output[3]],
       TensorType([perGroup, depth, 1, 1]), [1, perGroup, output[2], output[3]], request.table,
@@ -142,22 +143,23 @@ struct Im2colConvolutionKernel: CPUKernel {
     name = "im2col-" + String(cString: request.table.name)
   }
 
-  private var depth: Int { weight.shape.count / weight.shape[0] }
+  private var depth: Int { weight.type.shape.count / weight.type.shape[0] }
   private var matrixCount: Int { (depth * output[2] * output[3] + 15) / 16 * 16 }
 
-  var scratchByteCount: Int { matrixCount * 4 + product.scratchByteCount }
+  var scratchByteCount: Int { (weight.scratchCount + matrixCount) * 4 + product.scratchByteCount }
   var overwritableInputs: [Int] { product.overwritableInputs }
 
   func run(_ call: borrowing KernelCall) {
     let (batch, channels, height, width) = input.nchw
     let perGroup = output[1] / op.groups
     let pixels = output[2] * output[3]
-    let matrix = call.scratch!
+    let weights = weight.pointer(call.input(1)!, scratch: call.scratch)
+    let matrix = call.scratch! + weight.scratchCount
     for n in 0..<batch {
       for group in 0..<op.groups {
         let image = call.input(0)! + (n * channels + group * channels / op.groups) * height * width
         fillMatrix(image, matrix)
-        let rows = UnsafeMutableRawPointer(mutating: call.input(1)! + group * perGroup * depth)
+        let rows = UnsafeMutableRawPointer(mutating: weights + group * perGroup * depth)
         let place = (n * output[1] + group * perGroup) * pixels
         withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer.self, capacity: 5) { pointers in
           pointers[0] = UnsafeMutableRawPointer(matrix)
@@ -176,7 +178,7 @@ struct Im2colConvolutionKernel: CPUKernel {
   }
 
   private func fillMatrix(_ image: UnsafePointer<Float>, _ matrix: UnsafeMutablePointer<Float>) {
-    let (_, depth, kh, kw) = weight.shape.nchw
+    let (_, depth, kh, kw) = weight.type.shape.nchw
     let (height, width, outHeight, outWidth) = (input[2], input[3], output[2], output[3])
     var target = matrix
     for c in 0..<depth {

@@ -102,6 +102,26 @@ private struct WinogradEverywhere: Pass {
     #expect(kernels.contains("reference") == (isLeft || variant.kernels == .reference))
   }
 
+  /// What a driver packed for itself is computed by others where it fails, and a file by another machine.
+  @Test(arguments: opCases, Variant.all.filter { $0.passes.contains { $0 is PrepackWeights } })
+  func `weights packed for one family of kernels are read by every other`(opCase: OpCase, variant: Variant) throws {
+    let (graph, _) = try opCase.graph()
+    let arguments = try opCase.arguments()
+    let expected = try graph.evaluate(arguments)[0]
+    let packed = try Pipeline(variant.passes, checksNumbers: false)
+      .run(on: graph, for: variant.backend.target(variant.options)).graph
+    for kernels in KernelFamily.allCases {
+      for isa in InstructionSet.available where kernels != .reference || isa == variant.isa {
+        let session = try CPUBackend(kernels: kernels, instructionSet: isa).prepare(packed).makeSession()
+        for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
+        try session.run()
+        let output = session.outputs[0]
+        let error = output.relativeError(to: try expected.converted(to: output.format))
+        #expect(error < Conformance.tolerance(of: packed), "\(kernels) \(isa)")
+      }
+    }
+  }
+
   @Test(arguments: Variant.all)
   func `squeeze-and-excitation and hard-swish run on kernels, fused and alone`(variant: Variant) throws {
     let (graph, input) = try seeded(.mobileNetV3Small, [2, 3, 64, 64])
