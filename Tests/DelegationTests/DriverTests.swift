@@ -75,21 +75,13 @@ import Testing
 
   @Test(arguments: opCases, shipped.indices)
   func `every op case is right on every driver`(opCase: OpCase, driver: Int) throws {
-    try hold(opCase, Self.shipped[driver].backend)
-  }
-
-  private func hold(_ opCase: OpCase, _ backend: NNAPIBackend) throws {
-    let (graph, _) = try opCase.graph()
-    let placer = try Placer(backend, fallback: CPUBackend(), PrepareOptions())
-    let rewritten = try Pipeline(standardPasses.filter(\.isForTarget), checksNumbers: false).run(on: graph, for: placer)
-      .graph
-    let session = try placer.prepare(rewritten).makeSession()
-    let arguments = try opCase.arguments()
-    for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
-    for _ in 0..<2 { try session.run() }
-    let expected = try graph.evaluate(arguments)[0]
-    #expect(session.failure == nil && session.delegation?.fallbacks ?? 0 == 0)
-    #expect(session.outputs[0].relativeError(to: expected) < Conformance.tolerance(of: rewritten))
+    let outcome = try Conformance.run(
+      opCase, on: Self.shipped[driver].backend, fallback: CPUBackend(), passes: standardPasses.filter(\.isForTarget),
+      PrepareOptions())
+    guard case .correct = outcome else {
+      Issue.record("\(outcome)")
+      return
+    }
   }
 
   // MARK: Faults

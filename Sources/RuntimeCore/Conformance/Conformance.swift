@@ -16,24 +16,30 @@ public enum Conformance: Sendable {
   }
 
   /// Runs the case three times in one session and holds the last output against the oracle.
-  /// - Parameter passes: set format, packing and precision, as they would for a model.
+  /// - Parameters:
+  ///   - fallback: Takes the nodes that the backend does not; nil for none. An inference that fails is an error all the same.
+  ///   - passes: set format, packing and precision, as they would for a model.
   public static func run(
-    _ opCase: OpCase, on backend: any Backend, passes: [any Pass], _ options: PrepareOptions
+    _ opCase: OpCase, on backend: any Backend, fallback: (any Backend)? = nil, passes: [any Pass],
+    _ options: PrepareOptions
   ) throws -> Conformance {
     if case .unavailable(let reason) = backend.availability(options) { return .unsupported(reason: reason) }
     let (graph, _) = try opCase.graph()
     let arguments = try opCase.arguments()
     let expected = try graph.evaluate(arguments)[0]
-    let rewritten = try Pipeline(passes, checksNumbers: false).run(on: graph, for: backend.target(options)).graph
-    for node in rewritten.nodes {
+    let placer = try Placer(backend, fallback: fallback, options)
+    let rewritten = try Pipeline(passes, checksNumbers: false).run(on: graph, for: placer).graph
+    for node in rewritten.nodes where fallback == nil {
       if case .unsupported(let reason) = backend.support(for: node, in: rewritten, options) {
         return .unsupported(reason: reason)
       }
     }
-    let executable = try backend.prepare(rewritten, options)
+    let executable = try placer.prepare(rewritten)
     let session = try executable.makeSession()
     for (input, argument) in zip(session.inputs, arguments) { input.write(argument.values) }
     for _ in 0..<3 { try session.run() }
+    if let failure = session.failure { throw failure }
+    if let failure = session.delegation?.firstFailure { throw Unsupported(failure) }
     let error = session.outputs[0].relativeError(to: try expected.converted(to: session.outputs[0].format))
     guard error < tolerance(of: rewritten) else { return .wrong(error: error) }
     return .correct(kernels: executable.placement.map(\.kernel))
