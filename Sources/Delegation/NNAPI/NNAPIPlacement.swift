@@ -85,24 +85,36 @@ struct NNAPIPlacement: PlacementPolicy {
     }
   }
 
-  func order(_ graph: Graph, placed: [Int]) -> [Int] {
-    guard Set(placed).count > 1 else { return Array(graph.nodes.indices) }
-    var waits = graph.nodes.map { node in Set(node.inputs).count { graph.producer(of: $0) != nil } }
-    var queues = [[Int]](repeating: [], count: placed.max()! + 1)
+  func order(_ graph: Graph, placed: [Int]) -> [Int] { Dependencies(graph).order(placed) }
+}
+
+/// Which nodes of a graph wait for which.
+struct Dependencies {
+  /// Of each node how many values it waits for, and the nodes that wait for each that it computes.
+  private let waits: [Int]
+  private let users: [[Int]]
+
+  init(_ graph: Graph) {
+    waits = graph.nodes.map { node in Set(node.inputs).count { graph.producer(of: $0) != nil } }
+    users = graph.nodes.map { node in node.outputs.flatMap { graph.users(of: $0) } }
+  }
+
+  /// NNAPI's order of nodes on devices: a queue for each device, the last one first, each drained into one step.
+  func order(_ placed: [Int]) -> [Int] {
+    guard let most = placed.max(), placed.contains(where: { $0 != most }) else { return Array(placed.indices) }
+    var waits = waits
+    var queues = [[Int]](repeating: [], count: most + 1)
     var order: [Int] = []
-    func enqueue(_ node: Int) { queues[placed[node]].append(node) }
-    for node in graph.nodes.indices where waits[node] == 0 { enqueue(node) }
+    for node in waits.indices where waits[node] == 0 { queues[placed[node]].append(node) }
     while let device = queues.lastIndex(where: { !$0.isEmpty }) {
       var next = 0
       while next < queues[device].count {
         let node = queues[device][next]
         next += 1
         order.append(node)
-        for value in graph.nodes[node].outputs {
-          for user in graph.users(of: value) {
-            waits[user] -= 1
-            if waits[user] == 0 { enqueue(user) }
-          }
+        for user in users[node] {
+          waits[user] -= 1
+          if waits[user] == 0 { queues[placed[user]].append(user) }
         }
       }
       queues[device] = []

@@ -46,8 +46,7 @@ extension NNAPIBackend {
       for position in portable.nodes.indices { first[index].nodeNs[position] = nil }
       (second[index].nodeNs, second[index].failure) = (first[index].nodeNs, failure)
     }
-    let policy = plain.placement
-    let nnapi = policy.choose(portable, among: placer.backends, options, isFinal: false).map(\.backend)
+    let nnapi = plain.placement.choose(portable, among: placer.backends, options, isFinal: false).map(\.backend)
     // Control flow stays where NNAPI has it.
     let isFixed = portable.nodes.map { $0.op is any ControlOp }
     for node in portable.nodes.indices where isFixed[node] {
@@ -55,7 +54,7 @@ extension NNAPIBackend {
       second[nnapi[node]].nodeNs[node] = 0
     }
     func model(_ devices: [MeasuredPartition.Device]) -> PartitionModel {
-      PartitionModel(portable, devices, byteNs: byteNs) { policy.order($0, placed: $1) }
+      PartitionModel(portable, devices, byteNs: byteNs)
     }
     let choices = Self.withOneProcessor(first, isFixed)
     /// Every node on one device as far as it takes them, each of the others where it is fastest.
