@@ -16,6 +16,8 @@ package struct Settings {
   /// Where its calibration samples are; nil for the run's own inputs.
   package var calibration: String?
   package var options = PrepareOptions()
+  /// Whether graphs are to be divided between devices by what is measured first: until ``divide(by:)`` nothing runs.
+  package private(set) var wantsMeasuredPartition = false
 
   /// Choices that say how a row came to be, and those of which ``ModelWork`` is made.
   private static let silent: Set<String> = ["model", "engine", "preset", "weights", "input", "shape"]
@@ -78,5 +80,14 @@ package struct Settings {
       (backend, fallback) = (chosen ?? backend, behind ?? fallback)
     }
     try require((1...256).contains(options.threads), "threads", options.threads, "a number from 1 to 256")
+    if case .measured = (backend as? NNAPIBackend)?.partition { wantsMeasuredPartition = true }
+  }
+
+  /// Has the backend divide graphs as a measured partition says, or as NNAPI does where there is none yet, to measure one; nothing where
+  /// none is wanted.
+  package mutating func divide(by partition: MeasuredPartition?) {
+    guard wantsMeasuredPartition, var nnapi = backend as? NNAPIBackend else { return }
+    nnapi.partition = partition.map { .measured($0) } ?? .nnapi
+    backend = nnapi
   }
 }

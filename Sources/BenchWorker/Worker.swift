@@ -75,7 +75,8 @@ public struct Worker {
     do { settings = try Settings(configuration, catalog) } catch  where error is NoSuchOption || error is Unsupported {
       return try emit(.skipped(reason: "\(error)"))
     }
-    let isPartitioned = take(job.partition, into: &settings)
+    settings.divide(by: job.partition)
+    let lacksPartition = settings.wantsMeasuredPartition && job.partition == nil
     let backend = settings.backend
     let passes = try catalog.runtime.passes(settings)
     let device: DeviceInfo
@@ -101,9 +102,9 @@ public struct Worker {
       model = try ModelWork(configuration, files: job.files, catalog.runtime, for: settings)
     } catch let error as Unsupported { return try emit(.skipped(reason: "\(error)")) }
     let loaded = monotonicNanoseconds()
-    guard isPartitioned != (job.action == .partition) else {
+    guard lacksPartition == (job.action == .partition) else {
       throw UserError(
-        isPartitioned ? "the configuration has no measured partition" : "the job brings no measured partition")
+        lacksPartition ? "the job brings no measured partition" : "there is no partition to be measured")
     }
     // Before any of it is taken: a few bytes of a file may rightly ask for more than there is.
     let limit = job.maxMemory ?? MachineMemory.byteCount
@@ -115,7 +116,8 @@ public struct Worker {
     }
     if job.action == .partition {
       guard model.graph.largestByteCount <= limit else { return try refuse(model.graph.largestByteCount) }
-      return try measurePartition(model, passes, settings)
+      if let partition = try model.measuredPartition(settings, catalog.runtime) { try emit(.partition(partition)) }
+      return
     }
     // Outputs are held against the reference afterwards, so the passes need not be checked one by one here.
     let placer = try Placer(backend, fallback: settings.fallback, settings.options)
@@ -177,32 +179,6 @@ public struct Worker {
       }
     case .profile: try NodeProfiler(worker: self, job, session, executable.placement, optimised).run()
     }
-  }
-
-  /// Has a backend with a measured partition run the one that the job brings; before one is measured it is as any other.
-  /// - Returns: whether there is one to run, or none is asked for.
-  private func take(_ partition: MeasuredPartition?, into settings: inout Settings) -> Bool {
-    guard var nnapi = settings.backend as? NNAPIBackend, case .measured = nnapi.partition else { return true }
-    nnapi.partition = partition.map { .measured($0) } ?? .nnapi
-    settings.backend = nnapi
-    return partition != nil
-  }
-
-  private func measurePartition(_ model: ModelWork, _ passes: [any Pass], _ settings: Settings) throws {
-    guard let nnapi = settings.backend as? NNAPIBackend else { return }
-    try emit(
-      .partition(
-        nnapi.measuredPartition(
-          of: model.graph, passes: model.remaining ?? passes, fallback: settings.fallback, settings.options,
-          samples: [model.inputs])))
-  }
-
-  /// Drivers besides those of the runtime, by what the configuration names them.
-  private func drivers(in path: String) throws -> [String: DriverProfile] {
-    do {
-      let data = try Data(contentsOf: URL(fileURLWithPath: path))
-      return try JSONDecoder().decode([String: DriverProfile].self, from: data)
-    } catch { throw BadFile(path, "it is no list of drivers: \(error)") }
   }
 
   private static func mebibytes(_ bytes: Int) -> Int { (bytes + (1 << 20) - 1) >> 20 }
@@ -339,45 +315,6 @@ public struct Worker {
       windows += 1
     } while windows < 5 && monotonicNanoseconds() - begin < 150_000_000
     return (best, fastest)
-  }
-
-  /// What drivers do for an inference: their own times are means of five.
-  private func inspectDrivers(_ session: Session, _ infer: () throws -> Void) throws {
-    guard let before = session.delegation else { return }
-    let count = 5
-    for _ in 0..<count { try infer() }
-    guard let after = session.delegation else { return }
-    func mean(_ path: KeyPath<DelegationStatistics, Int>) -> Double {
-      Double(after[keyPath: path] - before[keyPath: path]) / Double(count)
-    }
-    try emit(.metric(.init("driver-models", mean(\.executions) + mean(\.fallbacks))))
-    try emit(.metric(.init("driver-fallbacks", mean(\.fallbacks))))
-    try emit(.metric(.init("driver-kept-bytes", Double(after.bytesKeptPerRun))))
-    if after.executions > before.executions {
-      try emit(.metric(.init("driver-time", mean(\.inDriverNs))))
-      try emit(.metric(.init("driver-wait", mean(\.queuedNs))))
-      try emit(.metric(.init("driver-cpu-time", mean(\.processorNs))))
-    } else {
-      for name in ["driver-time", "driver-wait", "driver-cpu-time"] {
-        try emit(.metric(.init(name, unavailable: "no driver executed anything")))
-      }
-    }
-    if let hardware = after.onHardwareNs, let first = before.onHardwareNs {
-      try emit(.metric(.init("driver-hardware-time", Double(hardware - first) / Double(count))))
-    } else {
-      try emit(.metric(.init("driver-hardware-time", unavailable: "no driver tells the time on its device")))
-    }
-    try emitFallbacks(session)
-  }
-
-  /// Says whether the processor computed what was a driver's.
-  private func emitFallbacks(_ session: Session) throws {
-    guard let delegation = session.delegation, delegation.fallbacks > 0 else { return }
-    let all = delegation.executions + delegation.fallbacks
-    try emit(
-      .note(
-        "\(delegation.fallbacks) of \(all) models for drivers were computed by nnapi-reference instead: first, "
-          + (delegation.firstFailure ?? "a driver failed")))
   }
 
   /// What a device of its own does for an inference, and its own times of the phases: medians of five.

@@ -39,52 +39,35 @@ struct PlacementCommand: AsyncParsableCommand {
       }
       let runtime = Harness.current.runtime
       var settings = try Settings(configurations[0], in: runtime)
-      let nnapi = settings.backend as? NNAPIBackend
-      var partition: MeasuredPartition?
-      if var measured = nnapi, case .measured = measured.partition {
-        partition = try measuredPartition(configurations[0], settings, measured)
-        measured.partition = .measured(partition)
-        settings.backend = measured
-      }
-      let backend = settings.backend
+      settings.divide(by: nil)
       // Of a processor's instructions it matters to the plan which they are, not whether they are here.
-      let isElsewhere = (backend as? CPUBackend).map { !InstructionSet.available.contains($0.instructionSet) } ?? false
-      if !isElsewhere, case .unavailable(let reason) = backend.availability(settings.options) {
-        throw UserError("backend \(backend.name) is unavailable: \(reason)")
+      let isElsewhere =
+        (settings.backend as? CPUBackend).map { !InstructionSet.available.contains($0.instructionSet) } ?? false
+      if !isElsewhere, case .unavailable(let reason) = settings.backend.availability(settings.options) {
+        throw UserError("backend \(settings.backend.name) is unavailable: \(reason)")
       }
+      let input = try ModelWork(configurations[0], in: runtime, for: settings)
+      let passes = try input.remaining ?? runtime.passes(settings)
       func planned(on backend: any Backend) throws -> PlannedGraph {
-        let input = try ModelWork(configurations[0], in: runtime, for: settings)
         let placer = try Placer(backend, fallback: settings.fallback, settings.options)
-        let passes = try input.remaining ?? runtime.passes(settings)
         return try placer.plan(
           Pipeline(passes, checksNumbers: false).run(on: input.graph, for: placer, samples: [input.inputs]).graph)
       }
-      var table = PlacementTable(configurations[0], try planned(on: backend))
+      let nnapi = settings.backend as? NNAPIBackend
+      let partition = settings.wantsMeasuredPartition ? try input.measuredPartition(settings, runtime) : nil
+      settings.divide(by: partition)
+      var table = PlacementTable(configurations[0], try planned(on: settings.backend))
       table.partition = partition
-      if var nnapi { try table.lift(nnapi: &nnapi, planned: planned) }
+      if let nnapi { try table.lift(nnapi, planned: planned) }
       let text = json ? try JSONEncoder.text(table) : plan ? table.plan : table.report.markdown
       StandardOutput.print(text, terminator: "")
     }
-  }
-
-  /// Measured here and now, as a worker would.
-  private func measuredPartition(
-    _ configuration: Configuration, _ settings: Settings, _ nnapi: NNAPIBackend
-  ) throws -> MeasuredPartition {
-    let runtime = Harness.current.runtime
-    let input = try ModelWork(configuration, in: runtime, for: settings)
-    return try nnapi.measuredPartition(
-      of: input.graph, passes: input.remaining ?? runtime.passes(settings), fallback: settings.fallback,
-      settings.options, samples: [input.inputs])
   }
 }
 
 extension PlacementTable {
   /// Adds what NNAPI's own choice would be without each of the commonest reasons for which drivers refuse nodes.
-  fileprivate mutating func lift(
-    nnapi: inout NNAPIBackend, planned: (any Backend) throws -> PlannedGraph
-  ) throws {
-    nnapi.partition = .nnapi
+  fileprivate mutating func lift(_ nnapi: NNAPIBackend, planned: (any Backend) throws -> PlannedGraph) throws {
     let own = try planned(nnapi)
     let drivers = Set(nnapi.drivers.map(\.name))
     let refusals = own.placement.flatMap { place in place.refusals.filter { drivers.contains($0.backend) } }
@@ -93,9 +76,10 @@ extension PlacementTable {
     guard !reasons.isEmpty else { return }
     add(lifting: "", refused: 0, own)
     for (reason, count) in reasons {
-      nnapi.forgiven = reason
+      var lenient = nnapi
+      lenient.forgiven = reason
       // What is no limit of the profile's stands.
-      let other = try planned(nnapi)
+      let other = try planned(lenient)
       if other.placement != own.placement { add(lifting: reason, refused: count, other) }
     }
   }
