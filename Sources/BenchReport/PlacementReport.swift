@@ -64,7 +64,7 @@ extension PlacementTable {
     let isTimed = lifted.contains { $0.borderNs != nil }
     return Table(
       ["NNAPI's choice if not", "refused for it", "on devices", "segments", "copies", "bytes"]
-        + (isTimed ? ["models and copies"] : []), left: 1,
+        + (isTimed ? ["models and copies, expected"] : []), left: 1,
       lifted.map { lifted in
         [
           lifted.reason.isEmpty ? "(as it is)" : lifted.reason, lifted.reason.isEmpty ? "–" : "\(lifted.refused)",

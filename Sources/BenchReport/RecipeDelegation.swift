@@ -22,8 +22,11 @@ extension Recipe {
       return document.text("Nothing measured yet: `\(Self.command(Self.delegationSuite))` gives some.")
     }
     for (host, entry) in records {
-      document.text("On \(host), version \(entry.version):")
+      let labels = Dictionary(entry.file.rows.map { ($0.id, $0.label) }) { first, _ in first }
       let rows = entry.file.rows.filter { $0[Axes.backend] == "nnapi" && $0.status == .measured && $0.ratio != nil }
+      let baselines = rows.compactMap { $0.baseline.flatMap { labels[$0] } }.uniqued()
+      document.text(
+        "On \(host), version \(entry.version), each row's speed-up over \(baselines.joined(separator: " or ")):")
       document.table(
         Table(
           ["model", "configuration", "speed-up", "on devices", "models", "copied", "processor time", "in drivers"],
@@ -64,10 +67,10 @@ extension Recipe {
     var text = "Of \(model), "
     if let best = faster.min(by: { $0.effect.ratio!.value < $1.effect.ratio!.value }) {
       text +=
-        "\(faster.count) of \(rows.count) are faster than what they are compared with, \(best.row.label) the most: "
+        "\(faster.count) of \(rows.count) \(faster.count == 1 ? "is" : "are") faster than that, \(best.row.label) the most: "
         + best.effect.words
     } else {
-      text += "none of \(rows.count) is shown to be faster than what it is compared with"
+      text += "none of \(rows.count) is shown to be faster than that"
     }
     text += open > 0 ? "; \(open) not resolved." : "."
     // The usual cause of delegation that is slower than none.
@@ -76,7 +79,7 @@ extension Recipe {
     }
     if let worst = trapped.max(by: { $0.effect.ratio!.value < $1.effect.ratio!.value }) {
       text +=
-        " \(trapped.count) of the slower ones run in part or whole on nnapi-reference, which is NNAPI's own code for the processor and no "
+        " Of the slower ones, \(trapped.count) ran in part or whole on nnapi-reference, which is NNAPI's own code for the processor and no "
         + "accelerator; at worst \(worst.row.label): \(worst.effect.words)."
     }
     return text

@@ -248,13 +248,13 @@ enum KnownResult {
       #expect(words.contains("| mobilenet-v2 | nnapi, cpu-fast | not significant ("), "\(words)")
       #expect(
         words.contains("| mobilenet-v2 | nnapi, npu | 0.667× (0.666–0.667) | 4 of 10 | – | 2.00 KiB |"), "\(words)")
-      #expect(words.contains("Of mobilenet-v2, none of 2 is shown to be faster than what it is compared with."))
-      #expect(words.contains("1 of the slower ones run in part or whole on nnapi-reference"))
+      #expect(words.contains("Of mobilenet-v2, none of 2 is shown to be faster than that."))
+      #expect(words.contains("Of the slower ones, 1 ran in part or whole on nnapi-reference"))
     }
     let fast = recipe([.init(version: "1-gabc", host: "desk", file: delegation([("cpu-fast", 0.001, 0.5)]))])
     #expect(
       fast.document.markdown.contains(
-        "1 of 1 are faster than what they are compared with, nnapi, cpu-fast the most: 2.000×"))
+        "1 of 1 is faster than that, nnapi, cpu-fast the most: 2.000×"))
     #expect(
       recipe([entry]).document.markdown.contains("`bench-suite run delegation && bench-suite record --suite delegation")
     )
