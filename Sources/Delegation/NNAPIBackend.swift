@@ -21,6 +21,7 @@ public struct NNAPIBackend: Backend {
   /// Of each execution, in nanoseconds; only of one explicit device.
   public var timeoutNs: Int?
   public var priority: ExecutionPriority
+  /// How drivers are asked.
   public var mode = ExecutionMode.sync
   /// Of each loop that the processor interprets, in nanoseconds: 2 seconds unless it is chosen, 15 at most.
   public var loopTimeoutNs = 2_000_000_000 { didSet { loopTimeoutNs = min(loopTimeoutNs, 15_000_000_000) } }

@@ -167,16 +167,16 @@ import Testing
 
   @Test func `a duration counts from the last event on, and not from the start`() throws {
     let backend = NNAPIBackend(
-      drivers: [Self.profile("late", faults: [.init(.delay(milliseconds: 1500), from: 2, count: 1)])], isExplicit: true)
+      drivers: [Self.profile("late", faults: [.init(.delay(milliseconds: 2200), from: 2, count: 1)])], isExplicit: true)
     let (executable, input, _) = try prepared(backend, fallback: nil)
     let session = try executable.makeSession()
     session.inputs[0].write(input)
     let frame = Event()
-    let event = try session.start(after: [frame], durationAfterFence: .milliseconds(1000))
-    usleep(1_200_000)
+    let event = try session.start(after: [frame], durationAfterFence: .milliseconds(2000))
+    usleep(2_200_000)
     frame.finish()
     try event.wait()
-    let late = try session.start(durationAfterFence: .milliseconds(1000))
+    let late = try session.start(durationAfterFence: .milliseconds(2000))
     let error = #expect(throws: DriverError.self) { try late.wait() }
     #expect(error?.code == .missedDeadlineTransient)
     // It was that inference's alone.

@@ -70,10 +70,12 @@ final class DriverSession {
     _ index: Int, _ deadlineNs: Int?, _ channel: DriverChannel, _ process: DriverProcess
   ) throws -> DriverExecution.Answer {
     let (driver, use, start) = (segments.driver.name, segments.driver.use, driverClockNs())
-    let deadline = [use.timeoutNs.map { start + $0 }, deadlineNs].compactMap { $0 }.min()
-    let execution = DriverExecution(segment: index, deadlineNs: deadline ?? 0, priority: use.priority)
+    let deadline = min(use.timeoutNs.map { start + $0 } ?? .max, deadlineNs ?? .max)
+    let hasDeadline = deadline < .max
+    let execution = DriverExecution(segment: index, deadlineNs: hasDeadline ? deadline : 0, priority: use.priority)
     // It has as long again to say that it is late.
-    let timeout = deadline.map { max($0 - start, 0) }.map { max(2 * $0, $0 + 100_000_000) / 1_000_000 + 1 }
+    let left = max(deadline - start, 0)
+    let timeout = hasDeadline ? max(2 * left, left + 100_000_000) / 1_000_000 + 1 : nil
     do {
       let answer: DriverExecution.Answer?
       if let ticket {
