@@ -78,9 +78,10 @@ let targets: [Target] = [
   module("BackendVulkan", ["RuntimeCore", "GraphCore", "TensorCore", "CVulkan"], exclude: ["Shaders"]),
   module("BackendMetal", ["RuntimeCore"]),
   .target(name: "CDriver"),
+  .target(name: "CNeuralNetworks"),
   module(
     "Delegation",
-    ["BackendCPU", "BackendVulkan", "ModelFiles", "RuntimeCore", "GraphCore", "TensorCore", "CDriver"]),
+    ["BackendCPU", "BackendVulkan", "ModelFiles", "RuntimeCore", "GraphCore", "TensorCore", "CDriver", "CNeuralNetworks"]),
   module("Pacer", runtime),
   module(
     "ModelFiles", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
@@ -139,7 +140,9 @@ let targets: [Target] = [
   tests("Bench", harness + ["PacerBench", "Pacer", "TestSupport"] + runtime),
   tests("CommandLine", ["bench-suite", "ModelZoo", "GraphCore", "TensorCore", "TestSupport"]),
   tests("BackendCPU", runtime + ["TestSupport", "Pacer"]),
-  tests("Delegation", runtime + ["TestSupport", "Pacer", "BenchStatistics", "CDriver", "pacer-driver"]),
+  tests(
+    "Delegation", runtime + ["TestSupport", "Pacer", "BenchStatistics", "CDriver", "pacer-driver"],
+    exclude: ["NeuralNetworks"]),
   tests("BackendVulkan", runtime + ["TestSupport", "Pacer"]),
 ]
 

@@ -24,19 +24,20 @@ extension Worker {
     try emit(.metric(.init("driver-models", mean(\.executions) + mean(\.fallbacks))))
     try emit(.metric(.init("driver-fallbacks", mean(\.fallbacks))))
     try emit(.metric(.init("driver-kept-bytes", Double(after.bytesKeptPerRun))))
-    if after.executions > before.executions {
-      try emit(.metric(.init("driver-time", mean(\.inDriverNs))))
-      try emit(.metric(.init("driver-wait", mean(\.queuedNs))))
-      try emit(.metric(.init("driver-cpu-time", mean(\.processorNs))))
-    } else {
-      for name in ["driver-time", "driver-wait", "driver-cpu-time"] {
-        try emit(.metric(.init(name, unavailable: "no driver executed anything")))
+    let hasRun = after.executions > before.executions
+    for (name, path, reason) in [
+      ("driver-time", \.inDriverNs, "a driver does not tell how long it took"),
+      ("driver-wait", \.queuedNs, "a driver does not tell how long it waited"),
+      ("driver-cpu-time", \.processorNs, "a driver does not tell its processor time"),
+      ("driver-hardware-time", \.onHardwareNs, "no driver tells the time on its device"),
+    ] as [(String, KeyPath<DelegationStatistics, Int?>, String)] {
+      if hasRun, let last = after[keyPath: path],
+        let first = before[keyPath: path] ?? (before.executions == 0 ? 0 : nil)
+      {
+        try emit(.metric(.init(name, Double(last - first) / Double(count))))
+      } else {
+        try emit(.metric(.init(name, unavailable: hasRun ? reason : "no driver executed anything")))
       }
-    }
-    if let hardware = after.onHardwareNs, let first = before.onHardwareNs {
-      try emit(.metric(.init("driver-hardware-time", Double(hardware - first) / Double(count))))
-    } else {
-      try emit(.metric(.init("driver-hardware-time", unavailable: "no driver tells the time on its device")))
     }
     try emitFallbacks(session)
   }

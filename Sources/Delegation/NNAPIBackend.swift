@@ -56,6 +56,7 @@ public struct NNAPIBackend: Backend {
     switch option {
     case "driver":
       backend.drivers = try value.split(separator: "+").map { name in
+        if let device = DriverProfile.androidDevice(String(name)) { return .android(device) }
         guard let found = known[String(name)] else {
           throw UnknownName(kind: "driver", name: String(name), known: known.keys.sorted())
         }
@@ -106,7 +107,7 @@ public struct NNAPIBackend: Backend {
   private var use: DriverUse {
     DriverUse(
       computing: computing, fallsBack: allowsFallback, timeoutNs: timeoutNs, priority: priority, mode: mode,
-      forgiven: forgiven)
+      preference: preference, relaxesFloat32: relaxesFloat32, forgiven: forgiven)
   }
 
   /// Drivers, then the processor's own code; of explicit devices those that are named.
@@ -115,7 +116,10 @@ public struct NNAPIBackend: Backend {
       let isNamed = drivers.contains { $0.name == DriverProfile.reference.name }
       let all = drivers.filter { $0.name != DriverProfile.reference.name }
       let processor = isExplicit && !isNamed ? [] : [try ProcessorDevice(.reference, use)]
-      return try all.map { try DriverBackend($0, use) } + processor
+      let devices: [any NNAPIDevice] = try all.map { profile in
+        if profile.compute == .android { LibraryDevice(profile, use) } else { try DriverBackend(profile, use) }
+      }
+      return devices + processor
     }
   }
 

@@ -5,10 +5,10 @@ public struct DelegationStatistics: Sendable, Equatable {
   /// Models that the processor computed since a driver had failed, and why it failed first.
   public var fallbacks = 0
   public var firstFailure: String?
-  /// Nanoseconds in drivers, of which for other executions, and of their processes' processor time.
-  public var inDriverNs = 0
-  public var queuedNs = 0
-  public var processorNs = 0
+  /// Nanoseconds in drivers, of which for other executions, and of their processes' processor time; nil where one does not tell.
+  public var inDriverNs: Int?
+  public var queuedNs: Int?
+  public var processorNs: Int?
   /// Nanoseconds that devices computed; nil where they have no clock.
   public var onHardwareNs: Int?
   /// Bytes that one run does not copy, since they stay in a driver's memory from one of its models to another.
@@ -21,10 +21,16 @@ public struct DelegationStatistics: Sendable, Equatable {
     sum.executions += b.executions
     sum.fallbacks += b.fallbacks
     sum.firstFailure = a.firstFailure ?? b.firstFailure
-    sum.inDriverNs += b.inDriverNs
-    sum.queuedNs += b.queuedNs
-    sum.processorNs += b.processorNs
-    sum.onHardwareNs = a.onHardwareNs.flatMap { own in b.onHardwareNs.map { own + $0 } }
+    /// Of a driver that executed nothing there is nothing to know.
+    func added(_ path: KeyPath<DelegationStatistics, Int?>) -> Int? {
+      if a.executions == 0 { return b[keyPath: path] }
+      if b.executions == 0 { return a[keyPath: path] }
+      return a[keyPath: path].flatMap { own in b[keyPath: path].map { own + $0 } }
+    }
+    sum.inDriverNs = added(\.inDriverNs)
+    sum.queuedNs = added(\.queuedNs)
+    sum.processorNs = added(\.processorNs)
+    sum.onHardwareNs = added(\.onHardwareNs)
     sum.bytesKeptPerRun += b.bytesKeptPerRun
     return sum
   }

@@ -253,7 +253,7 @@ enum DriverNames {
   static func check(_ text: String, _ catalog: Catalog) throws -> String {
     let names = try text.split(separator: "+").map { name in
       guard name.hasSuffix(".yaml") || name.contains("/") else {
-        guard catalog.drivers.contains(String(name)) else {
+        guard catalog.drivers.contains(String(name)) || DriverProfile.androidDevice(String(name)) != nil else {
           throw UnknownName(kind: "driver", name: String(name), known: catalog.drivers)
         }
         return String(name)

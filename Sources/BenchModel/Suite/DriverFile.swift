@@ -7,7 +7,7 @@ import Yams
 /// A driver as a file describes it: see `Suites/drivers`.
 public enum DriverFile {
   private static let keys = [
-    "name", "version", "kind", "summary", "compute", "capabilities", "operations", "without-operations", "operands",
+    "name", "version", "kind", "summary", "compute", "device", "capabilities", "operations", "without-operations", "operands",
     "max-rank", "max-batch", "layout", "max-nodes", "faults",
   ]
 
@@ -32,6 +32,10 @@ public enum DriverFile {
     profile.summary = try fields.text("summary") ?? ""
     profile.kind = try choice("kind", fields) ?? .accelerator
     profile.compute = try choice("compute", fields) ?? .cpu
+    profile.device = try fields.text("device")
+    if let node = fields["device"], profile.compute != .android {
+      throw UserError("\(fields.place(node)): a device is one of Android's: compute must be android")
+    }
     if let node = fields["capabilities"] { profile.capabilities = try capabilities(node, file) }
     profile.limits = DriverProfile.Limits(
       operations: try names("operations", fields), withoutOperations: try names("without-operations", fields) ?? [],
@@ -39,6 +43,9 @@ public enum DriverFile {
       maxBatch: try fields.int("max-batch", 1...65536), layout: try choice("layout", fields),
       maxNodes: try fields.int("max-nodes", 1...1_000_000))
     profile.faults = try fields.list("faults")?.map { try fault($0, file) } ?? []
+    if let node = fields["faults"], profile.compute == .android {
+      throw UserError("\(fields.place(node)): faults go wrong in a driver's process, and android has none of ours")
+    }
     return profile
   }
 

@@ -13,12 +13,15 @@ struct DriverUse: Sendable {
   var timeoutNs: Int?
   var priority = ExecutionPriority.medium
   var mode = ExecutionMode.sync
+  /// What is told to a library that chooses between devices itself.
+  var preference = ExecutionPreference.sustainedSpeed
+  var relaxesFloat32 = false
   /// See ``NNAPIDevice``.
   var forgiven: String?
 }
 
 /// A driver in a process of its own: what is placed on it goes there as models over shared memory.
-struct DriverBackend: NNAPIDevice {
+struct DriverBackend: ModelDevice {
   let profile: DriverProfile
   let use: DriverUse
   let computing: any Backend
@@ -38,16 +41,7 @@ struct DriverBackend: NNAPIDevice {
     }
   }
 
-  func lower(_ nodes: [Int], of graph: Graph, _ options: PrepareOptions) throws -> any Lowering {
-    let kernels = try nodes.map { index in
-      let node = graph.nodes[index]
-      switch support(for: node, in: graph, options) {
-      case .kernel(let kernel): return (index, kernel)
-      case .unsupported(let reason): throw Unsupported("\(node.name): \(reason)")
-      }
-    }
-    return DriverLowering(self, graph, Dictionary(uniqueKeysWithValues: kernels), profile.own(options))
-  }
+  func prepare(_ models: DeviceModels) throws -> any PreparedModels { try DriverModels(models, of: self) }
 }
 
 /// NNAPI's own processor code, in the process of who uses it, as on Android.

@@ -71,23 +71,23 @@ struct DriverExecution {
     var code: ResultCode
     /// Nanoseconds that the device computed; nil where it has no clock.
     var onHardwareNs: Int?
-    /// Nanoseconds in the driver, with waiting for other executions.
-    var inDriverNs: Int
+    /// Nanoseconds in the driver, with waiting for other executions; nil where it does not tell.
+    var inDriverNs: Int?
     /// Of those, for other executions.
-    var queuedNs: Int
+    var queuedNs: Int?
     /// Processor time of the driver's process.
-    var processorNs: Int
+    var processorNs: Int?
     var reason: String
 
     var bytes: [UInt8] {
       let numbers =
-        [Int64(code.rawValue), Int64(onHardwareNs ?? -1)] + [inDriverNs, queuedNs, processorNs].map(Int64.init)
+        [Int64(code.rawValue)] + [onHardwareNs, inDriverNs, queuedNs, processorNs].map { Int64($0 ?? -1) }
       return numbers.withUnsafeBytes { Array($0) } + Array(reason.utf8)
     }
 
     init(
-      _ code: ResultCode, onHardwareNs: Int? = nil, inDriverNs: Int = 0, queuedNs: Int = 0, processorNs: Int = 0,
-      reason: String = ""
+      _ code: ResultCode, onHardwareNs: Int? = nil, inDriverNs: Int? = nil, queuedNs: Int? = nil,
+      processorNs: Int? = nil, reason: String = ""
     ) {
       (self.code, self.onHardwareNs, self.inDriverNs) = (code, onHardwareNs, inDriverNs)
       (self.queuedNs, self.processorNs, self.reason) = (queuedNs, processorNs, reason)
@@ -95,13 +95,14 @@ struct DriverExecution {
 
     init?(_ raw: UnsafeRawBufferPointer) {
       guard raw.count >= 40 else { return nil }
-      func number(_ index: Int) -> Int { Int(raw.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self)) }
-      guard let code = Int32(exactly: number(0)).flatMap(ResultCode.init(rawValue:)), number(2) >= 0, number(3) >= 0,
-        number(4) >= 0
-      else { return nil }
+      func number(_ index: Int) -> Int? {
+        let number = raw.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self)
+        return number < 0 ? nil : Int(number)
+      }
+      guard let code = number(0).flatMap(Int32.init(exactly:)).flatMap(ResultCode.init(rawValue:)) else { return nil }
       self.init(
-        code, onHardwareNs: number(1) < 0 ? nil : number(1), inDriverNs: number(2), queuedNs: number(3),
-        processorNs: number(4), reason: raw.count > 40 ? String(decoding: raw[40...], as: UTF8.self) : "")
+        code, onHardwareNs: number(1), inDriverNs: number(2), queuedNs: number(3), processorNs: number(4),
+        reason: raw.count > 40 ? String(decoding: raw[40...], as: UTF8.self) : "")
     }
   }
 }
@@ -123,12 +124,15 @@ public enum ExecutionPriority: String, Sendable, CaseIterable, Comparable {
 
 extension DelegationStatistics {
   mutating func add(_ answer: DriverExecution.Answer) {
+    let sum = self
     executions += 1
-    inDriverNs += answer.inDriverNs
-    queuedNs += answer.queuedNs
-    processorNs += answer.processorNs
     // Not known of one is not known of all.
-    onHardwareNs =
-      executions == 1 ? answer.onHardwareNs : onHardwareNs.flatMap { sum in answer.onHardwareNs.map { sum + $0 } }
+    func added(_ path: KeyPath<DelegationStatistics, Int?>, _ time: Int?) -> Int? {
+      executions == 1 ? time : sum[keyPath: path].flatMap { sum in time.map { sum + $0 } }
+    }
+    onHardwareNs = added(\.onHardwareNs, answer.onHardwareNs)
+    inDriverNs = added(\.inDriverNs, answer.inDriverNs)
+    queuedNs = added(\.queuedNs, answer.queuedNs)
+    processorNs = added(\.processorNs, answer.processorNs)
   }
 }

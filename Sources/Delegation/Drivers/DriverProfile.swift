@@ -16,6 +16,8 @@ public struct DriverProfile: Sendable, Codable, Equatable {
     /// The reference loops.
     case reference
     case vulkan
+    /// Android's own neural networks library, in the process of who uses it.
+    case android
   }
 
   public var name: String
@@ -24,6 +26,8 @@ public struct DriverProfile: Sendable, Codable, Equatable {
   /// What it is, in a sentence, with the source of its limits.
   public var summary: String
   public var compute: Compute
+  /// Of Android's library the one device that it is, by its name there; nil for all, between which the library divides.
+  public var device: String?
   public var capabilities: Capabilities
   public var limits: Limits
   public var faults: [Fault]
@@ -112,8 +116,26 @@ public struct DriverProfile: Sendable, Codable, Equatable {
     "vulkan", kind: .gpu, summary: "a Vulkan device, driven from a process of its own", compute: .vulkan,
     capabilities: Capabilities(
       others: PerformanceInfo(time: 0.4, power: 0.5), relaxedFloat: PerformanceInfo(time: 0.3, power: 0.4)))
+  /// Android's own library with all its devices. It tells no ratios: what it takes it gets.
+  public static let android = DriverProfile(
+    "android", kind: .unknown,
+    summary: "Android's own neural networks library; android:NAME is one of its devices", compute: .android,
+    capabilities: Capabilities(others: PerformanceInfo(time: 0.1, power: 0.1)))
   /// Those that come with Pacer.
-  public static let shipped = [cpuFast, vulkan, reference]
+  public static let shipped = [cpuFast, vulkan, reference, android]
+
+  /// One device of Android's library.
+  public static func android(_ device: String) -> DriverProfile {
+    var profile = android
+    (profile.name, profile.device) = ("\(android.name):\(device)", device)
+    return profile
+  }
+
+  /// The device that a driver's name asks of Android's library; nil where it does not.
+  public static func androidDevice(_ name: String) -> String? {
+    let prefix = android.name + ":"
+    return name.hasPrefix(prefix) && name.count > prefix.count ? String(name.dropFirst(prefix.count)) : nil
+  }
 }
 
 extension DriverProfile.Fault.Effect: Codable {

@@ -15,6 +15,7 @@ extension DriverProfile {
       case .im2col: CPUBackend(kernels: .im2col)
       case .reference: CPUBackend(kernels: .reference)
       case .vulkan: VulkanBackend()
+      case .android: AndroidBackend(profile: self)
       }
     for (option, value) in options.sorted(by: { $0.key < $1.key }) {
       if let chosen = try backend.choosing(option, value) { backend = chosen }
@@ -28,7 +29,7 @@ extension DriverProfile {
     var own = options
     switch compute {
     case .cpu, .im2col: break
-    case .reference: own = PrepareOptions(threads: 1)
+    case .reference, .android: own = PrepareOptions(threads: 1)
     case .vulkan:
       if ![.system, .arena].contains(options.allocator) { own.allocator = .arena }
       own.inPlace = true
