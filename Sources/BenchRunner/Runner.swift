@@ -91,6 +91,7 @@ public actor Runner {
     let line = RecordLine.resumed(seed: workers.chance.seed)
     _ = try writer.append(line)
     try record.apply(line)
+    for (row, partition) in record.partitions { workers.adopt(partition, for: record.rows[row].configuration) }
     self.init(suite, catalog, workers: workers, record: record, writer: writer, report: report)
   }
 
@@ -174,6 +175,9 @@ public actor Runner {
     let found = await cancellable { [inspector] in await inspector.inspect(pending, within: seconds) }
     guard goesOn else { return }
     costs[index].inspection = watch.elapsed
+    if record.partitions[index] == nil, let partition = workers.measuredPartition(of: pending.configuration) {
+      try note(.partition(row: index, partition))
+    }
     // The time was not enough.
     if found.status == .pending { return }
     try note(.inspected(.init(found, at: index)))

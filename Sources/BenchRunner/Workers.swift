@@ -34,8 +34,8 @@ public struct Workers: Sendable {
   package var launcher: any Launcher = ProcessLauncher()
   /// Of the protocol, by command: each is asked once.
   private let versions = Versions()
-  /// By command and configuration: each is measured once, so that all processes run the same one.
-  private let partitions = Partitions()
+  /// Each is measured once, so that all processes run the same one.
+  private var partitions = Partitions()
 
   public init(own: WorkerCommand, cacheFolder: URL, chance: Chance = Chance()) {
     (self.own, self.cacheFolder, self.chance) = (own, cacheFolder, chance)
@@ -46,12 +46,23 @@ public struct Workers: Sendable {
   }
 
   private final class Partitions: Sendable {
-    struct Key: Hashable {
-      var command: WorkerCommand
-      var configuration: Configuration
-    }
-    let known = Mutex<[Key: MeasuredPartition]>([:])
+    /// By configuration: those that commands run, one behind the other. What was read from a record is any command's.
+    let known = Mutex<[Configuration: [(command: WorkerCommand?, partition: MeasuredPartition)]]>([:])
   }
+
+  /// The partition that processes of a configuration run; nil where none was measured.
+  package func measuredPartition(of configuration: Configuration) -> MeasuredPartition? {
+    partitions.known.withLock { $0[configuration]?.first?.partition }
+  }
+
+  /// Has all processes of a configuration run a partition that was measured before.
+  package func adopt(_ partition: MeasuredPartition, for configuration: Configuration) {
+    partitions.known.withLock { $0[configuration] = [(nil, partition)] }
+  }
+
+  /// Has workers of another version run the partitions of these, where they have the same nodes and devices: what a plan owes to the
+  /// noise of measuring it is no change between versions.
+  package func sharePartitions(with other: inout Workers) { other.partitions = partitions }
 
   /// The command for a configuration, in a protocol that it understands, and the job with the files it needs.
   /// - Throws: ``UserError`` or ``UnknownName`` where there is no such engine or its files cannot be written.
@@ -82,18 +93,22 @@ public struct Workers: Sendable {
   private func partition(
     of configuration: Configuration, _ command: WorkerCommand, _ files: [String: String]
   ) async throws -> MeasuredPartition? {
-    let key = Partitions.Key(command: command, configuration: configuration)
-    if let known = partitions.known.withLock({ $0[key] }) { return known }
+    let known = partitions.known.withLock { $0[configuration] ?? [] }
+    if let own = known.first(where: { $0.command == nil || $0.command == command }) { return own.partition }
     var job = Job(.partition, configuration)
     job.configuration?[Axes.expect] = nil
     (job.files, job.maxMemory) = (files, maxMemory)
     let outcome = await launcher.run(Assignment(command, job), timeout: timeout)
     // What cannot run here says so itself.
     if outcome.skipped != nil { return nil }
-    guard outcome.failure == nil, let partition = outcome.partition else {
+    guard outcome.failure == nil, let measured = outcome.partition else {
       throw UserError("the partition could not be measured: \(outcome.problem ?? "the worker tells nothing of it")")
     }
-    partitions.known.withLock { $0[key] = partition }
+    let alike = known.first { other in
+      other.partition.graph == measured.graph && other.partition.devices.map(\.name) == measured.devices.map(\.name)
+    }
+    let partition = alike?.partition ?? measured
+    partitions.known.withLock { $0[configuration, default: []].append((command, partition)) }
     return partition
   }
 

@@ -69,7 +69,11 @@ final class ScriptedLauncher: Launcher {
       let nothing = MeasuredPartition.Cost(nodesNs: 1, executions: 0, executionsNs: 0, copiedBytes: 0, copiesNs: 0)
       return [
         hello,
-        .partition(.init(graph: "g", devices: [], byteNs: 0, chosen: [], cost: nothing, unmeasuredCost: nothing)),
+        // No measurement is the same as another one.
+        .partition(
+          .init(
+            graph: "g", devices: [.init(name: "npu", isHost: false, executionNs: 1, nodeNs: [])],
+            byteNs: Double(log.count), chosen: [], cost: nothing, unmeasuredCost: nothing)),
       ]
     default: return [hello, .prepared(prepared), warmed]
     }
@@ -171,6 +175,42 @@ extension Workers {
       await #expect(throws: UserError.self) {
         try await Workers.scripted(failing, in: folder).assignment(measured, Job(.latency, measured))
       }
+    }
+  }
+
+  @Test func `a record that goes on, and another version, run the partition that was measured first`() async throws {
+    try await inFolder { folder in
+      let launcher = ScriptedLauncher { _ in 1e6 }
+      let url = folder.appendingPathComponent("t.jsonl")
+      let sheet = suite(
+        ["backend": ["nnapi"], "partition": ["measured"], "threads": ["1", "2", "3", "4"]], rounds: 4, budget: 0.8)
+      let record = try await runner(sheet, .scripted(launcher, in: folder), url).run()
+      let partition = try #require(record.partitions[0])
+      #expect(record.partitions.count < 4 && record.ending == .budget)
+      var longer = sheet
+      longer.budget = 1e6
+      let workers = Workers.scripted(launcher, in: folder, seed: 8)
+      let resumed = try await Runner(
+        suite: longer, catalog, resuming: try Record.read(url, catalog), workers: workers, to: url
+      ) { _ in }.run()
+      #expect(resumed.partitions[0] == partition && resumed.partitions.count == 4 && resumed.isComplete)
+      #expect(launcher.log.count { $0.hasPrefix("partition") } == 4)
+      #expect(try Record.read(url, catalog).partitions == resumed.partitions)
+
+      var other = Workers.scripted(launcher, in: folder)
+      other.own.arguments.append("other")
+      workers.sharePartitions(with: &other)
+      let configuration = resumed.rows[0].configuration
+      let job = try await other.assignment(configuration, Job(.latency, configuration)).job
+      #expect(job.partition == partition)
+      // Two of their own, of one graph and the same devices, are one.
+      let (base, head) = (Workers.scripted(launcher, in: folder), other)
+      var sharing = head
+      base.sharePartitions(with: &sharing)
+      let first = try await base.assignment(configuration, Job(.latency, configuration)).job.partition
+      let second = try await sharing.assignment(configuration, Job(.latency, configuration)).job.partition
+      #expect(first == second && first != partition)
+      #expect(launcher.log.count { $0.hasPrefix("partition") } == 6)
     }
   }
 

@@ -69,6 +69,15 @@ struct SchemaTests {
     maker.lines.insert(.idle(engine: "pacer", bytes: 1), at: 1)
     maker.pair(1, to: 0, ratio: 0.5)
     maker.lines += [
+      .partition(
+        row: 0,
+        .init(
+          graph: "g",
+          devices: [
+            .init(name: "npu", isHost: false, executionNs: 1, nodeNs: [2, nil]),
+            .init(name: "cpu", isHost: true, executionNs: 0, nodeNs: [3, 4]),
+          ], byteNs: 0.1, chosen: ["npu", "cpu"],
+          cost: .init(nodesNs: 1, executions: 1, executionsNs: 1, copiedBytes: 0, copiesNs: 0), unmeasuredCost: nil)),
       .unavailable(rows: [0, 1], reasons: ["energy": "no counter"]), .failed(row: 1, reason: "r"), .resumed(seed: 1),
     ]
     maker.end(.budget)

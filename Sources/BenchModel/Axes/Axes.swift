@@ -271,7 +271,8 @@ enum DriverNames {
   /// Files by their names alone, and profiles of other machines' drivers as what they are.
   static func short(_ text: String) -> String {
     text.split(separator: "+").map { name in
-      if NNAPIBackend.shipped[String(name)] != nil { return String(name) }
+      let isShipped = NNAPIBackend.shipped[String(name)] != nil
+      if isShipped || DriverProfile.androidDevice(String(name)) != nil { return String(name) }
       return (name.split(separator: "/").last ?? name).replacing(/\.yaml$/, with: "") + " (profile)"
     }.joined(separator: "+")
   }

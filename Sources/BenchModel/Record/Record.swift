@@ -1,6 +1,7 @@
 import BenchProtocol
 import BenchStatistics
 import Foundation
+import struct RuntimeCore.MeasuredPartition
 
 /// One run of a suite: the sum of its lines. A record that grows and one that is read are made in the same way, line by
 /// line, so that every estimate in a report follows from the file alone.
@@ -19,6 +20,8 @@ public struct Record: Sendable {
   public private(set) var environment: MachineDescription
   /// What an empty worker of each engine needs, in bytes.
   public private(set) var idleResident: [String: Double] = [:]
+  /// How graphs are divided by measured times, by row.
+  public private(set) var partitions: [Int: MeasuredPartition] = [:]
   public private(set) var elapsed = 0.0
   public private(set) var ending: Ending?
   /// Whether the last line says that all was done.
@@ -60,6 +63,9 @@ public struct Record: Sendable {
     switch line {
     case .start: throw UserError("a record starts once")
     case .idle(let engine, let bytes): idleResident[engine] = bytes
+    case .partition(let row, let partition):
+      try WorkerLine.partition(partition).check()
+      partitions[try index(row)] = partition
     case .inspected(let line): try apply(line)
     case .run(let line): try apply(line)
     case .runs(let line): for line in try line.lines() { try apply(line) }

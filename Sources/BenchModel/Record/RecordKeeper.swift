@@ -88,7 +88,7 @@ public struct RecordKeeper: Sendable {
           }
         }
         return nil
-      case .run, .runs, .end, .summary: return nil
+      case .run, .runs, .end, .summary, .partition: return nil
       default: return line
       }
     }

@@ -1,12 +1,15 @@
 import BenchProtocol
 import BenchStatistics
 import Foundation
+import struct RuntimeCore.MeasuredPartition
 
 /// One line of a record: written once, in the order in which things happened. Rows and runs are referred to by number.
 public enum RecordLine: Sendable, Equatable {
   case start(Start)
   /// What an empty worker of an engine needs.
   case idle(engine: String, bytes: Double)
+  /// How a row's graph is divided by what its nodes were measured to take: every process of the row runs that, also when it goes on.
+  case partition(row: Int, MeasuredPartition)
   case inspected(Inspected)
   case run(RunLine)
   /// In place of a row's runs, where a record is kept for good.
@@ -137,9 +140,9 @@ public enum RecordLine: Sendable, Equatable {
 }
 
 extension RecordLine: Codable {
-  private enum Key: String, CodingKey { case kind, engine, bytes, row, rows, reason, reasons, seed }
+  private enum Key: String, CodingKey { case kind, engine, bytes, row, rows, reason, reasons, seed, partition }
   private enum Kind: String, Codable {
-    case start, idle, inspected, run, runs, unavailable, failed, resumed, summary, end
+    case start, idle, partition, inspected, run, runs, unavailable, failed, resumed, summary, end
   }
 
   public init(from decoder: any Decoder) throws {
@@ -150,6 +153,10 @@ extension RecordLine: Codable {
       self = .idle(
         engine: try container.decode(String.self, forKey: .engine),
         bytes: try container.decode(Double.self, forKey: .bytes))
+    case .partition:
+      self = .partition(
+        row: try container.decode(Int.self, forKey: .row),
+        try container.decode(MeasuredPartition.self, forKey: .partition))
     case .inspected: self = .inspected(try Inspected(from: decoder))
     case .run: self = .run(try RunLine(from: decoder))
     case .runs: self = .runs(try Runs(from: decoder))
@@ -178,6 +185,10 @@ extension RecordLine: Codable {
       try container.encode(Kind.idle, forKey: .kind)
       try container.encode(engine, forKey: .engine)
       try container.encode(bytes, forKey: .bytes)
+    case .partition(let row, let partition):
+      try container.encode(Kind.partition, forKey: .kind)
+      try container.encode(row, forKey: .row)
+      try container.encode(partition, forKey: .partition)
     case .inspected(let line): try put(.inspected, line)
     case .run(let line): try put(.run, line)
     case .runs(let line): try put(.runs, line)

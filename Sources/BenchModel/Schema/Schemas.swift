@@ -126,6 +126,9 @@ public struct Schemas: Sendable {
         "schema", .object(["const": .text(Record.schema)])),
       .object(["engine": .type("string"), "bytes": .type("number")], required: ["engine", "bytes"]).with(
         "kind", "idle"),
+      .object(
+        ["row": .type("integer"), "partition": schema(MeasuredPartition.self)], required: ["row", "partition"]
+      ).with("kind", "partition"),
       schema(RecordLine.Inspected.self).with("kind", "inspected"), schema(RecordLine.RunLine.self).with("kind", "run"),
       schema(RecordLine.Runs.self).with("kind", "runs"),
       .object(

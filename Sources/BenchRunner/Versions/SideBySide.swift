@@ -43,6 +43,7 @@ public struct SideBySide: Sendable {
 
   public init(base: Side, head: Side, catalog: Catalog, rows: [Row], oracle: WorkerCommand) {
     (self.base, self.head, self.catalog, self.rows, self.oracle) = (base, head, catalog, rows, oracle)
+    base.workers.sharePartitions(with: &self.head.workers)
   }
 
   public func run() async -> Comparison {
