@@ -81,7 +81,10 @@ let targets: [Target] = [
   .target(name: "CNeuralNetworks"),
   module(
     "Delegation",
-    ["BackendCPU", "BackendVulkan", "ModelFiles", "RuntimeCore", "GraphCore", "TensorCore", "CDriver", "CNeuralNetworks"]),
+    [
+      "BackendCPU", "BackendVulkan", "ModelFiles", "RuntimeCore", "GraphCore", "TensorCore", "CDriver",
+      "CNeuralNetworks",
+    ]),
   module("Pacer", runtime),
   module(
     "ModelFiles", ["GraphCore", "TensorCore", .product(name: "SwiftProtobuf", package: "swift-protobuf")],

@@ -13,9 +13,11 @@ import Testing
 @testable import Pacer
 
 /// A library with the symbols of Android's, which is built when it is needed, and what can be asked of it besides.
-private enum StandIn {
+enum StandIn {
   /// - Throws: where it could not be built.
   static let library = Result { try build() }
+  /// Its settings are those of the process, as are its counts.
+  private static let isUsed = NSLock()
 
   private static func build() throws -> (set: Set, count: Count) {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("pacer-nn-\(getpid())")
@@ -45,9 +47,11 @@ private enum StandIn {
   typealias Count = @convention(c) (UnsafePointer<CChar>) -> Int32
 
   static func count(_ what: String) throws -> Int { Int(try library.get().count(what)) }
-  /// Runs something with some of its settings, and resets them.
+  /// Runs something with some of its settings, alone, and resets them.
   static func with<Result>(_ settings: [String: String], _ body: () throws -> Result) throws -> Result {
     let library = try library.get()
+    isUsed.lock()
+    defer { isUsed.unlock() }
     for (name, value) in settings { library.set(name, value) }
     defer { for name in settings.keys { library.set(name, nil) } }
     return try body()
@@ -115,7 +119,8 @@ private enum StandIn {
   }
 
   @Test(arguments: [ModelDescription.mobileNetV2, .resNet18])
-  func `networks of integers are Android's, and as near to their floats as Pacer's are`(model: ModelDescription) throws {
+  func `networks of integers are Android's, and as near to their floats as Pacer's are`(model: ModelDescription) throws
+  {
     let side = model.name == "resnet-18" ? 32 : 64
     let quantize = QuantizeInt8(observing: Observation(evaluator: { graph in { try graph.evaluate($0) } }))
     let (executable, graph, input) = try prepared(
@@ -177,7 +182,7 @@ private enum StandIn {
   @Test(arguments: ExecutionMode.allCases)
   func `eight sessions at once are right in every mode, and all is given back`(mode: ExecutionMode) throws {
     let names = ["models", "compilations", "executions", "bursts", "events", "misused"]
-    try autoreleased {
+    try StandIn.with([:]) {
       var backend = NNAPIBackend(drivers: [Self.npu])
       backend.mode = mode
       let (executable, _, input) = try prepared(.resNet18, 32, backend)
@@ -200,13 +205,13 @@ private enum StandIn {
       for index in 0..<8 { #expect(results.withLock { $0[index] } == expected[index]) }
       #expect(try StandIn.count("computed") == before + 32)
     }
-    // What ran a started inference lets go of it a little later.
-    let end = DispatchTime.now() + 20
-    while try names.contains(where: { try StandIn.count($0) != 0 }), DispatchTime.now() < end { usleep(1000) }
-    for name in names { #expect(try StandIn.count(name) == 0, "\(name)") }
+    try StandIn.with([:]) {
+      // What ran a started inference lets go of it a little later.
+      let end = DispatchTime.now() + 20
+      while try names.contains(where: { try StandIn.count($0) != 0 }), DispatchTime.now() < end { usleep(1000) }
+      for name in names { #expect(try StandIn.count(name) == 0, "\(name)") }
+    }
   }
-
-  private func autoreleased(_ body: () throws -> Void) rethrows { try body() }
 
   @Test func `a device that fails is made good, counted and said; without fallback it is an error`() throws {
     let (executable, graph, input) = try prepared(.resNet18, 32, NNAPIBackend(drivers: [Self.npu]))

@@ -1,5 +1,4 @@
 import BenchStatistics
-import Delegation
 import Foundation
 import GraphCore
 import GraphPasses
@@ -8,6 +7,8 @@ import RuntimeCore
 import TensorCore
 import TestSupport
 import Testing
+
+@testable import Delegation
 
 /// Random graphs on random drivers: whatever the graph and whatever a driver refuses or fails at, the result is the oracle's.
 @Suite struct RandomPlanTests {
@@ -20,39 +21,46 @@ import Testing
     for number in 0..<Self.count {
       let (graph, input) = try Self.graph(&random)
       let drivers = Self.drivers(&random, number)
-      var backend = NNAPIBackend(drivers: drivers, preference: random.pick(ExecutionPreference.allCases))
-      let options = PrepareOptions(allocator: random.pick(AllocatorKind.allCases), threads: random.pick([1, 2]))
-      let place = Comment("plan \(number): \(drivers)")
-      let passes = random.pick([[], standardPasses])
-      backend.mode = random.pick(ExecutionMode.allCases)
-      if random.pick(Array(0..<8)) == 0 {
-        backend.partition = .measured(
-          try backend.measuredPartition(
-            of: graph, passes: passes, fallback: CPUBackend(), options, samples: [[input]]))
-        // As if nobody had met them: faults come at the same calls again.
-        DriverProcesses.endAll { $0.hasPrefix("random") }
-      }
-      let placer = try Placer(backend, fallback: CPUBackend(), options)
-      let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: placer).graph
-      let executable = try placer.prepare(optimised)
-      let session = try executable.makeSession()
-      let expected = try graph.evaluate([input])
-      for _ in 0..<3 {
-        if backend.mode == .fenced {
-          session.inputs[0].write(input)
-          try session.start().wait()
-        } else {
-          try session.run(with: [input])
-        }
-        for (output, right) in zip(session.outputs, expected) { #expect(output.relativeError(to: right) < 1e-4, place) }
-      }
-      // A plan has all nodes once, each after what it reads.
-      try executable.plan.graph.verify()
-      #expect(executable.plan.graph.nodes.count == optimised.nodes.count, place)
-      #expect(session.failure == nil, place)
-      if drivers.allSatisfy(\.faults.isEmpty) { #expect(session.delegation?.fallbacks ?? 0 == 0, place) }
+      // The library's settings are others' at other times.
+      try StandIn.with([:]) { try check(graph, input, drivers, number, &random) }
+    }
+  }
+
+  private func check(
+    _ graph: Graph, _ input: Tensor, _ drivers: [DriverProfile], _ number: Int, _ random: inout SeededGenerator
+  ) throws {
+    var backend = NNAPIBackend(drivers: drivers, preference: random.pick(ExecutionPreference.allCases))
+    let options = PrepareOptions(allocator: random.pick(AllocatorKind.allCases), threads: random.pick([1, 2]))
+    let place = Comment("plan \(number): \(drivers)")
+    let passes = random.pick([[], standardPasses])
+    backend.mode = random.pick(ExecutionMode.allCases)
+    if random.pick(Array(0..<8)) == 0 {
+      backend.partition = .measured(
+        try backend.measuredPartition(
+          of: graph, passes: passes, fallback: CPUBackend(), options, samples: [[input]]))
+      // As if nobody had met them: faults come at the same calls again.
       DriverProcesses.endAll { $0.hasPrefix("random") }
     }
+    let placer = try Placer(backend, fallback: CPUBackend(), options)
+    let optimised = try Pipeline(passes, checksNumbers: false).run(on: graph, for: placer).graph
+    let executable = try placer.prepare(optimised)
+    let session = try executable.makeSession()
+    let expected = try graph.evaluate([input])
+    for _ in 0..<3 {
+      if backend.mode == .fenced {
+        session.inputs[0].write(input)
+        try session.start().wait()
+      } else {
+        try session.run(with: [input])
+      }
+      for (output, right) in zip(session.outputs, expected) { #expect(output.relativeError(to: right) < 1e-4, place) }
+    }
+    // A plan has all nodes once, each after what it reads.
+    try executable.plan.graph.verify()
+    #expect(executable.plan.graph.nodes.count == optimised.nodes.count, place)
+    #expect(session.failure == nil, place)
+    if drivers.allSatisfy(\.faults.isEmpty) { #expect(session.delegation?.fallbacks ?? 0 == 0, place) }
+    DriverProcesses.endAll { $0.hasPrefix("random") }
   }
 
   /// Convolutions, activations, sums, pools and what else there is, each of values that are there.
@@ -106,7 +114,8 @@ import Testing
       .concatenation, .softmax, .transpose,
     ]
     return (0..<random.pick([1, 2, 3])).map { index in
-      var profile = DriverProfile("random\(number).\(index)", compute: random.pick([.cpu, .im2col, .reference]))
+      var profile = DriverProfile(
+        "random\(number).\(index)", compute: random.pick([.cpu, .im2col, .reference, .android]))
       let ratio = random.pick([0.3, 0.5, 0.5, 1, 2] as [Float])
       profile.capabilities = Capabilities(others: PerformanceInfo(time: ratio, power: random.pick([0.2, 1])))
       profile.limits.withoutOperations = Set(codes.filter { _ in random.pick([true, false, false]) })
@@ -115,7 +124,8 @@ import Testing
       profile.limits.maxBatch = random.pick([nil, nil, 1])
       let effect: DriverProfile.Fault.Effect = random.pick([.die, .fail(.opFailed), .delay(milliseconds: 1)])
       let fault = DriverProfile.Fault(effect, at: random.pick([.prepare, .execute]), from: random.pick([1, 2, 4]))
-      if random.pick([true, false, false]) { profile.faults = [fault] }
+      if random.pick([true, false, false]), profile.compute != .android { profile.faults = [fault] }
+      if profile.compute == .android { profile.device = random.pick([nil, "sample-npu"]) }
       return profile
     }
   }

@@ -7,7 +7,8 @@ import Yams
 /// A driver as a file describes it: see `Suites/drivers`.
 public enum DriverFile {
   private static let keys = [
-    "name", "version", "kind", "summary", "compute", "device", "capabilities", "operations", "without-operations", "operands",
+    "name", "version", "kind", "summary", "compute", "device", "capabilities", "operations", "without-operations",
+    "operands",
     "max-rank", "max-batch", "layout", "max-nodes", "faults",
   ]
 
