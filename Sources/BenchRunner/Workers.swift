@@ -104,12 +104,15 @@ public struct Workers: Sendable {
     guard outcome.failure == nil, let measured = outcome.partition else {
       throw UserError("the partition could not be measured: \(outcome.problem ?? "the worker tells nothing of it")")
     }
-    let alike = known.first { other in
-      other.partition.graph == measured.graph && other.partition.devices.map(\.name) == measured.devices.map(\.name)
+    // Somebody else may have measured it meanwhile.
+    return partitions.known.withLock { known in
+      let alike = known[configuration]?.first { other in
+        other.partition.graph == measured.graph && other.partition.devices.map(\.name) == measured.devices.map(\.name)
+      }
+      let partition = alike?.partition ?? measured
+      known[configuration, default: []].append((command, partition))
+      return partition
     }
-    let partition = alike?.partition ?? measured
-    partitions.known.withLock { $0[configuration, default: []].append((command, partition)) }
-    return partition
   }
 
   /// A model file reaches every engine in the same form, with the same inputs.

@@ -162,7 +162,8 @@ enum StandIn {
     #expect(throws: DriverError.self) { try NeuralNetworks("/nowhere/libneuralnetworks.so") }
     do { _ = try NeuralNetworks("/nowhere/libneuralnetworks.so") } catch {
       #expect(
-        error.code == .unavailableDevice && error.reason.hasPrefix("Android's neural networks library is not here"))
+        error.code == .unavailableDevice
+          && error.reason.hasPrefix("Android's neural networks library (Android 10 and later) cannot"))
     }
     // The C library has none of its functions.
     do { _ = try NeuralNetworks("libc.so.6") } catch {

@@ -102,6 +102,27 @@ import Testing
   }
 
   @Test(arguments: ExecutionMode.allCases)
+  func `a driver that was ended at its deadline is not asked again`(mode: ExecutionMode) throws {
+    var backend = NNAPIBackend(
+      drivers: [Self.profile("late\(UInt32.random(in: 0 ... .max))", faults: [.init(.hang, from: 2)])],
+      isExplicit: true,
+      timeoutNs: 2_000_000_000)
+    backend.mode = mode
+    let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend, fallback: nil)
+    let session = try executable.makeSession()
+    try session.run(with: [input])
+    for expected in [ResultCode.missedDeadlinePersistent, .deadObject, .deadObject] {
+      do {
+        try session.run(with: [input])
+        Issue.record("it answered")
+      } catch let error as DriverError {
+        #expect(error.code == expected && error.reason == "it did not answer by its deadline, and was ended")
+      }
+    }
+    #expect(session.delegation?.executions == 1)
+  }
+
+  @Test(arguments: ExecutionMode.allCases)
   func `a driver that dies is made good step by step, counted and said`(mode: ExecutionMode) throws {
     let (session, isRight) = try run([.init(.die, from: 2)], mode: mode)
     #expect(isRight)

@@ -1,4 +1,3 @@
-import Delegation
 import GraphCore
 import GraphPasses
 import Pacer
@@ -6,6 +5,8 @@ import RuntimeCore
 import TensorCore
 import TestSupport
 import Testing
+
+@testable import Delegation
 
 /// A network that branches: two convolutions of one input with activations of their own, put together.
 private func branches() throws -> Graph {
@@ -101,6 +102,66 @@ private func branches() throws -> Graph {
     // Queues: first (relu), second (none), processor (tanh). Then relu, which makes exp ready for the second; the sum is the first's.
     #expect(
       try placed(graph, backend) == ["tanh: nnapi-reference", "relu: first", "exp: second", "sum: first"])
+  }
+
+  private func operations(_ op: any Op, _ types: [TensorType], stored: StoredType? = nil) throws -> NNAPIModel {
+    var graph = Graph(name: "one")
+    let inputs = types.enumerated().map { graph.addInput("x\($0.offset)", $0.element) }
+    let result = try graph.addNode("one", op, inputs, stored: stored)
+    graph.setOutputs([result])
+    return try NNAPIModel(graph.nodes[0], in: graph)
+  }
+
+  @Test func `what an operation does otherwise than Pacer is refused, with the reason`() throws {
+    func refusal(_ op: any Op, _ types: TensorType..., stored: StoredType? = nil) -> String? {
+      do {
+        _ = try operations(op, types, stored: stored)
+        return nil
+      } catch { return "\(error)" }
+    }
+    let ints = TensorType([4], .int32)
+    #expect(refusal(Binary(.divide), ints, ints) == "DIV of integers rounds down, not towards zero")
+    #expect(refusal(Binary(.add), ints, ints) == nil)
+    #expect(refusal(Reshape(to: [2, 2]), ints) == "RESHAPE has no form for TENSOR_INT32")
+    #expect(refusal(Reshape(to: [2, 2]), TensorType([4], .bool)) == "RESHAPE has no form for TENSOR_BOOL8")
+    #expect(refusal(Activation(.relu), TensorType([0, 4])) == "NNAPI has no tensors without elements")
+    #expect(refusal(Transpose([]), TensorType([])) == "TRANSPOSE has one axis at least")
+    let image = TensorType([1, 2, 8, 8])
+    let wide = Window(kernel: 2, stride: 1, padding: 2, dilation: 1)
+    #expect(refusal(MaxPool2D(wide), image) == "MAX_POOL_2D has no windows wholly in padding")
+    // Of one element a step of any size leads nowhere.
+    #expect(refusal(Slice([.init(axis: 3, start: 3, end: .max, step: .max)]), image) == nil)
+    let bytes = TensorType([4], .int8, quantization: Quantization(scale: 1))
+    #expect(
+      refusal(Binary(.multiply), bytes, bytes, stored: StoredType(.int8, scale: 0.5))
+        == "MUL of quantised tensors needs a result with a scale over the product of theirs")
+    #expect(refusal(Binary(.multiply), bytes, bytes, stored: StoredType(.int8, scale: 2)) == nil)
+  }
+
+  @Test func `what is rounded before an activation or a residual holds all that it can be`() throws {
+    let image = TensorType([1, 1, 2, 2], .int8, quantization: Quantization(scale: 1.0 / 128))
+    let weight = TensorType([1, 1, 1, 1], .int8, quantization: Quantization(scale: 1))
+    let bias = TensorType([1], .int32, quantization: Quantization(scale: 1.0 / 128))
+    // A sum with a summand of ±1 is no further than 1 from what the activation changes at.
+    for (function, least) in [(Epilogue.sigmoid, -9 as Float), (.hardSwish, -4), (.relu, -1)] {
+      var graph = Graph(name: "one")
+      let x = graph.addInput("x", image)
+      let parameters = [
+        graph.addConstant("w", try Tensor(quantized: weight.shape, [1], StoredType(.int8, scale: 1))),
+        graph.addConstant("b", try Tensor(quantized: bias.shape, [0], StoredType(.int32, scale: 1.0 / 128))),
+      ]
+      let result = try graph.addNode(
+        "one", Conv2D(epilogue: function), [x] + parameters + [x],
+        stored: StoredType(.int8, scale: 1.0 / 256, zeroPoint: -128))
+      graph.setOutputs([result])
+      let model = try NNAPIModel(graph.nodes[0], in: graph)
+      let sum = model.operands[model.operations[0].outputs[0]]
+      #expect(model.operations[0].code == .conv2d && model.operations[1].code == .add)
+      #expect(abs(sum.range.lowerBound - least) < 0.1, "\(function): \(sum.range)")
+    }
+    // Scales that no file should have are no reason to end.
+    let huge = TensorType([4], .int8, quantization: Quantization(scale: 3e38))
+    _ = try? operations(Binary(.add, epilogue: .relu), [huge, huge], stored: StoredType(.int8, scale: 3e38))
   }
 
   @Test func `what NNAPI cannot express stays with Pacer's processor, with the reason`() throws {

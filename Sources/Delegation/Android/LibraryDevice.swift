@@ -25,7 +25,13 @@ struct AndroidBackend: Backend {
       let model = try NNAPIModel(node, in: graph)
       let codes = model.operations.map(\.code)
       let built = try LibraryModel(model, of: graph, isRelaxed: false, driver: profile.name, library)
-      let supported = try built.supported(by: library.devices(of: profile), driver: profile.name)
+      // NNAPI's own processor code takes everything: it is no reason to delegate, unless it is named.
+      let devices = try library.devices(of: profile)
+      let asked = profile.device == nil ? devices.filter { $0.kind != .cpu } : devices
+      guard !asked.isEmpty else {
+        return .unsupported(reason: "\(profile.name) has no device but the processor; --driver android:NAME takes that")
+      }
+      let supported = try built.supported(by: asked, driver: profile.name)
       if let refused = zip(codes, supported).first(where: { !$1 })?.0 {
         return .unsupported(reason: "\(profile.name) has no \(refused) like this")
       }

@@ -39,7 +39,7 @@ final class NeuralNetworks: @unchecked Sendable {
       let words = reason.map { String(cString: $0) } ?? "it cannot be opened"
       throw DriverError(
         .unavailableDevice, driver: DriverProfile.android.name,
-        "Android's neural networks library is not here (Android 10 and later have it): \(words)")
+        "Android's neural networks library (Android 10 and later) cannot be used: \(words)")
     }
     functions = opened.pointee
     var count: UInt32 = 0

@@ -45,6 +45,8 @@ final class DriverExecutor: ModelExecutor {
   /// Where executions are handed in, unless they are sent.
   private let ticket: BurstTicket?
   let deviceBytes: Int
+  /// Why the driver is not asked any more.
+  private var end: DriverError?
 
   init(_ driver: DriverModels, _ memory: SharedMemory) throws {
     let process = driver.process
@@ -63,6 +65,7 @@ final class DriverExecutor: ModelExecutor {
   }
 
   func execute(_ index: Int, deadlineNs: Int?) throws(DriverError) -> DriverExecution.Answer {
+    if let end { throw end }
     let (name, use, start) = (driver.process.name, driver.use, driverClockNs())
     let deadline = min(use.timeoutNs.map { start + $0 } ?? .max, deadlineNs ?? .max)
     let hasDeadline = deadline < .max
@@ -82,8 +85,9 @@ final class DriverExecutor: ModelExecutor {
       throw DriverError(.deadObject, driver: name, driver.process.ending())
     } catch is DriverChannel.TimedOut {
       driver.process.stop()
-      throw DriverError(
-        .missedDeadlinePersistent, driver: name, "it did not answer by its deadline, and was ended")
+      let words = "it did not answer by its deadline, and was ended"
+      end = DriverError(.deadObject, driver: name, words)
+      throw DriverError(.missedDeadlinePersistent, driver: name, words)
     } catch {
       throw DriverError(.opFailed, driver: name, "\(error)")
     }

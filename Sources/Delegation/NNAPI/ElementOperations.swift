@@ -3,6 +3,27 @@ import TensorCore
 
 /// What goes by single elements, and sums of them.
 extension NNAPIModelWriter {
+  /// Indices below 0 count from the end here, and nowhere there.
+  mutating func gather(_ node: Node, _ op: Gather) throws -> Int {
+    let (x, indices, own) = (try plain(node), node.inputs[1], try own(node))
+    let (extent, shape) = (graph[node.inputs[0]].type.shape[op.axis], graph[indices].type.shape)
+    try need(graph[indices].type.dtype == .int32, "NNAPI has no tensors of \(graph[indices].type.dtype.rawValue)")
+    try need(graph.isWeight(indices), "GATHER's indices may be below 0 where they are computed")
+    let places = constant(
+      Operand(.tensorInt32, Self.dimensions(shape, isNHWC: false)),
+      .made { graph in
+        try graph.plain(indices).allIntegers().flatMap { index in
+          Int32(clamping: index < 0 ? index + Int64(extent) : index).littleEndianBytes
+        }
+      })
+    var result = own
+    result.dimensions = self[x].dimensions
+    result.dimensions.replaceSubrange(op.axis...op.axis, with: self[places].dimensions)
+    try need(result.dimensions.count <= 4, "NNAPI's tensors have at most 4 axes, not \(result.dimensions.count)")
+    let gathered = emit(.gather, [x, int(op.axis), places], result)
+    return result.dimensions == own.dimensions ? gathered : reshape(gathered, own.dimensions)
+  }
+
   mutating func binary(_ node: Node, _ op: Binary) throws -> Int {
     let isBool = graph[node.inputs[0]].type.dtype == .bool
     let code: OperationCode? =

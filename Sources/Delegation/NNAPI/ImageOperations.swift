@@ -5,6 +5,10 @@ import TensorCore
 extension NNAPIModelWriter {
   mutating func pool(_ node: Node, _ code: OperationCode, _ window: Window, of given: Int? = nil) throws -> Int {
     let x = try given ?? input(node)
+    let (padding, kernel) = (window.padding, window.kernel)
+    try need(
+      max(padding.top, padding.bottom) < kernel.h && max(padding.left, padding.right) < kernel.w,
+      "\(code) has no windows wholly in padding")
     let numbers = [
       window.padding.left, window.padding.right, window.padding.top, window.padding.bottom, window.stride.w,
       window.stride.h, window.kernel.w, window.kernel.h, 0,
@@ -55,7 +59,9 @@ extension NNAPIModelWriter {
     )
     for cut in op.cuts {
       let place = Self.dimension(cut.axis, of: type)
-      (begins[place], steps[place]) = (cut.firstPlace(of: type.shape[cut.axis]), cut.step)
+      // Of one element there are no steps, which may be of any size.
+      let step = result.dimensions[place] > 1 ? cut.step : 1
+      (begins[place], steps[place]) = (cut.firstPlace(of: type.shape[cut.axis]), step)
     }
     try need(result.dimensions.allSatisfy { $0 > 0 }, "NNAPI has no tensors without elements")
     guard steps.contains(where: { $0 != 1 }) else {

@@ -21,9 +21,11 @@ extension NNAPIModelWriter {
       result,
       .made { graph in
         let values = try graph.plain(id).doubles
-        return values.enumerated().flatMap { index, value in
+        return try values.enumerated().flatMap { index, value in
           let integer = (value / Double(sums[sums.count == 1 ? 0 : index])).rounded()
-          return Int32(exactly: min(max(integer, -2_147_483_648), 2_147_483_647))!.littleEndianBytes
+          // Of no number, or in a scale that is none, there are no integers.
+          guard integer.isFinite else { throw NotInNNAPI("its bias has no integers: \(value)") }
+          return Int32(min(max(integer, -2_147_483_648), 2_147_483_647)).littleEndianBytes
         }
       })
   }
@@ -35,16 +37,17 @@ extension NNAPIModelWriter {
     guard let quantization = type.quantization else {
       throw NotInNNAPI("its weight is \(type.dtype.rawValue), and its input is not")
     }
-    let filter = try weight(id, order: order)
-    if OperandType(type) == self[x].type || self[filter].type == .tensorQuant8SymmPerChannel { return filter }
+    let own = OperandType(type)
+    if own == self[x].type || own == .tensorQuant8SymmPerChannel && quantization.axis != nil {
+      return try weight(id, order: order)
+    }
     try need(
       type.dtype == .int8 && quantization.zeroPoints.allSatisfy { $0 == 0 } && graph.isWeight(id),
       "weights of \(type.dtype.rawValue) do not go with \(self[x].type)")
-    var signed = self[filter]
-    (signed.type, signed.scale, signed.zeroPoint) = (.tensorQuant8SymmPerChannel, 0, 0)
+    var signed = Operand(.tensorQuant8SymmPerChannel, order.map { type.shape[$0] })
     signed.channelDimension = order.firstIndex(of: 0)!
     signed.channelScales = [Float](repeating: quantization.scales[0], count: type.shape[0])
-    return add(signed)
+    return constant(signed, .made { try $0.plain(id).bytes(order: order) })
   }
 
   mutating func convolution(
@@ -76,7 +79,7 @@ extension NNAPIModelWriter {
     let inputs = { [x, filter, bias] + window + count + [$0, isNCHW] + dilation }
     guard let residual else { return try fused(code, op.epilogue, result, node, inputs) }
     let other = try self.residual(residual, like: result, node)
-    let sum = emit(code, inputs(int(0)), result.isQuantised ? result.before(adding: self[other]) : result)
+    let sum = emit(code, inputs(int(0)), result.isQuantised ? result.before(adding: self[other], op.epilogue) : result)
     return try fused(.add, op.epilogue, result, node) { [sum, other, $0] }
   }
 

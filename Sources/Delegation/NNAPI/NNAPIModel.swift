@@ -2,21 +2,21 @@ import GraphCore
 import TensorCore
 
 /// A model in NNAPI's own words: operands, operations in the order in which they run, and which operands go in and out.
-public struct NNAPIModel: Sendable {
-  public struct Operand: Sendable {
-    public var type: OperandType
+package struct NNAPIModel: Sendable {
+  package struct Operand: Sendable {
+    package var type: OperandType
     /// As NNAPI has them: of an image in NHWC, its channels last. Of a scalar none.
-    public var dimensions: [Int]
+    package var dimensions: [Int]
     /// What an integer stands for is `scale · (integer - zeroPoint)`; 0 of what is not quantised.
-    public var scale: Float = 0
-    public var zeroPoint: Int32 = 0
+    package var scale: Float = 0
+    package var zeroPoint: Int32 = 0
     /// Scales of ``OperandType/tensorQuant8SymmPerChannel``, and the dimension that they go by.
-    public var channelScales: [Float] = []
-    public var channelDimension = 0
+    package var channelScales: [Float] = []
+    package var channelDimension = 0
     /// Nil of what is given or computed.
-    public var value: Value?
+    package var value: Value?
 
-    public init(_ type: OperandType, _ dimensions: [Int] = [], scale: Float = 0, zeroPoint: Int32 = 0) {
+    package init(_ type: OperandType, _ dimensions: [Int] = [], scale: Float = 0, zeroPoint: Int32 = 0) {
       (self.type, self.dimensions, self.scale, self.zeroPoint) = (type, dimensions, scale, zeroPoint)
     }
 
@@ -25,11 +25,12 @@ public struct NNAPIModel: Sendable {
     /// Whether one operand is what the other is, whatever they hold.
     func isLike(_ other: Operand) -> Bool {
       type == other.type && dimensions == other.dimensions && scale == other.scale && zeroPoint == other.zeroPoint
+        && channelScales == other.channelScales && channelDimension == other.channelDimension
     }
   }
 
   /// What a constant operand holds, made when the model is: most who ask only want to know which operations there are.
-  public enum Value: Sendable {
+  package enum Value: Sendable {
     case bytes([UInt8])
     /// From the graph's weights.
     case made(@Sendable (Graph) throws -> [UInt8])
@@ -38,7 +39,7 @@ public struct NNAPIModel: Sendable {
 
     /// - Parameter graph: the one that the model is of.
     /// - Returns: nil of what is left out.
-    public func bytes(of graph: Graph) throws -> [UInt8]? {
+    package func bytes(of graph: Graph) throws -> [UInt8]? {
       switch self {
       case .bytes(let bytes): bytes
       case .made(let make): try make(graph)
@@ -47,18 +48,18 @@ public struct NNAPIModel: Sendable {
     }
   }
 
-  public struct Operation: Sendable {
-    public var code: OperationCode
+  package struct Operation: Sendable {
+    package var code: OperationCode
     /// Positions of operands.
-    public var inputs: [Int]
-    public var outputs: [Int]
+    package var inputs: [Int]
+    package var outputs: [Int]
   }
 
-  public internal(set) var operands: [Operand] = []
-  public internal(set) var operations: [Operation] = []
+  package internal(set) var operands: [Operand] = []
+  package internal(set) var operations: [Operation] = []
   /// Positions of operands, in the order of the graph's.
-  public internal(set) var inputs: [Int] = []
-  public internal(set) var outputs: [Int] = []
+  package internal(set) var inputs: [Int] = []
+  package internal(set) var outputs: [Int] = []
 
   /// A whole graph.
   /// - Parameter types: Of inputs and outputs that are others to NNAPI than to the graph, as ``Graph/nnapiType(of:)`` of the graph says

@@ -100,6 +100,7 @@ struct NNAPIModelWriter {
           + (type.quantization?.axis != nil ? " with a scale by channel" : ""))
     }
     if type.shape.rank > 4 { throw NotInNNAPI("NNAPI's tensors have at most 4 axes, not \(type.shape.rank)") }
+    if type.shape.count == 0 { throw NotInNNAPI("NNAPI has no tensors without elements") }
     if type.isUpperBound { throw NotInNNAPI("its extents are known only when it has run") }
     var operand = Operand(own, dimensions(type.shape, isNHWC: type.format == .nhwc))
     if own == .tensorQuant8SymmPerChannel {
@@ -210,7 +211,8 @@ struct NNAPIModelWriter {
     let given = self[operand]
     guard !given.isLike(wanted) else { return operand }
     func isFloat(_ operand: Operand) -> Bool { operand.type == .tensorFloat32 || operand.type == .tensorFloat16 }
-    guard given.dimensions == wanted.dimensions, isFloat(given) || given.isQuantised,
+    try need(given.dimensions == wanted.dimensions, "it would be \(given.dimensions) there, not \(wanted.dimensions)")
+    guard isFloat(given) || given.isQuantised,
       isFloat(wanted) || wanted.isQuantised
     else { throw NotInNNAPI("nothing makes \(wanted.type) of \(given.type)") }
     if isFloat(given), isFloat(wanted) { return emit(.cast, [operand], wanted) }

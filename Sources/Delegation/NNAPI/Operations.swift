@@ -43,7 +43,7 @@ extension Graph {
       self[other].type.dtype == stored.dtype, residual.axis == nil, sum.axis == nil,
       let wanted = try? NNAPIModelWriter.operand(rounded), let given = try? NNAPIModelWriter.operand(self[other].type)
     {
-      let before = wanted.before(adding: given)
+      let before = wanted.before(adding: given, (reader.op as? Binary)?.epilogue)
       rounded.quantization = Quantization(scale: before.scale, zeroPoint: before.zeroPoint)
     }
     return rounded
@@ -86,6 +86,7 @@ extension NNAPIModelWriter {
     {
       throw NotInNNAPI("\(code) computes on floats, not on quantised tensors")
     }
+    try checkTypes(from: begin)
     for operation in model.operations[begin...] where operation.code != .dequantize {
       let results = operation.outputs.map { self[$0].type }
       if self[operation.inputs[0]].isQuantised, results.contains(.tensorFloat32) || results.contains(.tensorFloat16) {
@@ -99,6 +100,34 @@ extension NNAPIModelWriter {
       throw NotInNNAPI("\(model.operations[begin].code) " + Self.answers(in: type(of: id).dtype))
     }
     set(try converted(result, to: wanted), of: id)
+  }
+
+  /// Those that have a form for integers that stand for themselves, and for bools.
+  private static let integers: Set<OperationCode> = [
+    .abs, .add, .argmax, .argmin, .cast, .div, .equal, .gather, .greater, .greaterEqual, .less, .lessEqual, .maximum,
+    .minimum, .mul, .neg, .notEqual, .slice, .sub, .tile, .topkV2,
+  ]
+  private static let bools: Set<OperationCode> = [.equal, .logicalAnd, .logicalNot, .logicalOr, .notEqual, .select]
+
+  /// - Throws: ``NotInNNAPI`` where an operation has no form for its operands.
+  private func checkTypes(from begin: Int) throws {
+    for operation in model.operations[begin...] {
+      let (code, first) = (operation.code, self[operation.inputs[0]])
+      let isTaken =
+        switch first.type {
+        case .tensorInt32: Self.integers.contains(code)
+        case .tensorBool8: Self.bools.contains(code)
+        default: true
+        }
+      try need(isTaken, "\(code) has no form for \(first.type)")
+      try need(code != .div || first.type != .tensorInt32, "DIV of integers rounds down, not towards zero")
+      if code == .mul, first.isQuantised {
+        let scale = self[operation.outputs[0]].scale
+        try need(
+          scale > first.scale * self[operation.inputs[1]].scale,
+          "MUL of quantised tensors needs a result with a scale over the product of theirs")
+      }
+    }
   }
 
   private static func answers(in dtype: DType) -> String {
@@ -148,7 +177,9 @@ extension NNAPIModelWriter {
       let order =
         op.format == graph[node.inputs[0]].type.format ? [0, 1, 2, 3] : op.format == .nhwc ? Self.toNHWC : Self.toNCHW
       return emit(.transpose, [try input(node), ints(order)], try own(node))
-    case let op as Transpose: return emit(.transpose, [try plain(node), ints(op.order)], try own(node))
+    case let op as Transpose:
+      try need(!op.order.isEmpty, "TRANSPOSE has one axis at least")
+      return emit(.transpose, [try plain(node), ints(op.order)], try own(node))
     case is Reshape, is Dropout: return reshape(try input(node), try own(node).dimensions)
     case let op as DepthToSpace:
       try need(op.block.h == op.block.w && op.isBlockMajor, "DEPTH_TO_SPACE has square blocks that lie outermost")
@@ -162,7 +193,9 @@ extension NNAPIModelWriter {
       return emit(
         op.isLogarithm ? .logSoftmax : .softmax, [x, scalar(1, like: x), axis],
         self[x].isQuantised ? fraction(x, 256) : like(x))
-    case let op as Tile: return emit(.tile, [try plain(node), ints(op.repeats)], try own(node))
+    case let op as Tile:
+      try need(!op.repeats.isEmpty, "TILE has one axis at least")
+      return emit(.tile, [try plain(node), ints(op.repeats)], try own(node))
     case let op as TopK:
       try need(op.isLargest, "TOPK_V2 takes the largest")
       try need(op.axis == graph[node.inputs[0]].type.shape.rank - 1, "TOPK_V2 goes by the last axis")
@@ -170,8 +203,7 @@ extension NNAPIModelWriter {
         .topkV2, [try plain(node), int(op.count)], try node.outputs.map { try Self.operand(type(of: $0)) })
       for (id, result) in zip(node.outputs, results) { set(result, of: id) }
       return nil
-    case let op as Gather:
-      return emit(.gather, [try plain(node), int(op.axis), try operand(node.inputs[1])], try own(node))
+    case let op as Gather: return try gather(node, op)
     case is Where:
       let shapes = node.inputs.map { graph[$0].type.shape }
       try need(shapes.allSatisfy { $0 == graph[node.outputs[0]].type.shape }, "SELECT does not broadcast")
@@ -305,7 +337,7 @@ extension NNAPIModelWriter {
   ) -> Int {
     let rank = self[x].dimensions.count
     var dimensions = [Int](repeating: 1, count: rank)
-    dimensions[rank == 1 ? 0 : Self.dimension(1, of: graph[node.inputs[0]].type)] = count
+    dimensions[rank == 1 ? 0 : Self.dimension(1, of: graph[node.outputs[0]].type)] = count
     let isNarrow = self[x].type == .tensorFloat16
     return constant(
       Operand(isNarrow ? .tensorFloat16 : .tensorFloat32, dimensions),

@@ -29,7 +29,7 @@ extension NNAPIBackend {
         }
         var alone = plain
         alone.sole = backend.name
-        if let driver = backend as? DriverBackend {
+        if let driver = backend as? any ModelDevice {
           // No other driver's time or failure is to be taken for its own.
           (alone.drivers, alone.isExplicit, alone.timeoutNs) = ([driver.profile], false, nil)
         }
@@ -131,7 +131,7 @@ private struct PartitionMeasurement {
 
   /// - Parameter placer: gives the device whatever it takes.
   func device(_ backend: any Backend, _ placer: Placer, byteNs: Double) -> MeasuredPartition.Device {
-    let isHost = !(backend is DriverBackend)
+    let isHost = !(backend is any ModelDevice)
     var device = MeasuredPartition.Device(
       name: backend.name, isHost: isHost, executionNs: 0, nodeNs: graph.nodes.map { _ in nil })
     do { try measure(&device, placer, byteNs: byteNs) } catch {

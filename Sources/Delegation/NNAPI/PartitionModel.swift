@@ -91,7 +91,7 @@ struct PartitionModel {
   ) -> (placed: [Int], cost: MeasuredPartition.Cost)? {
     guard var cost = cost(start) else { return nil }
     var placed = start
-    // A move saves at most the execution of what is moved, and that of what it then follows.
+    // What a move saves of executions is hardly more than that of what is moved, and that of what it then follows: others are not tried.
     let most = 2 * (devices.map(\.executionNs).max() ?? 0)
     /// Moves nodes to a device if that is cheaper.
     func move(_ nodes: ArraySlice<Int>, to device: Int) -> Bool {

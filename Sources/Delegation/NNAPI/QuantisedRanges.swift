@@ -10,9 +10,9 @@ extension NNAPIModel.Operand {
     }
   }
 
-  /// What its integers can stand for.
+  /// What its integers can stand for; of scales that are beyond reason, not all.
   var range: ClosedRange<Float> {
-    let zero = Float(zeroPoint)
+    let (zero, scale) = (Float(zeroPoint), min(scale, 1e30))
     return (integers.lowerBound - zero) * scale...(integers.upperBound - zero) * scale
   }
 
@@ -26,8 +26,10 @@ extension NNAPIModel.Operand {
   }
 
   /// One summand, where this is the sum: all that it can be unless the sum is beyond what it can stand for itself.
-  func before(adding other: NNAPIModel.Operand) -> NNAPIModel.Operand {
-    holding(range.lowerBound - other.range.upperBound...range.upperBound - other.range.lowerBound)
+  /// - Parameter activation: of the sum, where that is no clamp: this is behind it.
+  func before(adding other: NNAPIModel.Operand, _ activation: Epilogue? = nil) -> NNAPIModel.Operand {
+    if let activation { return holding(activation.inputs(for: range)).before(adding: other) }
+    return holding(range.lowerBound - other.range.upperBound...range.upperBound - other.range.lowerBound)
   }
 }
 

@@ -19,6 +19,8 @@ extension NNAPIModelWriter {
     }
     let x = try plain(node)
     let layer = RecurrentOperands(op, node, graph)
+    // Activations of these layers have numbers of their own, in which 4 is tanh.
+    let tanh = 4
     try need(self[x].type == .tensorFloat32, "NNAPI's recurrent layers compute \(self[x].type) with weights alike")
     try need(
       node.op.parameterInputs.allSatisfy { graph.isWeight(node.inputs[$0]) }
@@ -34,13 +36,13 @@ extension NNAPIModelWriter {
       }
       // No second input, whose weights are left out for either direction.
       inputs += [omitted(.tensorFloat32, self[x].dimensions)] + (0..<8).map { _ in omitted(.tensorFloat32, [0]) }
-      inputs += [int(4), float(0), float(0), bool(false), bool(true)]
+      inputs += [int(tanh), float(0), float(0), bool(false), bool(true)]
       inputs += (0..<8).map { _ in omitted(.tensorFloat32, [0]) }
     case (true, _):
       code = .unidirectionalSequenceLstm
       inputs += lstm(layer, 0)
       inputs += [try layer.state(.hidden, 0, &self), try layer.state(.cell, 0, &self)]
-      inputs += [int(4), float(0), float(0), bool(true)]
+      inputs += [int(tanh), float(0), float(0), bool(true)]
       // Nor norms of layers.
       inputs += (0..<4).map { _ in omitted(.tensorFloat32, [0]) }
     case (false, .bidirectional):
@@ -54,11 +56,11 @@ extension NNAPIModelWriter {
       inputs += [
         omitted(.tensorFloat32, self[x].dimensions), omitted(.tensorFloat32, [0]), omitted(.tensorFloat32, [0]),
       ]
-      inputs += [int(4), bool(true), bool(false)]
+      inputs += [int(tanh), bool(true), bool(false)]
     case (false, _):
       code = .unidirectionalSequenceRnn
       inputs += [layer.matrix(1, 0, 0, &self), layer.matrix(2, 0, 0, &self), layer.bias(0, 0, &self)]
-      inputs += [try layer.state(.hidden, 0, &self), int(4), int(1)]
+      inputs += [try layer.state(.hidden, 0, &self), int(tanh), int(1)]
     }
     let (steps, batch, hidden) = (self[x].dimensions[0], self[x].dimensions[1], layer.hidden)
     let sequence = Operand(.tensorFloat32, [steps, batch, hidden])
