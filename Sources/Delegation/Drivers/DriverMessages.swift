@@ -124,15 +124,16 @@ public enum ExecutionPriority: String, Sendable, CaseIterable, Comparable {
 
 extension DelegationStatistics {
   mutating func add(_ answer: DriverExecution.Answer) {
-    let sum = self
     executions += 1
-    // Not known of one is not known of all.
-    func added(_ path: KeyPath<DelegationStatistics, Int?>, _ time: Int?) -> Int? {
-      executions == 1 ? time : sum[keyPath: path].flatMap { sum in time.map { sum + $0 } }
+    let isFirst = executions == 1
+    // Not known of one is not known of all. Without key paths, which allocate.
+    func added(_ sum: Int?, _ time: Int?) -> Int? {
+      guard let time else { return nil }
+      return isFirst ? time : sum.map { $0 + time }
     }
-    onHardwareNs = added(\.onHardwareNs, answer.onHardwareNs)
-    inDriverNs = added(\.inDriverNs, answer.inDriverNs)
-    queuedNs = added(\.queuedNs, answer.queuedNs)
-    processorNs = added(\.processorNs, answer.processorNs)
+    onHardwareNs = added(onHardwareNs, answer.onHardwareNs)
+    inDriverNs = added(inDriverNs, answer.inDriverNs)
+    queuedNs = added(queuedNs, answer.queuedNs)
+    processorNs = added(processorNs, answer.processorNs)
   }
 }
