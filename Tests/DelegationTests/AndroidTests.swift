@@ -1,4 +1,5 @@
 import BackendCPU
+import BenchStatistics
 import Dispatch
 import Foundation
 import GraphCore
@@ -133,6 +134,48 @@ enum StandIn {
     let (own, other) = (try graph.evaluate([input])[0], session.outputs[0])
     // It rounds sums before residuals too.
     #expect(other.relativeError(to: floats) < 2 * own.relativeError(to: floats))
+  }
+
+  @Test(
+    arguments: [Recurrent.Kind.lstm(couplesGates: false), .rnn], [Recurrent.Direction.forward, .bidirectional])
+  func `recurrent layers have their gates, states and peepholes in the right places`(
+    kind: Recurrent.Kind, direction: Recurrent.Direction
+  ) throws {
+    var random = SeededGenerator(seed: 7)
+    func tensor(_ shape: Shape) throws -> Tensor {
+      try Tensor(shape, (0..<shape.count).map { _ in Float.random(in: -1...1, using: &random) })
+    }
+    let (steps, batch, width, hidden, directions) = (5, 2, 3, 4, direction.count)
+    let isLSTM = kind != .rnn
+    for given in [[], [.bias], [.bias, .hidden], isLSTM ? [.bias, .hidden, .cell, .peepholes] : [.hidden]]
+      as [Recurrent.Given]
+    {
+      var graph = Graph(name: "layer")
+      let x = graph.addInput("x", TensorType([steps, batch, width]))
+      let rows = kind.gates * hidden
+      var inputs = [
+        x, graph.addConstant("w", try tensor([directions, rows, width])),
+        graph.addConstant("r", try tensor([directions, rows, hidden])),
+      ]
+      var arguments = [try tensor([steps, batch, width])]
+      if given.contains(.bias) { inputs.append(graph.addConstant("b", try tensor([directions, 2 * rows]))) }
+      for state in [Recurrent.Given.hidden, .cell] where given.contains(state) {
+        inputs.append(graph.addInput("s\(state.rawValue)", TensorType([directions, batch, hidden])))
+        arguments.append(try tensor([directions, batch, hidden]))
+      }
+      if given.contains(.peepholes) { inputs.append(graph.addConstant("p", try tensor([directions, 3 * hidden]))) }
+      let results = try graph.addNodes(
+        "layer", Recurrent(kind, direction: direction, given: given), inputs, placed: nil, stored: nil)
+      graph.setOutputs(results)
+      let placer = try Placer(NNAPIBackend(drivers: [.android], isExplicit: true), PrepareOptions())
+      let executable = try placer.prepare(graph)
+      #expect(executable.placement.map(\.backend) == ["android"])
+      let session = try executable.makeSession()
+      try session.run(with: arguments)
+      for (output, right) in zip(session.outputs, try graph.evaluate(arguments)) {
+        #expect(output.relativeError(to: right) < 1e-5, "\(given)")
+      }
+    }
   }
 
   // MARK: Devices
