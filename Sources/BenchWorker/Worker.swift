@@ -325,7 +325,11 @@ public struct Worker {
     try emit(.metric(.init("device-barriers", Double(device.barriers))))
     try emit(.metric(.init("device-upload-bytes", Double(device.uploadBytes))))
     try emit(.metric(.init("device-download-bytes", Double(device.downloadBytes))))
-    try emit(.metric(.init("device-memory", Double(device.memoryBytes))))
+    let memory = "device-memory"
+    try emit(
+      .metric(
+        device.memoryBytes.map { .init(memory, Double($0)) }
+          ?? .init(memory, unavailable: "a driver does not tell what its models take")))
     let phases: [(String, KeyPath<DeviceTimes, Double>)] = [
       ("device-upload", \.upload), ("device-compute", \.compute), ("device-download", \.download),
     ]

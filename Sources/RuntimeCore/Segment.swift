@@ -121,9 +121,10 @@ public struct DeviceStatistics: Sendable, Equatable {
   public var uploadBytes: Int
   public var downloadBytes: Int
   /// Memory on the device: constants, tensors, working memory.
-  public var memoryBytes: Int
+  /// Nil where one does not tell.
+  public var memoryBytes: Int?
   public init(
-    submits: Int, dispatches: Int, barriers: Int, uploadBytes: Int, downloadBytes: Int, memoryBytes: Int
+    submits: Int, dispatches: Int, barriers: Int, uploadBytes: Int, downloadBytes: Int, memoryBytes: Int?
   ) {
     (self.submits, self.dispatches, self.barriers) = (submits, dispatches, barriers)
     (self.uploadBytes, self.downloadBytes, self.memoryBytes) = (uploadBytes, downloadBytes, memoryBytes)
@@ -133,6 +134,6 @@ public struct DeviceStatistics: Sendable, Equatable {
     DeviceStatistics(
       submits: a.submits + b.submits, dispatches: a.dispatches + b.dispatches, barriers: a.barriers + b.barriers,
       uploadBytes: a.uploadBytes + b.uploadBytes, downloadBytes: a.downloadBytes + b.downloadBytes,
-      memoryBytes: a.memoryBytes + b.memoryBytes)
+      memoryBytes: a.memoryBytes.flatMap { own in b.memoryBytes.map { own + $0 } })
   }
 }

@@ -69,6 +69,8 @@ import Testing
     ("name: x\nfaults:\n  - effect: explode", "mine.yaml:3: ", "OP_FAILED"),
     ("name: x\ncapabilities:\n  TENSOR_FLOAT32: {time: 1}", "mine.yaml:3: ", "power"),
     ("name: x\nspeed: 3", "mine.yaml:2: ", "speed"),
+    ("name: x\ndevice: npu", "mine.yaml:2: ", "compute must be android"),
+    ("name: x\ncompute: android\nfaults:\n  - effect: die", "mine.yaml:4: ", "none of ours"),
     ("name: [", "mine.yaml", ""),
     ("", "mine.yaml", "empty"),
   ])
@@ -76,6 +78,11 @@ import Testing
     let error = #expect(throws: UserError.self) { try read(text) }
     let message = error.map { "\($0)" } ?? ""
     #expect(message.contains(place) && (words.isEmpty || message.contains(words)), "\(message)")
+  }
+
+  @Test func `a file may give one of Android's devices ratios and limits`() throws {
+    let profile = try read("name: x\ncompute: android\ndevice: npu\nmax-rank: 3")
+    #expect(profile.compute == .android && profile.device == "npu" && profile.limits.maxRank == 3)
   }
 
   @Test func `those that come with Pacer can be read, and are named as their files are`() throws {

@@ -358,21 +358,26 @@ import Testing
     var backend = NNAPIBackend(drivers: [Self.profile("busy", without: [.add])])
     backend.mode = mode
     let (executable, input, _) = try prepared(.resNet18, [1, 3, 32, 32], backend)
-    let inputs = try (0..<8).map { index in try Tensor(input.shape, input.values.map { $0 * Float(index + 1) / 4 }) }
-    let expected = try inputs.map { input in
-      let session = try executable.makeSession()
-      try session.run(with: [input])
-      return session.outputs[0].values
-    }
-    let results = Mutex([Int: [Float]]())
-    DispatchQueue.concurrentPerform(iterations: 8) { index in
-      do {
-        let session = try executable.makeSession()
-        session.inputs[0].write(inputs[index])
-        for _ in 0..<4 { if mode == .fenced { try session.start().wait() } else { try session.run() } }
-        results.withLock { $0[index] = session.outputs[0].values }
-      } catch { Issue.record("\(error)") }
-    }
-    for index in 0..<8 { #expect(results.withLock { $0[index] } == expected[index]) }
+    try expectEightSessions(of: executable, input, mode)
   }
+}
+
+/// Eight sessions at once, of four inferences each: every one has the results that it has alone.
+func expectEightSessions(of executable: Executable, _ input: Tensor, _ mode: ExecutionMode) throws {
+  let inputs = try (0..<8).map { index in try Tensor(input.shape, input.values.map { $0 * Float(index + 1) / 4 }) }
+  let expected = try inputs.map { input in
+    let session = try executable.makeSession()
+    try session.run(with: [input])
+    return session.outputs[0].values
+  }
+  let results = Mutex([Int: [Float]]())
+  DispatchQueue.concurrentPerform(iterations: 8) { index in
+    do {
+      let session = try executable.makeSession()
+      session.inputs[0].write(inputs[index])
+      for _ in 0..<4 { if mode == .fenced { try session.start().wait() } else { try session.run() } }
+      results.withLock { $0[index] = session.outputs[0].values }
+    } catch { Issue.record("\(error)") }
+  }
+  for index in 0..<8 { #expect(results.withLock { $0[index] } == expected[index]) }
 }

@@ -129,6 +129,15 @@ private func branches() throws -> Graph {
     let image = TensorType([1, 2, 8, 8])
     let wide = Window(kernel: 2, stride: 1, padding: 2, dilation: 1)
     #expect(refusal(MaxPool2D(wide), image) == "MAX_POOL_2D has no windows wholly in padding")
+    let filter = TensorType([2, 2, 1, 1])
+    #expect(refusal(Conv2D(padding: 1), image, filter) == "CONV_2D is padded by less than its filter reaches")
+    #expect(refusal(Conv2D(), image, filter) == nil)
+    let words = TensorType([4], .int16, quantization: Quantization(scale: 1))
+    #expect(
+      refusal(Activation(.relu), words, stored: StoredType(.int16, scale: 1))
+        == "RELU has no form for TENSOR_QUANT16_SYMM")
+    #expect(
+      refusal(ArgExtreme(.maximum, axis: 0), TensorType([4])) == "NNAPI has no tensors of int64, which places are here")
     // Of one element a step of any size leads nowhere.
     #expect(refusal(Slice([.init(axis: 3, start: 3, end: .max, step: .max)]), image) == nil)
     let bytes = TensorType([4], .int8, quantization: Quantization(scale: 1))

@@ -128,7 +128,7 @@ final class LibraryExecutor: ModelExecutor {
   /// One for each model, of a session that runs in bursts.
   private var bursts: [OpaquePointer] = []
   /// The library does not say how much its devices keep.
-  let deviceBytes = 0
+  let deviceBytes: Int? = nil
 
   private var functions: PacerNeuralNetworks { models.library.functions }
   private var name: String { models.device.name }

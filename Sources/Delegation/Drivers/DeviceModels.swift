@@ -18,8 +18,8 @@ protocol PreparedModels: Sendable {
 
 /// A session's use of prepared models.
 protocol ModelExecutor: AnyObject {
-  /// Bytes on the device, as far as it tells.
-  var deviceBytes: Int { get }
+  /// Bytes on the device; nil where it does not tell.
+  var deviceBytes: Int? { get }
   /// Runs one model, from where its inputs lie to where its outputs do.
   /// - Parameter deadlineNs: on the clock of ``driverClockNs()``; nil for none but the client's own.
   func execute(_ index: Int, deadlineNs: Int?) throws(DriverError) -> DriverExecution.Answer
@@ -195,7 +195,7 @@ final class ModelSession {
   }
 
   var delegation: DelegationStatistics { statistics }
-  var deviceBytes: Int { (try? executor.get().deviceBytes) ?? 0 }
+  var deviceBytes: Int? { (try? executor.get())?.deviceBytes }
 
   /// Runs a model on the device; where that fails, on the processor if that is allowed.
   func execute(_ index: Int, deadlineNs: Int?) throws {
@@ -286,7 +286,7 @@ final class ModelSegment: DeviceReporting, DelegatingSegment, DeadlineSegment {
     let plan = session.models.plan
     var statistics = DeviceStatistics(
       submits: 1, dispatches: 0, barriers: 0, uploadBytes: 0, downloadBytes: 0,
-      memoryBytes: index == 0 ? session.memory.byteCount + session.deviceBytes : 0)
+      memoryBytes: index == 0 ? session.deviceBytes.map { session.memory.byteCount + $0 } : 0)
     for step in model.steps.map({ plan.steps[$0] }) {
       if step.node != nil { statistics.dispatches += 1 }
       for copy in step.copies {

@@ -44,7 +44,7 @@ final class DriverExecutor: ModelExecutor {
   private let channel: DriverChannel
   /// Where executions are handed in, unless they are sent.
   private let ticket: BurstTicket?
-  let deviceBytes: Int
+  let deviceBytes: Int?
   /// Why the driver is not asked any more.
   private var end: DriverError?
 
@@ -54,11 +54,11 @@ final class DriverExecutor: ModelExecutor {
     channel = try process.connect()
     self.driver = driver
     _ = try DriverProcess.ask(.open(byteCount: memory.byteCount), on: channel, of: process, with: memory.descriptor)
-    var bytes = 0
+    var bytes: Int? = 0
     for (model, token) in zip(driver.models.models, driver.tokens) {
       let reply = try DriverProcess.ask(
         .segment(token: token, inputs: model.inputs, outputs: model.outputs), on: channel, of: process)
-      bytes += reply.memoryBytes ?? 0
+      bytes = bytes.flatMap { sum in reply.memoryBytes.map { sum + $0 } }
     }
     if let ticket { _ = try DriverProcess.ask(.burst, on: channel, of: process, with: ticket.memory.descriptor) }
     deviceBytes = bytes

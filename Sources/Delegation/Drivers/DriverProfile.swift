@@ -116,7 +116,7 @@ public struct DriverProfile: Sendable, Codable, Equatable {
     "vulkan", kind: .gpu, summary: "a Vulkan device, driven from a process of its own", compute: .vulkan,
     capabilities: Capabilities(
       others: PerformanceInfo(time: 0.4, power: 0.5), relaxedFloat: PerformanceInfo(time: 0.3, power: 0.4)))
-  /// Android's own library with all its devices. It tells no ratios: what it takes it gets.
+  /// Android's own library with all its devices. It tells no ratios, and stands for a tenth of the processor's time.
   public static let android = DriverProfile(
     "android", kind: .unknown,
     summary: "Android's own neural networks library; android:NAME is one of its devices", compute: .android,

@@ -75,7 +75,7 @@ extension NNAPIModelWriter {
     case .reciprocal: return emit(.div, [try number(1, like: x), x, int(0)], like(x))
     case .tanh: return emit(.tanh, [x], self[x].isQuantised ? fraction(x, 128) : like(x))
     case .leakyReLU(let alpha):
-      return emit(.prelu, [x, try number(alpha, like: x)], self[x].isQuantised ? try computed(node, of: x) : like(x))
+      return emit(.prelu, [x, try number(alpha, like: x)], try finished(node, x))
     case .elu(let alpha): return emit(.elu, [x, scalar(alpha, like: x)], like(x))
     case .hardSigmoid(let alpha, let beta):
       try need(!self[x].isQuantised, "MUL of quantised tensors rounds to integers, in a scale that nobody chose")

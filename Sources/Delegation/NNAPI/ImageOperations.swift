@@ -5,10 +5,7 @@ import TensorCore
 extension NNAPIModelWriter {
   mutating func pool(_ node: Node, _ code: OperationCode, _ window: Window, of given: Int? = nil) throws -> Int {
     let x = try given ?? input(node)
-    let (padding, kernel) = (window.padding, window.kernel)
-    try need(
-      max(padding.top, padding.bottom) < kernel.h && max(padding.left, padding.right) < kernel.w,
-      "\(code) has no windows wholly in padding")
+    try need(window.padding.isLess(than: window.kernel), "\(code) has no windows wholly in padding")
     let numbers = [
       window.padding.left, window.padding.right, window.padding.top, window.padding.bottom, window.stride.w,
       window.stride.h, window.kernel.w, window.kernel.h, 0,

@@ -61,6 +61,8 @@ extension NNAPIModelWriter {
       op.groups == channels && op.groups > 1 && shape[0] == op.groups && shape[1] == 1
       ? .depthwiseConv2d : op.groups > 1 ? .groupedConv2d : .conv2d
     try need(code != .groupedConv2d || op.dilation == 1, "GROUPED_CONV_2D has no dilation")
+    let reach = Pair((shape[2] - 1) * op.dilation.h + 1, (shape[3] - 1) * op.dilation.w + 1)
+    try need(op.padding.isLess(than: reach), "\(code) is padded by less than its filter reaches")
     let filter = try filter(weight, order: code == .depthwiseConv2d ? [1, 2, 3, 0] : [0, 2, 3, 1], of: x)
     let bias = try self.bias(bias, outputs: shape[0], of: x, filter)
     let window = [
@@ -166,4 +168,9 @@ extension NNAPIModelWriter {
       quantization.axis == nil ? [Float](repeating: quantization.scales[0], count: type.shape[0]) : quantization.scales
     return constant(filter, .made { try $0.plain(id).bytes() })
   }
+}
+
+extension Padding {
+  /// Whether no window of a size lies in it wholly: Android's own code takes no others, of convolutions and of pools.
+  func isLess(than size: Pair) -> Bool { max(top, bottom) < size.h && max(left, right) < size.w }
 }

@@ -20,7 +20,7 @@ package struct NNAPIModel: Sendable {
       (self.type, self.dimensions, self.scale, self.zeroPoint) = (type, dimensions, scale, zeroPoint)
     }
 
-    var isQuantised: Bool { [.tensorQuant8Asymm, .tensorQuant8AsymmSigned, .tensorQuant16Asymm].contains(type) }
+    var isQuantised: Bool { type == .tensorQuant8Asymm || type == .tensorQuant8AsymmSigned }
 
     /// Whether one operand is what the other is, whatever they hold.
     func isLike(_ other: Operand) -> Bool {

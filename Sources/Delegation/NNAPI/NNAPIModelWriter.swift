@@ -9,7 +9,6 @@ struct NNAPIModelWriter {
   private(set) var model = NNAPIModel()
   /// Operands of values, as they lie in the graph.
   private var known: [ValueID: Int] = [:]
-
   /// Of values at the ends, where they are not what the graph says.
   private let types: [ValueID: TensorType]
 
@@ -79,13 +78,9 @@ struct NNAPIModelWriter {
     if let found = known[id] { return found }
     let type = self.type(of: id)
     var operand = try Self.operand(type)
-    switch graph[id].source {
-    case .constant, .parameter:
-      operand.dimensions = Self.dimensions(type.shape, isNHWC: false)
-      let permuted = type.format == .nhwc ? Self.toNHWC : nil
-      if let permuted { operand.dimensions = permuted.map { type.shape[$0] } }
-      operand.value = .made { try $0.plain(id).bytes(order: permuted) }
-    case .input, .node: break
+    if graph.isWeight(id) {
+      let order = type.format == .nhwc ? Self.toNHWC : nil
+      operand.value = .made { try $0.plain(id).bytes(order: order) }
     }
     let position = add(operand)
     known[id] = position
@@ -104,7 +99,8 @@ struct NNAPIModelWriter {
     if type.isUpperBound { throw NotInNNAPI("its extents are known only when it has run") }
     var operand = Operand(own, dimensions(type.shape, isNHWC: type.format == .nhwc))
     if own == .tensorQuant8SymmPerChannel {
-      (operand.channelScales, operand.channelDimension) = (type.quantization!.scales, type.quantization!.axis ?? 0)
+      operand.channelScales = type.quantization!.scales
+      operand.channelDimension = dimension(type.quantization!.axis ?? 0, of: type)
     } else if let quantization = type.quantization {
       operand.scale = quantization.axis == nil ? quantization.scales[0] : 0
       operand.zeroPoint = quantization.zeroPoints[0]

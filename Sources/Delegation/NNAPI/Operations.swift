@@ -75,24 +75,21 @@ extension NNAPIModelWriter {
     .unidirectionalSequenceRnn, .bidirectionalSequenceRnn,
   ]
 
+  /// Those that have a form for integers that stand for themselves, and for bools.
+  private static let integers: Set<OperationCode> = [
+    .abs, .add, .cast, .div, .equal, .gather, .greater, .greaterEqual, .less, .lessEqual, .maximum, .minimum, .mul,
+    .neg,
+    .notEqual, .slice, .sub, .tile,
+  ]
+  private static let bools: Set<OperationCode> = [.equal, .logicalAnd, .logicalNot, .logicalOr, .notEqual, .select]
+
   /// Adds the operations that do what a node does.
   /// - Throws: ``NotInNNAPI``.
   mutating func write(_ node: Node) throws {
-    guard let first = node.inputs.first else { throw NotInNNAPI("NNAPI has no operations without operands") }
+    try need(!node.inputs.isEmpty, "NNAPI has no operations without operands")
     let begin = model.operations.count
     let result = try result(of: node)
-    if type(of: first).quantization != nil, type(of: first).dtype != .int32,
-      let code = model.operations[begin...].first(where: { Self.floatsOnly.contains($0.code) })?.code
-    {
-      throw NotInNNAPI("\(code) computes on floats, not on quantised tensors")
-    }
-    try checkTypes(from: begin)
-    for operation in model.operations[begin...] where operation.code != .dequantize {
-      let results = operation.outputs.map { self[$0].type }
-      if self[operation.inputs[0]].isQuantised, results.contains(.tensorFloat32) || results.contains(.tensorFloat16) {
-        throw NotInNNAPI("\(operation.code) " + Self.answers(in: type(of: node.outputs[0]).dtype))
-      }
-    }
+    for operation in model.operations[begin...] { try check(operation, of: node) }
     guard let result else { return }
     let id = node.outputs[0]
     let wanted = try Self.operand(type(of: id))
@@ -102,32 +99,31 @@ extension NNAPIModelWriter {
     set(try converted(result, to: wanted), of: id)
   }
 
-  /// Those that have a form for integers that stand for themselves, and for bools.
-  private static let integers: Set<OperationCode> = [
-    .abs, .add, .argmax, .argmin, .cast, .div, .equal, .gather, .greater, .greaterEqual, .less, .lessEqual, .maximum,
-    .minimum, .mul, .neg, .notEqual, .slice, .sub, .tile, .topkV2,
-  ]
-  private static let bools: Set<OperationCode> = [.equal, .logicalAnd, .logicalNot, .logicalOr, .notEqual, .select]
-
   /// - Throws: ``NotInNNAPI`` where an operation has no form for its operands.
-  private func checkTypes(from begin: Int) throws {
-    for operation in model.operations[begin...] {
-      let (code, first) = (operation.code, self[operation.inputs[0]])
+  private func check(_ operation: NNAPIModel.Operation, of node: Node) throws {
+    let (code, first) = (operation.code, self[operation.inputs[0]])
+    let results = operation.outputs.map { self[$0].type }
+    try need(
+      !first.isQuantised || !Self.floatsOnly.contains(code), "\(code) computes on floats, not on quantised tensors")
+    for type in [first.type] + results {
       let isTaken =
-        switch first.type {
-        case .tensorInt32: Self.integers.contains(code)
-        case .tensorBool8: Self.bools.contains(code)
+        switch type {
+        case .tensorInt32: type != first.type || Self.integers.contains(code)
+        case .tensorBool8: type != first.type || Self.bools.contains(code)
+        case .tensorQuant16Asymm, .tensorQuant16Symm: false
         default: true
         }
-      try need(isTaken, "\(code) has no form for \(first.type)")
-      try need(code != .div || first.type != .tensorInt32, "DIV of integers rounds down, not towards zero")
-      if code == .mul, first.isQuantised {
-        let scale = self[operation.outputs[0]].scale
-        try need(
-          scale > first.scale * self[operation.inputs[1]].scale,
-          "MUL of quantised tensors needs a result with a scale over the product of theirs")
-      }
+      try need(isTaken, "\(code) has no form for \(type)")
     }
+    try need(code != .div || first.type != .tensorInt32, "DIV of integers rounds down, not towards zero")
+    guard first.isQuantised, code != .dequantize else { return }
+    try need(
+      !results.contains(.tensorFloat32) && !results.contains(.tensorFloat16),
+      "\(code) " + Self.answers(in: type(of: node.outputs[0]).dtype))
+    let scale = self[operation.outputs[0]].scale
+    try need(
+      code != .mul || scale > first.scale * self[operation.inputs[1]].scale,
+      "MUL of quantised tensors needs a result with a scale over the product of theirs")
   }
 
   private static func answers(in dtype: DType) -> String {
@@ -159,17 +155,7 @@ extension NNAPIModelWriter {
     case let op as BatchNorm: return try batchNorm(node, op)
     case let op as Binary: return try binary(node, op)
     case let op as Unary: return try unary(node, op.function)
-    case let op as ArgExtreme:
-      try need(!op.takesLast, "ARGMAX and ARGMIN take the first of several")
-      var kept = try Self.operand(type(of: node.outputs[0]))
-      let dimensions = kept.dimensions
-      let x = try input(node)
-      let axis = Self.dimension(op.axis, of: graph[node.inputs[0]].type)
-      kept.dimensions = self[x].dimensions
-      kept.dimensions.remove(at: axis)
-      if kept.dimensions.isEmpty { kept.dimensions = [1] }
-      let index = emit(op.function == .maximum ? .argmax : .argmin, [x, int(axis)], kept)
-      return dimensions == kept.dimensions ? index : reshape(index, dimensions)
+    case is ArgExtreme, is TopK: throw NotInNNAPI("NNAPI has no tensors of int64, which places are here")
     case is Cast: return emit(.cast, [try input(node)], try own(node))
     case let op as Concat: return try concatenation(node, op)
     case let op as ConvertFormat:
@@ -196,13 +182,6 @@ extension NNAPIModelWriter {
     case let op as Tile:
       try need(!op.repeats.isEmpty, "TILE has one axis at least")
       return emit(.tile, [try plain(node), ints(op.repeats)], try own(node))
-    case let op as TopK:
-      try need(op.isLargest, "TOPK_V2 takes the largest")
-      try need(op.axis == graph[node.inputs[0]].type.shape.rank - 1, "TOPK_V2 goes by the last axis")
-      let results = emit(
-        .topkV2, [try plain(node), int(op.count)], try node.outputs.map { try Self.operand(type(of: $0)) })
-      for (id, result) in zip(node.outputs, results) { set(result, of: id) }
-      return nil
     case let op as Gather: return try gather(node, op)
     case is Where:
       let shapes = node.inputs.map { graph[$0].type.shape }
@@ -238,7 +217,7 @@ extension NNAPIModelWriter {
   }
 
   func movesOnly(_ node: Node) -> Bool {
-    node.op.elementTypes.isAny || node.op is MaxPool2D || node.op is Requantize
+    node.op.elementTypes.isAny || node.op is MaxPool2D
   }
 
   /// The first input of an operation that knows no formats.
@@ -260,13 +239,13 @@ extension NNAPIModelWriter {
   /// What an operation computes of some input: in the width of that, or in the integers that the node's result is to have.
   func computed(_ node: Node, of x: Int, _ dimensions: [Int]? = nil) throws -> Operand {
     let own = try own(node)
-    guard self[x].isQuantised, own.isQuantised else {
-      return self[x].isQuantised ? own : like(x, dimensions ?? own.dimensions)
-    }
-    var result = own
+    var result = self[x].isQuantised ? own : like(x)
     result.dimensions = dimensions ?? own.dimensions
     return result
   }
+
+  /// What an operation behind another one makes of its result, element by element.
+  func finished(_ node: Node, _ x: Int) throws -> Operand { try computed(node, of: x, self[x].dimensions) }
 
   /// A fraction as quantised results of LOGISTIC, SOFTMAX and TANH are.
   func fraction(_ x: Int, _ parts: Float) -> Operand {
@@ -312,18 +291,18 @@ extension NNAPIModelWriter {
       let least = emit(.maximum, [x, channels(limits[0], node, like: x)], like(x))
       return emit(.minimum, [least, channels(limits[1], node, like: x)], like(x))
     case .hardSwish:
-      return emit(.hardSwish, [x], self[x].isQuantised ? try computed(node, of: x) : like(x))
+      return emit(.hardSwish, [x], try finished(node, x))
     case .hardSigmoid:
       var six = like(x)
       if six.isQuantised { (six.scale, six.zeroPoint) = (6 / 255, six.type == .tensorQuant8Asymm ? 0 : -128) }
       let sum = emit(.add, [x, try number(3, like: x), int(FuseCode.relu6.rawValue)], six)
       let sixth = try number(1 / 6, like: x)
-      return emit(.mul, [sum, sixth, int(0)], self[x].isQuantised ? try computed(node, of: x) : like(x))
+      return emit(.mul, [sum, sixth, int(0)], try finished(node, x))
     case .sigmoid:
       return emit(.logistic, [x], self[x].isQuantised ? fraction(x, 256) : like(x))
     case .silu:
       let gate = emit(.logistic, [x], self[x].isQuantised ? fraction(x, 256) : like(x))
-      return emit(.mul, [x, gate, int(0)], self[x].isQuantised ? try computed(node, of: x) : like(x))
+      return emit(.mul, [x, gate, int(0)], try finished(node, x))
     }
   }
 

@@ -2,13 +2,7 @@ import GraphCore
 import TensorCore
 
 extension NNAPIModel.Operand {
-  private var integers: ClosedRange<Float> {
-    switch type {
-    case .tensorQuant8Asymm: 0...255
-    case .tensorQuant16Asymm: 0...65535
-    default: -128...127
-    }
-  }
+  private var integers: ClosedRange<Float> { type == .tensorQuant8Asymm ? 0...255 : -128...127 }
 
   /// What its integers can stand for; of scales that are beyond reason, not all.
   var range: ClosedRange<Float> {
